@@ -1,12 +1,12 @@
-"""What every test may rely on: a workspace of its own, no network for hubs, and told reasons for what is skipped.
+"""Fixtures for every test: a workspace of its own, offline hub libraries, and reasons for skipped tests.
 
     workspace      a fresh workspace; WORKBENCH_HOME names it
     mirror         the folder that WORKBENCH_MIRROR names, or a skip
-    shared_cache   where downloads are kept from one test run to the next; WORKBENCH_CACHE names it
+    shared_cache   a cache that keeps downloads from one test run to the next; WORKBENCH_CACHE names it
     chromium       the system's Chromium, driven by Playwright, or a skip (in CI: a failure)
 
-Markers (see pyproject.toml): ``slow``, ``gpu``, ``browser``, ``mirror``. ``make test`` ends with a list of what was
-skipped and why.
+Markers (see pyproject.toml): ``slow``, ``gpu``, ``browser``, ``mirror``. ``make test`` ends with a list of the
+skipped tests and the reasons.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "false")
 
-# No deadline: a busy machine is no bug. In CI the same examples every time, so that what fails can be seen again.
+# No deadline, because a busy machine is not a bug. CI uses the same examples every time, so failures are reproducible.
 settings.register_profile("workbench", deadline=None, derandomize=os.environ.get("CI", "").lower() in ("true", "1"))
 settings.load_profile("workbench")
 
-_started_with: dict[str, str | None] = {}
+_original_environment: dict[str, str | None] = {}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Point WORKBENCH_HOME away from the user's own workspace, also while modules are imported and collected."""
+    """Keep WORKBENCH_HOME away from the user's own workspace, even while modules are imported and collected."""
     for name in ("WORKBENCH_HOME", "WORKBENCH_CACHE"):
-        _started_with[name] = os.environ.pop(name, None)
+        _original_environment[name] = os.environ.pop(name, None)
     os.environ["WORKBENCH_HOME"] = tempfile.mkdtemp(prefix="workbench-tests-")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Put the environment back and remove the folder."""
+    """Restore the environment and remove the folder."""
     shutil.rmtree(os.environ.pop("WORKBENCH_HOME", ""), ignore_errors=True)
-    os.environ.update({name: value for name, value in _started_with.items() if value is not None})
+    os.environ.update({name: value for name, value in _original_environment.items() if value is not None})
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip, with the reason, what this machine cannot run."""
+    """Skip tests that this machine cannot run, with the reason."""
     if item.get_closest_marker("gpu") and not _has_gpu():
         pytest.skip("no CUDA device on this machine")
     if item.get_closest_marker("mirror"):
@@ -68,13 +68,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's workspace: WORKBENCH_HOME is a folder of this test's own, made on demand."""
+    """Give each test its own WORKBENCH_HOME, created on demand, so that none touches the user's workspace."""
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
 def workspace(_own_home: None) -> Workspace:
-    """A fresh workspace, the one that ``Workspace.current()`` and every started process find."""
+    """A fresh workspace, which ``Workspace.current()`` and all started processes use."""
     return Workspace.current()
 
 
@@ -86,7 +86,7 @@ def mirror() -> Path:
 
 @pytest.fixture
 def shared_cache(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Downloads go here and are executable again by the next run: WORKBENCH_TEST_CACHE, or ``build/test-cache``."""
+    """A cache that later test runs use again: WORKBENCH_TEST_CACHE, or ``build/test-cache``."""
     folder = Path(os.environ.get("WORKBENCH_TEST_CACHE") or REPOSITORY / "build" / "test-cache").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("WORKBENCH_CACHE", str(folder))
@@ -97,13 +97,13 @@ def shared_cache(monkeypatch: pytest.MonkeyPatch) -> Path:
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, headless, driven by Playwright.
 
-    One a module and not one a session: while Playwright runs, ``asyncio.run`` fails in the same process, and tests of
-    notebooks need it.
+    It has module scope: while Playwright runs, ``asyncio.run`` fails in the same process, and tests of notebooks need
+    it.
     """
     executable = _chromium_or_skip()
     playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
     with playwright.sync_playwright() as driver:
-        # Root (a container) cannot have Chromium's own sandbox; the pages are ours.
+        # Chromium's sandbox does not work for root (as in a container); the pages are ours.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = driver.chromium.launch(executable_path=executable, headless=True, args=arguments)
         yield browser

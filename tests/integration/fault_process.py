@@ -1,11 +1,11 @@
-"""A run's process with a fault in it: ``python -m tests.integration.fault_process FOLDER JSON``.
+"""Execute a run with an injected fault: ``python -m tests.integration.fault_process FOLDER JSON``.
 
-JSON holds a :class:`~tests.integration.write_faults.Fault` and, under ``limits``, what the process may use:
-``{"memory": bytes beyond what it uses when training begins, "file": largest file in bytes}``.
+JSON holds a :class:`~tests.integration.write_faults.Fault` under ``fault`` and the limits of the process under
+``limits``: ``{"memory": bytes beyond what it uses when training begins, "file": largest file in bytes}``.
 
-With ``--serve`` in place of FOLDER it imports all that a run needs once, and then forks a process for each line of JSON
-(a folder under ``folder`` and the same fields) that it reads; it answers each with a line: how the process ended, and
-its write events. That makes hundreds of processes affordable.
+With ``--serve`` instead of FOLDER, the process imports everything that a run needs once. It then reads requests, one
+line of JSON each (the same fields and the run's folder under ``folder``), and forks a process for each. It answers with
+a line that holds the exit code and the write events. This makes hundreds of processes affordable.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 
 from tests.integration.write_faults import Fault, install
 
-QUIET_HEARTBEAT = 3600.0  # seconds: the heartbeat's writes come at no fixed place, and would move the others
-MODULES = (  # pyarrow is not among them: it starts a thread
+QUIET_HEARTBEAT = 3600.0  # seconds: the heartbeat writes at no fixed point and would shift the other events
+MODULES = (  # without pyarrow, which starts a thread
     "workbench.training.job",
     "transformers.models.bert.modeling_bert",
     "peft",
@@ -33,29 +33,29 @@ MODULES = (  # pyarrow is not among them: it starts a thread
 def main() -> int:
     if sys.argv[1] == "--serve":
         return serve()
-    return do(Path(sys.argv[1]), json.loads(sys.argv[2]), report=None)
+    return execute(Path(sys.argv[1]), json.loads(sys.argv[2]), events_handle=None)
 
 
-def do(folder: Path, order: dict[str, Any], report: int | None) -> int:
-    """Do the run in ``folder`` with the fault of ``order``; write the events to the file descriptor ``report``."""
+def execute(folder: Path, request: dict[str, Any], events_handle: int | None) -> int:
+    """Execute the run in ``folder`` with the requested fault; write the events to ``events_handle``."""
     from workbench.training import reporter, runner
 
-    reporter.HEARTBEAT_SECONDS = order.get("heartbeat", QUIET_HEARTBEAT)
-    limit(order.get("limits", {}))
-    writes = install(folder, Fault(**order.get("fault", {})))
+    reporter.HEARTBEAT_SECONDS = request.get("heartbeat", QUIET_HEARTBEAT)
+    set_limits(request.get("limits", {}))
+    writes = install(folder, Fault(**request.get("fault", {})))
     try:
         return runner.run_folder(folder)
     finally:
-        if report is not None:
-            os.write(report, json.dumps(writes.events).encode())
+        if events_handle is not None:
+            os.write(events_handle, json.dumps(writes.events).encode())
 
 
-def limit(limits: dict[str, int]) -> None:
+def set_limits(limits: dict[str, int]) -> None:
     if "memory" in limits:
-        importlib.import_module("workbench.training.job")  # its size is not what the limit is about
+        importlib.import_module("workbench.training.job")  # the limit applies to what comes on top of it
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + limits["memory"]
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        max_bytes = pages * os.sysconf("SC_PAGE_SIZE") + limits["memory"]
+        resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     if "file" in limits:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file"], resource.RLIM_INFINITY))
 
@@ -69,30 +69,30 @@ def serve() -> int:
     return 0
 
 
-def fork(order: dict[str, Any]) -> dict[str, Any]:
-    """Do one order in a process of its own. Returns ``{"code", "events", "threads"}``; a signal's code is negative."""
+def fork(request: dict[str, Any]) -> dict[str, Any]:
+    """Execute one request in a new process; return ``code`` (negative for a signal), ``events`` and ``threads``."""
     threads = len(os.listdir("/proc/self/task"))
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         code = 70
         try:
-            os.close(reading)
-            log = os.open(Path(order["folder"]) / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            os.close(read_end)
+            log = os.open(Path(request["folder"]) / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            code = do(Path(order["folder"]), order, writing)
+            code = execute(Path(request["folder"]), request, write_end)
         except BaseException:
             traceback.print_exc()
         finally:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
             os._exit(code)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
-        messages = pipe.read()
+    os.close(write_end)
+    with open(read_end, "rb") as pipe:
+        events = pipe.read()
     _, status = os.waitpid(child, 0)
-    return {"code": os.waitstatus_to_exitcode(status), "events": json.loads(messages or "[]"), "threads": threads}
+    return {"code": os.waitstatus_to_exitcode(status), "events": json.loads(events or "[]"), "threads": threads}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests of faults share: runs small enough to be done hundreds of times, and what must hold of them."""
+"""Helpers for the fault tests: runs small enough to execute hundreds of times, and the checks they must pass."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from workbench.runs.run import Run
 from workbench.training.core import checkpoint
 from workbench.workspace import Workspace
 
-OF_THE_CLOCK = ("time", "train/tokens_per_second")  # fields of metrics that no two runs share
-# Every write more than once: lines, evaluations, checkpoints of which some are the best, pruning.
-EVENTFUL = {
+TIMING_FIELDS = ("time", "train/tokens_per_second")  # differ between any two runs
+# Makes a run do every kind of write more than once: lines, evaluations, (best) checkpoints, pruning.
+MANY_WRITES = {
     "data.max_length": 64,
     "training.epochs": 2,
     "training.log_every": 2,
@@ -36,15 +36,15 @@ EVENTFUL = {
 
 
 @dataclass
-class Ended:
-    """How a process ended, and what it wrote."""
+class ProcessResult:
+    """The exit code of a process and its write events."""
 
     code: int
     events: list[tuple[str, str]]
 
 
 class Server:
-    """Starts processes of runs by forking from one that has imported everything."""
+    """Executes each run in a process forked from one that has imported everything."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -55,91 +55,91 @@ class Server:
             env=environment(),
         )
 
-    def do(self, run: Run, fault: Fault | None = None, **more: Any) -> Ended:
-        """Do the run in a process of its own, wait for its end."""
-        order = {"folder": str(run.folder), "fault": asdict(fault or Fault()), **more}
+    def execute(self, run: Run, fault: Fault | None = None, **more: Any) -> ProcessResult:
+        """Execute the run in a process of its own and wait until it ends."""
+        request = {"folder": str(run.folder), "fault": asdict(fault or Fault()), **more}
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        assert answer["threads"] == 1, "a fork beside other threads may hang"
-        return Ended(answer["code"], [tuple(event) for event in answer["events"]])
+        assert answer["threads"] == 1, "a fork may hang while other threads run"
+        return ProcessResult(answer["code"], [tuple(event) for event in answer["events"]])
 
     def close(self) -> None:
         self._process.communicate()
 
 
 def environment() -> dict[str, str]:
-    """For processes started by tests: this package and these tests can be imported, one thread, few words."""
-    result = {
+    """Return the environment of a test's processes: importable packages, one thread, little output."""
+    variables = {
         **os.environ,
         **module_environment(),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
     }
-    return {**result, "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+    return {**variables, "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
-class Scene:
-    """A run that has ended well, and any number of runs of the same spec that shall meet a fault.
+class FaultScenario:
+    """A reference run that succeeded, and a factory of runs with the same spec to inject faults into.
 
     Args:
-        server: starts the processes.
-        workspace: where the runs lie.
-        changes: fields of the spec.
+        server: executes the runs.
+        workspace: holds the runs.
+        changes: fields of the spec that differ from the tiny run's.
     """
 
     def __init__(self, server: Server, workspace: Workspace, changes: dict[str, Any] | None = None) -> None:
         self.server = server
         self.workspace = workspace
-        self._first = make_run(workspace, {**EVENTFUL, **(changes or {})})
-        self._made = 0
-        self.reference = self.another()
-        ended = server.do(self.reference)
-        assert ended.code == 0, self.reference.log()
-        self.events = ended.events
+        self._template = make_run(workspace, {**MANY_WRITES, **(changes or {})})
+        self._count = 0
+        self.reference = self.new_run()
+        result = server.execute(self.reference)
+        assert result.code == 0, self.reference.log()
+        self.events = result.events
         self._fingerprint = fingerprint(self.reference)
 
-    def another(self, runs: Path | None = None) -> Run:
-        """A queued run of the same spec, below the folder ``runs`` of another workspace if one is given."""
-        self._made += 1
-        folder = (runs or self.workspace.runs) / f"run-{self._made:04d}"
-        shutil.copytree(self._first.folder, folder)
+    def new_run(self, runs: Path | None = None) -> Run:
+        """Return a queued run with the same spec, below ``runs`` (default: the workspace's runs)."""
+        self._count += 1
+        folder = (runs or self.workspace.runs) / f"run-{self._count:04d}"
+        shutil.copytree(self._template.folder, folder)
         return Run(folder)
 
-    def finish(self, run: Run, fault: Fault | None = None) -> None:
-        """Resume the run, if it has not succeeded; it must end as if nothing had ever happened to it."""
+    def assert_finishes_the_same(self, run: Run, fault: Fault | None = None) -> None:
+        """Resume the run unless it has succeeded; assert that its result equals the reference run's."""
         requeue(run)
         if run.state == "queued":
-            ended = self.server.do(run, fault)
-            assert ended.code == 0, run.log()
+            result = self.server.execute(run, fault)
+            assert result.code == 0, run.log()
         self.assert_same(run)
 
     def assert_same(self, run: Run) -> None:
         assert run.state == "succeeded", run.status()
-        result = fingerprint(run)
-        for part, value in self._fingerprint.items():
-            assert result[part] == value, f"{part} differs"
+        actual = fingerprint(run)
+        for name, expected in self._fingerprint.items():
+            assert actual[name] == expected, f"{name} differs"
         assert leftovers(run) == []
 
 
 def requeue(run: Run) -> None:
-    """As a worker and a user would: take note of the end, then resume."""
+    """Do what a worker and then a user would do: reconcile the run's state and resume it."""
     reconcile(run)
     if run.state not in ("queued", "succeeded"):
         resume(run, run.workspace, start=False)
 
 
 def fingerprint(run: Run) -> dict[str, Any]:
-    """All that two runs of one spec must share."""
+    """Return everything that two runs of one spec must have in common."""
     stored = run.report()
     report = stored.as_dict() if stored else {}
     report.pop("cost", None)
     checkpoints = run.checkpoints_folder
     return {
         "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted(run.model_folder.iterdir())},
-        "metrics": [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in run.read_metrics()[0]],
+        "metrics": [{k: v for k, v in row.items() if k not in TIMING_FIELDS} for row in run.read_metrics()[0]],
         "samples": read_lines(run.samples_file)[0],
         "confusion": read_lines(run.confusion_file)[0],
         "report": report,
@@ -152,13 +152,13 @@ def fingerprint(run: Run) -> dict[str, Any]:
 
 
 def leftovers(run: Run) -> list[str]:
-    """Temporary files and folders in the run's folder."""
-    result = [path.relative_to(run.folder) for path in run.folder.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
-    return sorted(map(str, result))
+    """List the temporary files and folders in the run's folder."""
+    paths = [path.relative_to(run.folder) for path in run.folder.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
+    return sorted(map(str, paths))
 
 
 def assert_readable(run: Run) -> None:
-    """Whatever happened: status and spec can be read, no line of metrics is half, the newest checkpoint is whole."""
+    """Assert that a fault left valid files: status, spec, whole lines of metrics, complete checkpoints."""
     assert isinstance(read_json(run.status_file), dict)
     assert run.spec().name == "tiny"
     steps = [row["step"] for row in run.read_metrics()[0]]
@@ -167,18 +167,18 @@ def assert_readable(run: Run) -> None:
     report = run.report_file
     assert not report.exists() or run.report() is not None
     for path in checkpoint.find(run.checkpoints_folder):
-        assert checkpoint.is_complete(path), f"{path.name} has its name and is not whole"
+        assert checkpoint.is_complete(path), f"{path.name} has its final name but is incomplete"
 
 
-def spread(count: int, most: int) -> list[int]:
-    """``count`` numbers from 1 to ``most``, evenly spread, both ends included."""
-    return sorted({round(1 + i * (most - 1) / max(1, count - 1)) for i in range(count)})
+def spread(count: int, highest: int) -> list[int]:
+    """``count`` evenly spaced numbers from 1 to ``highest``, both included."""
+    return sorted({round(1 + i * (highest - 1) / max(1, count - 1)) for i in range(count)})
 
 
-def every_second(count: int, first: int, part: int, parts: int) -> Sequence[int]:
-    """The ``part``-th of ``parts`` shares of every second number from ``first`` to ``count``.
+def every_second(count: int, first: int, share: int, n_shares: int) -> Sequence[int]:
+    """Return share number ``share`` of ``n_shares`` of every second number from ``first`` to ``count``.
 
-    Of every number when WORKBENCH_EVERY_FAULT is set: twenty minutes more.
+    With WORKBENCH_EVERY_FAULT set it shares out every number, which takes twenty minutes more.
     """
     numbers = range(1, count + 1) if os.environ.get("WORKBENCH_EVERY_FAULT") else range(first, count + 1, 2)
-    return numbers[part::parts]
+    return numbers[share::n_shares]

@@ -1,9 +1,9 @@
-"""Loads the model folders that it is given, as a run does or as a predictor does, and tells how each one ended.
+"""Load model folders as a run or a predictor does, and print how each attempt ended.
 
     python tests/integration/hostile_process.py JOBS.json
 
-``JOBS.json`` is a list of ``{"name", "kind": "run" | "predict", "folder"}``; a line of JSON is printed for each. The
-hub is not told to be offline here: whoever tries to reach the network is stopped, and it is noted.
+``JOBS.json`` is a list of ``{"name", "kind": "run" | "predict", "folder"}``; it prints a line of JSON for each. The
+hub libraries are not set to offline mode here: attempts to reach the network are blocked and recorded.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-reached: list[str] = []
+network_attempts: list[str] = []
 
 
-def watch(event: str, arguments: tuple[Any, ...]) -> None:
+def block_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event in ("socket.connect", "socket.getaddrinfo"):
-        reached.append(f"{event} {arguments[-1] if event == 'socket.connect' else arguments[0]}")
+        network_attempts.append(f"{event} {arguments[-1] if event == 'socket.connect' else arguments[0]}")
         raise OSError("this process may not reach the network")
 
 
@@ -28,9 +28,9 @@ def main(jobs: list[dict[str, str]]) -> None:
     from workbench.runs.run import Run
     from workbench.training.runner import run_folder
 
-    sys.addaudithook(watch)
+    sys.addaudithook(block_network)
     for job in jobs:
-        reached.clear()
+        network_attempts.clear()
         run = Run(Path(job["folder"]))
         result: dict[str, Any] = {"name": job["name"], "error": None, "kind": None}
         if job["kind"] == "run":
@@ -44,7 +44,7 @@ def main(jobs: list[dict[str, str]]) -> None:
                 result |= {"error": str(error), "kind": error.kind}
             except BaseException as error:
                 result |= {"error": repr(error), "kind": "Internal"}
-        print("RESULT " + json.dumps({**result, "reached": list(reached)}), flush=True)
+        print("RESULT " + json.dumps({**result, "network_attempts": list(network_attempts)}), flush=True)
 
 
 if __name__ == "__main__":

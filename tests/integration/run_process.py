@@ -1,17 +1,17 @@
-"""A process that keeps the contract of ``run-folder`` and does no more: ``python run_process.py RUN_FOLDER``.
+"""A minimal process that fulfills the contract of ``run-folder``: ``python run_process.py RUN_FOLDER``.
 
-It takes the run's lock (75 when another has it), claims the run, writes when it began into ``starts``, and then does
-what the words in the run's notes say, one after another:
+It takes the run's lock (exit code 75 if another process holds it), claims the run, appends its start time to
+``starts``, and then executes the commands in the run's notes one after another:
 
-    slow-start N   (first word only) wait N seconds before anything at all, the lock included
-    sleep N        for N seconds, or until asked to stop
-    stubborn       ignore requests to stop and SIGTERM from here on
+    slow-start N   (first command only) wait N seconds before doing anything, even taking the lock
+    sleep N        sleep for N seconds or until a stop is requested
+    stubborn       ignore stop requests and SIGTERM from now on
     fail           end as failed, with an error
-    exit N         end with this exit code, without storing a state
-    kill           end itself with SIGKILL
-    orphan         start a process that outlives it, and write its id into ``orphan``
+    exit N         exit with code N without storing a state
+    kill           kill itself with SIGKILL
+    orphan         start a process that outlives this one, and write its id to ``orphan``
 
-At the end it is ``succeeded``, or ``stopped`` when it was asked to stop; it writes the time into ``ended``.
+Finally the run becomes ``succeeded``, or ``stopped`` if a stop was requested, and the time is appended to ``ended``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from workbench.machine import process_identity
 from workbench.runs.run import Run
 
 
-class Process:
+class ScriptedProcess:
+    """Executes the commands in a run's notes."""
+
     def __init__(self, run: Run) -> None:
         self.run = run
         self.stubborn = False
@@ -37,27 +39,27 @@ class Process:
     def stopping(self) -> bool:
         return not self.stubborn and self.run.stop_requested()
 
-    def do(self, words: list[str]) -> int | None:
-        """Do what the words say. An exit code ends the process as it is."""
+    def execute(self, words: list[str]) -> int | None:
+        """Execute the commands; an exit code means that the process exits without storing a state."""
         while words and not self.stopping():
-            word = words.pop(0)
-            if word == "sleep":
+            command = words.pop(0)
+            if command == "sleep":
                 end = time.monotonic() + float(words.pop(0))
                 while time.monotonic() < end and not self.stopping():
                     time.sleep(0.01)
-            elif word == "stubborn":
+            elif command == "stubborn":
                 self.stubborn = True
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            elif word == "fail":
-                error = {"kind": "Data", "message": "bad row 3", "hint": "mend it"}
+            elif command == "fail":
+                error = {"kind": "Data", "message": "bad row 3", "hint": "fix it"}
                 self.run.transition(("running",), "failed", error=error)
                 return 1
-            elif word == "exit":
+            elif command == "exit":
                 print("something went wrong in line 7", flush=True)
                 return int(words.pop(0))
-            elif word == "kill":
+            elif command == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-            elif word == "orphan":
+            elif command == "orphan":
                 orphan = subprocess.Popen(["sleep", "60"])
                 write_text(self.run.folder / "orphan", str(orphan.pid))
         return None
@@ -75,7 +77,7 @@ def main(folder: str) -> int:
         return EXIT_ALREADY_RUNNING
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
     append_line(run.folder / "starts", {"pid": os.getpid(), "time": time.monotonic(), "gpu": gpu})
-    code = Process(run).do(words)
+    code = ScriptedProcess(run).execute(words)
     if code is not None:
         return code
     append_line(run.folder / "ended", {"time": time.monotonic()})

@@ -1,4 +1,4 @@
-"""A worker whose runs write one evaluation and end: ``python sweep_worker.py WORKSPACE``."""
+"""A worker whose runs write a single evaluation and exit: ``python sweep_worker.py WORKSPACE``."""
 
 from __future__ import annotations
 

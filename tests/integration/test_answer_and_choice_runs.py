@@ -1,4 +1,4 @@
-"""Question answering and multiple choice through whole runs: they learn, replay frozen layers, answer and compare."""
+"""Question answering and multiple choice as whole runs: learning, cached activations, predictions, comparison."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow  # make test trains each of these tasks once, in t
 FROZEN = {"tuning.method": "freeze", "tuning.layers": 1}
 
 
-def questions(count: int) -> list[dict[str, Any]]:
-    """The answer is the one telling word of a context that takes up to four windows; one context in four has none."""
+def question_rows(count: int) -> list[dict[str, Any]]:
+    """Return questions answered by the one sentiment word of the context (up to four windows); one in four has none."""
     generator = random.Random(0)
     rows: list[dict[str, Any]] = []
     for number in range(count):
@@ -39,20 +39,20 @@ def questions(count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def choices(count: int) -> list[dict[str, Any]]:
-    """The right choice is the one with a telling word; there are two to four of them."""
+def choice_rows(count: int) -> list[dict[str, Any]]:
+    """Return rows with two to four choices; the right one contains a sentiment word."""
     generator = random.Random(0)
     rows: list[dict[str, Any]] = []
     for number in range(count):
         texts = [" ".join(generator.sample(OTHER, k=6)) for _ in range(2 + number % 3)]
-        right = generator.randrange(len(texts))
-        texts[right] = f"{generator.choice(GOOD)} {texts[right].rpartition(' ')[0]}"
-        texts[right - 1] += " actors actors"  # the longest is a wrong one
-        rows.append({"context": f"the story {number}", "choices": texts, "label": right})
+        correct = generator.randrange(len(texts))
+        texts[correct] = f"{generator.choice(GOOD)} {texts[correct].rpartition(' ')[0]}"
+        texts[correct - 1] += " actors actors"  # the longest choice is wrong
+        rows.append({"context": f"the story {number}", "choices": texts, "label": correct})
     return rows
 
 
-def finished(workspace: Workspace, task: str, rows: list[dict[str, Any]], **changes: Any) -> Run:
+def train(workspace: Workspace, task: str, rows: list[dict[str, Any]], **changes: Any) -> Run:
     data = workspace.uploads / f"{task}.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     settings = {"data.train": str(data), "training.epochs": 8, "training.learning_rate": 5e-3, "data.max_length": 32}
@@ -62,58 +62,61 @@ def finished(workspace: Workspace, task: str, rows: list[dict[str, Any]], **chan
 
 
 @pytest.fixture
-def run_of_questions(workspace: Workspace) -> Run:
-    return finished(workspace, "question-answering", questions(160), **{"task.stride": 8, **FROZEN})
+def qa_run(workspace: Workspace) -> Run:
+    return train(workspace, "question-answering", question_rows(160), **{"task.stride": 8, **FROZEN})
 
 
-def test_question_answering(workspace: Workspace, run_of_questions: Run) -> None:
-    report = run_of_questions.report()
-    figures = {name: value.value for name, value in report.metrics.items()}
-    assert figures["f1"] > 0.9 > report.baseline["f1"] and figures["exact_match"] > 0.9
-    assert figures["no_answer_accuracy"] > 0.8
+def test_question_answering(workspace: Workspace, qa_run: Run) -> None:
+    report = qa_run.report()
+    metrics = {name: value.value for name, value in report.metrics.items()}
+    assert metrics["f1"] > 0.9 > report.baseline["f1"] and metrics["exact_match"] > 0.9
+    assert metrics["no_answer_accuracy"] > 0.8
     assert report.windows > report.questions and report.frozen_cache["layers"] == 1
-    rows = read_predictions(run_of_questions)
+    rows = read_predictions(qa_run)
     assert len(rows["id"]) == report.questions
-    assert figures["f1"] == pytest.approx(np.mean(rows["overlap"]))
+    assert metrics["f1"] == pytest.approx(np.mean(rows["overlap"]))
 
-    predictor = Predictor.load(run_of_questions)
+    predictor = Predictor.load(qa_run)
     context = f"{' '.join(OTHER * 3)} superb {' '.join(OTHER)}"
-    nothing = " ".join(OTHER)
-    question = [{"question": "the film is", "context": text} for text in (context, nothing)]
-    result, silent = predictor.predict(question)
-    assert result.text == "superb" == context[result.span.start : result.span.end] and not result.no_answer
-    assert silent.no_answer and silent.text == ""
-    (forced,) = predictor.predict(question[1:], {"null_bias": -1000})
-    assert not forced.no_answer and forced.text in nothing
-    messages = dict(zip(rows["id"], rows["prediction"], strict=True))
-    inputs = questions(160)
-    for key, prediction in list(messages.items())[:5]:
-        row = inputs[int(key.rpartition(":")[2]) - 1]
+    unanswerable = " ".join(OTHER)
+    inputs = [{"question": "the film is", "context": text} for text in (context, unanswerable)]
+    answered, unanswered = predictor.predict(inputs)
+    assert answered.text == "superb" == context[answered.span.start : answered.span.end] and not answered.no_answer
+    assert unanswered.no_answer and unanswered.text == ""
+    (forced,) = predictor.predict(inputs[1:], {"null_bias": -1000})
+    assert not forced.no_answer and forced.text in unanswerable
+    saved = dict(zip(rows["id"], rows["prediction"], strict=True))
+    data = question_rows(160)
+    for key, prediction in list(saved.items())[:5]:
+        row = data[int(key.rpartition(":")[2]) - 1]
         (again,) = predictor.predict([{"question": row["question"], "context": row["context"]}])
-        assert again.text == prediction, "loaded again it answers as it did"
+        assert again.text == prediction, "the loaded model must repeat its saved answers"
 
-    other = finished(workspace, "question-answering", questions(160), **{"task.stride": 8, "training.max_steps": 1})
-    compared = compare([run_of_questions, other])
-    assert compared.metric == "f1" and compared.difference > 0
+    short_run = train(
+        workspace, "question-answering", question_rows(160), **{"task.stride": 8, "training.max_steps": 1}
+    )
+    comparison = compare([qa_run, short_run])
+    assert comparison.metric == "f1" and comparison.difference > 0
 
 
 def test_multiple_choice(workspace: Workspace) -> None:
-    run = finished(workspace, "multiple-choice", choices(160), **FROZEN)
+    run = train(workspace, "multiple-choice", choice_rows(160), **FROZEN)
     report = run.report()
     assert report.metrics["accuracy"].value > 0.9 > report.baseline["accuracy"]
     assert report.frozen_cache["layers"] == 1
     rows = read_predictions(run)
     assert report.metrics["accuracy"].value == pytest.approx(np.mean(rows["right"]))
-    messages = dict(zip(rows["id"], rows["prediction"], strict=True))
-    question = [choices(160)[int(key.rpartition(":")[2]) - 1] for key in messages]
-    result = Predictor.load(run).predict([{name: each[name] for name in ("context", "choices")} for each in question])
-    assert [each.text for each in result] == list(messages.values()), "loaded again it chooses as it did"
+    saved = dict(zip(rows["id"], rows["prediction"], strict=True))
+    data = choice_rows(160)
+    inputs = [data[int(key.rpartition(":")[2]) - 1] for key in saved]
+    answers = Predictor.load(run).predict([{name: row[name] for name in ("context", "choices")} for row in inputs])
+    assert [answer.text for answer in answers] == list(saved.values()), "the loaded model must repeat its choices"
     with pytest.raises(DataError, match="Input 1: there is 1 choice"):
         Predictor.load(run).predict([{"context": "the story", "choices": ["a plot"]}])
 
 
-def test_a_wrong_label_ends_the_run_with_its_row(workspace: Workspace, tmp_path: Path) -> None:
-    rows = choices(40)
+def test_a_wrong_label_fails_the_run_and_names_the_row(workspace: Workspace, tmp_path: Path) -> None:
+    rows = choice_rows(40)
     rows[30]["label"] = 7
     data = tmp_path / "own.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

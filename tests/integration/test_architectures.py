@@ -1,4 +1,4 @@
-"""Other architectures than BERT, through a whole run and back: what is saved answers as what was trained."""
+"""Architectures other than BERT through whole runs: the saved model predicts what the trained one did."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ CONFIGS = {
 
 
 def model_folder(workspace: Workspace, name: str) -> Path:
-    """A tiny body of this architecture, with the tiny tokenizer."""
+    """Write a tiny base model of this architecture with the tiny tokenizer; return its folder."""
     import torch
 
     folder = make_model(workspace.uploads / name)
     config = CONFIGS[name]
     config.vocab_size = 64
     torch.manual_seed(0)
-    body = BertModel(config, add_pooling_layer=False) if "pooler" in name else AutoModel.from_config(config)
-    body.save_pretrained(folder)
+    model = BertModel(config, add_pooling_layer=False) if "pooler" in name else AutoModel.from_config(config)
+    model.save_pretrained(folder)
     return folder
 
 
-def run_of(workspace: Workspace, name: str, tuning: str, **changes: object) -> Run:
+def train_model(workspace: Workspace, name: str, tuning: str, **changes: object) -> Run:
     source = {"source": f"path:{model_folder(workspace, name)}"}
     run = make_run(
         workspace, {"model": source, "tuning": tuning, "training.epochs": 2, "data.max_length": 32, **changes}
@@ -66,18 +66,18 @@ def run_of(workspace: Workspace, name: str, tuning: str, **changes: object) -> R
 
 @pytest.mark.parametrize("tuning", ["full", "head", "lora"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_saved_result_answers_as_the_trained_model_did(workspace, name, tuning):
-    run = run_of(workspace, name, tuning)
+def test_the_saved_model_predicts_what_the_trained_model_did(workspace, name, tuning):
+    run = train_model(workspace, name, tuning)
     rows = read_predictions(run)
-    results = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
-    for result, label, score in zip(results, rows["prediction"], rows["score"], strict=True):
-        assert result.label == label
-        assert result.score == pytest.approx(score, abs=1e-5)
+    predictions = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
+    for prediction, label, score in zip(predictions, rows["prediction"], rows["score"], strict=True):
+        assert prediction.label == label
+        assert prediction.score == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mpnet", "deberta", "gpt2", "our-encoder", "our-rotary-encoder", "our-decoder"])
-def test_replayed_layers_give_the_losses_of_a_full_pass(workspace, name):
-    """With dropout off, caching what frozen layers put out changes nothing, whatever the layers share."""
+def test_cached_activations_yield_the_losses_of_a_full_pass(workspace, name):
+    """Without dropout, caching the frozen layers' activations changes nothing, whatever the layers share."""
     changes = {"model.dropout": 0.0, "training.learning_rate": 0.03, "training.epochs": 3}
     losses = []
     for cached in (True, False):
@@ -89,7 +89,7 @@ def test_replayed_layers_give_the_losses_of_a_full_pass(workspace, name):
     assert losses[0] == pytest.approx(losses[1], abs=2e-4)
 
 
-def test_longer_texts_than_positions_are_refused_where_positions_begin_later(workspace):
+def test_max_length_is_checked_against_usable_positions_where_ids_start_later(workspace):
     source = {"source": f"path:{model_folder(workspace, 'roberta')}"}
     run = make_run(workspace, {"model": source, "data.max_length": 129})
     assert run_folder(run.folder) == 2
@@ -97,7 +97,7 @@ def test_longer_texts_than_positions_are_refused_where_positions_begin_later(wor
 
 
 def test_a_run_on_a_run_with_other_labels_gets_a_new_head(workspace):
-    first = run_of(workspace, "distilbert", "lora")
+    first = train_model(workspace, "distilbert", "lora")
     other = workspace.uploads / "other.csv"
     lines = [f"{text},{'yes' if label == 'good' else 'no'}" for text, label in reviews(60)]
     lines += [f"{text} plot,maybe" for text, _ in reviews(30, seed=4)]
@@ -114,7 +114,7 @@ def test_a_run_on_a_run_with_other_labels_gets_a_new_head(workspace):
         first.delete()
 
 
-def test_a_run_does_not_go_on_with_another_base(workspace, monkeypatch):
+def test_a_run_is_not_resumed_on_a_changed_base_model(workspace, monkeypatch):
     from workbench.jobs import resume
     from workbench.training.reporter import RunReporter
 

@@ -1,6 +1,6 @@
-"""The views in a real browser without network: they draw, request nothing, and run no script from a text.
+"""The attention views in a real offline browser: they draw, request nothing, and run no script in a text.
 
-Screenshots go to the folder that WORKBENCH_SCREENSHOTS names, if it is set.
+Screenshots are saved to the folder named by WORKBENCH_SCREENSHOTS, if it is set.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ HOSTILE = [
 ]
 
 
-class Watched:
-    """A page of a browser without network, with its errors and requests."""
+class RecordedPage:
+    """A page of an offline browser that records its errors and requests."""
 
     def __init__(self, page: Page, folder: Path) -> None:
         self.page, self.folder = page, folder
@@ -55,12 +55,12 @@ class Watched:
         page.on("request", lambda request: self.requests.append(request.url))
 
     def show(self, document: str, name: str) -> None:
-        """Open the document as a file, as a recipient would."""
+        """Open the document from a file, as a recipient would."""
         file = self.folder / f"{name}.html"
         write_text(file, document)
         self.page.goto(file.as_uri())
 
-    def shot(self, name: str) -> None:
+    def screenshot(self, name: str) -> None:
         folder = os.environ.get("WORKBENCH_SCREENSHOTS")
         if folder:
             self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
@@ -74,16 +74,16 @@ class Watched:
 
 
 @pytest.fixture(params=["light", "dark"])
-def watched(request: pytest.FixtureRequest, chromium: Browser, tmp_path: Path) -> Iterator[Watched]:
+def recorded(request: pytest.FixtureRequest, chromium: Browser, tmp_path: Path) -> Iterator[RecordedPage]:
     context = chromium.new_context(color_scheme=request.param, viewport={"width": 1100, "height": 800})
     context.set_offline(True)
-    yield Watched(context.new_page(), tmp_path)
+    yield RecordedPage(context.new_page(), tmp_path)
     context.close()
 
 
 @pytest.fixture
 def assets(workspace: Workspace, shared_cache: Path) -> Workspace:
-    """A workspace that has (or can fetch) the scripts."""
+    """A workspace whose cache has, or can fetch, the scripts."""
     return workspace
 
 
@@ -93,90 +93,90 @@ def hostile_attention() -> Attention:
     return Attention(weights, HOSTILE, HOSTILE, [(0, 0)] * count, [0] * count, [False] * count, [])
 
 
-def test_the_head_view_draws_and_reacts_to_the_user(watched: Watched, assets: Workspace) -> None:
+def test_the_head_view_draws_and_reacts_to_the_user(recorded: RecordedPage, assets: Workspace) -> None:
     attention = capture_attention(bert(), tokenizer(), TEXT)
     count = len(attention.tokens)
-    watched.show(bertviz.head_view(attention, workspace=assets), "head")
-    page = watched.page
+    recorded.show(bertviz.head_view(attention, workspace=assets), "head")
+    page = recorded.page
     assert page.locator("svg line").count() == 4 * count**2
     assert page.locator("svg text").all_text_contents() == attention.shown * 2
     assert page.locator("#layer").input_value() == "2"  # the last
-    drawn = page.locator("svg line").first.get_attribute("stroke-opacity")
-    assert float(drawn or "nan") == pytest.approx(attention.weights[2, 0, 0, 0] / 4, abs=1e-4)
+    opacity = page.locator("svg line").first.get_attribute("stroke-opacity")
+    assert float(opacity or "nan") == pytest.approx(attention.weights[2, 0, 0, 0] / 4, abs=1e-4)
     page.select_option("#layer", "0")
-    drawn = page.locator("svg line").first.get_attribute("stroke-opacity")
-    assert float(drawn or "nan") == pytest.approx(attention.weights[0, 0, 0, 0] / 4, abs=1e-4)
+    opacity = page.locator("svg line").first.get_attribute("stroke-opacity")
+    assert float(opacity or "nan") == pytest.approx(attention.weights[0, 0, 0, 0] / 4, abs=1e-4)
     page.locator("svg #left text").nth(5).hover()
     assert page.locator("svg line[visibility=visible]").count() == 4 * count
-    watched.shot(f"head-{page.evaluate('document.documentElement.dataset.theme')}")
-    watched.assert_clean()
+    recorded.screenshot(f"head-{page.evaluate('document.documentElement.dataset.theme')}")
+    recorded.assert_clean()
 
 
-def test_the_model_view_draws_and_enlarges(watched: Watched, assets: Workspace) -> None:
+def test_the_model_view_draws_and_enlarges(recorded: RecordedPage, assets: Workspace) -> None:
     attention = capture_attention(bert(), tokenizer(), TEXT)
     count = len(attention.tokens)
-    watched.show(bertviz.model_view(attention, workspace=assets), "model")
-    page = watched.page
+    recorded.show(bertviz.model_view(attention, workspace=assets), "model")
+    page = recorded.page
     assert page.locator("svg line").count() == 3 * 4 * count**2
     page.locator(".attn_background").nth(5).click(force=True)
     assert page.locator("svg line").count() == (3 * 4 + 1) * count**2
     assert "Layer 1, Head 1" in page.locator("svg text.detail").all_text_contents()
-    watched.shot(f"model-{page.evaluate('document.documentElement.dataset.theme')}")
-    watched.assert_clean()
+    recorded.screenshot(f"model-{page.evaluate('document.documentElement.dataset.theme')}")
+    recorded.assert_clean()
 
 
-def test_a_pair_and_no_special_tokens(watched: Watched, assets: Workspace) -> None:
+def test_the_head_view_of_a_pair_without_special_tokens(recorded: RecordedPage, assets: Workspace) -> None:
     attention = capture_attention(bert(), tokenizer(), "good film", "bad story was a film")
-    watched.show(bertviz.head_view(attention, hide_special=True, workspace=assets), "pair")
-    page = watched.page
+    recorded.show(bertviz.head_view(attention, hide_special=True, workspace=assets), "pair")
+    page = recorded.page
     assert page.locator("svg line").count() == 4 * 7**2
     page.select_option("#filter", label="Sentence A -> Sentence B")
     assert page.locator("svg line").count() == 4 * 2 * 5
-    watched.shot(f"pair-{page.evaluate('document.documentElement.dataset.theme')}")
-    watched.assert_clean()
+    recorded.screenshot(f"pair-{page.evaluate('document.documentElement.dataset.theme')}")
+    recorded.assert_clean()
 
 
 @pytest.mark.parametrize("view", [bertviz.head_view, bertviz.model_view])
-def test_hostile_text_is_shown_and_not_run(view: object, watched: Watched, assets: Workspace) -> None:
+def test_hostile_text_is_shown_and_not_run(view: object, recorded: RecordedPage, assets: Workspace) -> None:
     assert callable(view)
-    watched.show(view(hostile_attention(), workspace=assets), "hostile")
-    page = watched.page
+    recorded.show(view(hostile_attention(), workspace=assets), "hostile")
+    page = recorded.page
     assert page.locator("svg line").count() > 0
     if view is bertviz.head_view:
         shown = page.locator("svg #left text").all_text_contents()
         assert all(token.startswith(text.removesuffix("…")) for token, text in zip(HOSTILE, shown, strict=True))
     else:
         page.locator(".attn_background").first.click(force=True)
-    watched.shot(f"hostile-{view.__name__}")
-    watched.assert_clean()
+    recorded.screenshot(f"hostile-{view.__name__}")
+    recorded.assert_clean()
 
 
-def test_the_policy_stops_a_script_that_is_not_ours(watched: Watched, assets: Workspace) -> None:
-    """Second line of defence: if a token were not escaped, its script would still not run."""
+def test_the_content_security_policy_blocks_other_scripts(recorded: RecordedPage, assets: Workspace) -> None:
+    """The second line of defence: even if a token were not escaped, its script would not run."""
     document = bertviz.head_view(hostile_attention(), workspace=assets)
-    watched.show(document.replace("</body>", "<script>window.hacked = 1</script></body>"), "broken-into")
-    assert watched.page.evaluate("window.hacked") is None
-    assert any("Content Security Policy" in error for error in watched.errors)
+    recorded.show(document.replace("</body>", "<script>window.hacked = 1</script></body>"), "injected")
+    assert recorded.page.evaluate("window.hacked") is None
+    assert any("Content Security Policy" in error for error in recorded.errors)
 
 
-def test_the_static_picture(watched: Watched) -> None:
+def test_the_static_heat_map(recorded: RecordedPage) -> None:
     explanation = explain(bag_of_words(), "the story was bad and the film with actors and music was good", "occlusion")
     hostile = replace(explanation, shown=[*HOSTILE, *explanation.shown[len(HOSTILE) :]])
     style = "<style>:root { color-scheme: light dark }</style>"
-    for name, one in (("heat", explanation), ("heat-hostile", hostile)):
-        watched.requests.clear()
-        watched.show(f"<!DOCTYPE html><html lang='en'>{style}<body>{token_heat_html(one)}</body></html>", name)
-        assert watched.page.locator("bdi[title]").count() == len(explanation.tokens)
-        dark = watched.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-        watched.shot(f"{name}-{'dark' if dark else 'light'}")
-        watched.assert_clean()
+    for name, shown in (("heat", explanation), ("heat-hostile", hostile)):
+        recorded.requests.clear()
+        recorded.show(f"<!DOCTYPE html><html lang='en'>{style}<body>{token_heat_html(shown)}</body></html>", name)
+        assert recorded.page.locator("bdi[title]").count() == len(explanation.tokens)
+        dark = recorded.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        recorded.screenshot(f"{name}-{'dark' if dark else 'light'}")
+        recorded.assert_clean()
 
 
-# -- the canvas view ------------------------------------------------------------------------------------------------
+# -- the canvas view --------------------------------------------------------------------------------------------------
 
 
 def long_attention(tokens: int, layers: int, heads: int) -> Attention:
-    """Head h of every layer attends h tokens back, and a little everywhere."""
+    """Make heads that attend h tokens back (head h of every layer), and a little to every token."""
     names = ["[CLS]", *(f"word{i // 2}" if i % 2 == 0 else "##piece" for i in range(tokens - 2)), "[SEP]"]
     weights = np.full((layers, heads, tokens, tokens), 0.2 / tokens, dtype=np.float32)
     position = np.arange(tokens)
@@ -184,16 +184,16 @@ def long_attention(tokens: int, layers: int, heads: int) -> Attention:
         weights[:, head, position, np.maximum(position - head, 0)] += 0.8
     special = [name.startswith("[") for name in names]
     words = [None, *(i // 2 for i in range(tokens - 2)), None]
-    segments = [None if one else 0 for one in special]
+    segments = [None if is_special else 0 for is_special in special]
     return Attention(weights, names, names, [(0, 0)] * tokens, segments, special, [], words)
 
 
-def drawn(page: Page, what: str) -> None:
-    page.wait_for_selector(f"#picture[data-drawn='{what}']")
+def wait_for_drawing(page: Page, name: str) -> None:
+    page.wait_for_selector(f"#picture[data-drawn='{name}']")
 
 
-def at_cell(page: Page, row: int, column: int, count: int) -> None:
-    """Hover over a cell of the whole matrix: margins of 118 and 96 pixels, cells as large as fit (at most 40)."""
+def hover_over_cell(page: Page, row: int, column: int, count: int) -> None:
+    """Hover over a cell of the full matrix: margins of 118 and 96 pixels, cells as large as fit (at most 40)."""
     box = page.locator("#picture").bounding_box()
     assert box is not None
     cell = min(box["width"] - 2 - 118, box["height"] - 2 - 96, 40 * count) / count
@@ -205,49 +205,49 @@ def status(page: Page) -> str:
     return page.locator("#status").inner_text()
 
 
-def test_the_canvas_shows_the_weights_that_were_captured(watched: Watched) -> None:
+def test_the_canvas_shows_the_weights_that_were_captured(recorded: RecordedPage) -> None:
     attention = capture_attention(bert(), tokenizer(), TEXT)
-    count, page = len(attention.tokens), watched.page
-    watched.show(canvas.canvas_view(attention), "canvas")
-    drawn(page, f"matrix-2-0-{count}")
-    at_cell(page, 3, 5, count)
+    count, page = len(attention.tokens), recorded.page
+    recorded.show(canvas.canvas_view(attention), "canvas")
+    wait_for_drawing(page, f"matrix-2-0-{count}")
+    hover_over_cell(page, 3, 5, count)
     assert f"({3}) attends to" in status(page) and f"(5): {attention.weights[2, 0, 3, 5]:.2f}"[:-1] in status(page)
     page.locator("#maps").focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowRight")
-    drawn(page, f"matrix-1-1-{count}")
+    wait_for_drawing(page, f"matrix-1-1-{count}")
     assert page.locator("#heading").inner_text() == "Layer 1, head 1"
     page.keyboard.press("w")  # "un ##believ ##able" is one word
-    drawn(page, f"matrix-1-1-{count - 2}")
-    at_cell(page, 4, 4, count - 2)
-    one = attention.weights[1, 1, 4:7, 4:7].sum(-1).mean()
+    wait_for_drawing(page, f"matrix-1-1-{count - 2}")
+    hover_over_cell(page, 4, 4, count - 2)
+    word_weight = attention.weights[1, 1, 4:7, 4:7].sum(-1).mean()
     text = status(page)
-    assert "unbelievable" in text and abs(float(text.split("(4): ")[1].split(". ")[0]) - one) < 0.01
+    assert "unbelievable" in text and abs(float(text.split("(4): ")[1].split(". ")[0]) - word_weight) < 0.01
     page.keyboard.press("s")
-    drawn(page, f"matrix-1-1-{count - 4}")
-    watched.shot(f"canvas-{page.evaluate('document.documentElement.dataset.theme')}")
-    watched.assert_clean()
+    wait_for_drawing(page, f"matrix-1-1-{count - 4}")
+    recorded.screenshot(f"canvas-{page.evaluate('document.documentElement.dataset.theme')}")
+    recorded.assert_clean()
 
 
-def test_the_canvas_draws_long_texts(watched: Watched) -> None:
-    attention, page = long_attention(512, 12, 12), watched.page
-    watched.show(canvas.canvas_view(attention, layer=3, head=5), "canvas-long")
-    drawn(page, "matrix-3-5-512")
+def test_the_canvas_draws_long_texts(recorded: RecordedPage) -> None:
+    attention, page = long_attention(512, 12, 12), recorded.page
+    recorded.show(canvas.canvas_view(attention, layer=3, head=5), "canvas-long")
+    wait_for_drawing(page, "matrix-3-5-512")
     theme = page.evaluate("document.documentElement.dataset.theme")
-    watched.shot(f"canvas-long-{theme}")
+    recorded.screenshot(f"canvas-long-{theme}")
     page.locator("#maps").click(position={"x": 26 + 30 * 7 + 15, "y": 20 + 30 * 9 + 15})
-    drawn(page, "matrix-9-7-512")
+    wait_for_drawing(page, "matrix-9-7-512")
     page.keyboard.press("a")
-    drawn(page, "arcs-9-7-512")
+    wait_for_drawing(page, "arcs-9-7-512")
     for key in ("]", "]", "]"):
         page.keyboard.press(key)
     page.locator("#search").fill("word20")
     assert page.locator("#matches").inner_text() == "11 matches"  # word20 and word200 to word209
     page.locator("#search").press("Enter")
     text = status(page)
-    assert "word20" in text and "(41) attends most to" in text  # the 41st token, and it attends 7 back
+    assert "word20" in text and "(41) attends most to" in text  # token 41 attends to the token 7 before it
     assert float(text.split("(34): ")[1].split(". ")[0]) == pytest.approx(0.8, abs=0.004)
-    watched.shot(f"canvas-arcs-{theme}")
+    recorded.screenshot(f"canvas-arcs-{theme}")
     page.keyboard.press("Escape")
     page.keyboard.press("m")
     page.locator("#maps").focus()
@@ -255,15 +255,15 @@ def test_the_canvas_draws_long_texts(watched: Watched) -> None:
         page.keyboard.press("+")
     page.keyboard.press("Shift+ArrowDown")
     assert "attends to" in status(page)
-    watched.shot(f"canvas-near-{theme}")
-    watched.assert_clean()
+    recorded.screenshot(f"canvas-near-{theme}")
+    recorded.assert_clean()
 
 
-def test_the_canvas_saves_pictures(watched: Watched) -> None:
-    attention, page = hostile_attention(), watched.page
-    watched.show(canvas.canvas_view(attention), "canvas-hostile")
-    drawn(page, f"matrix-1-0-{len(HOSTILE)}")
-    for key, lines in (("m", len(HOSTILE) ** 2), ("a", 0)):
+def test_the_canvas_saves_pictures(recorded: RecordedPage) -> None:
+    attention, page = hostile_attention(), recorded.page
+    recorded.show(canvas.canvas_view(attention), "canvas-hostile")
+    wait_for_drawing(page, f"matrix-1-0-{len(HOSTILE)}")
+    for key, n_cells in (("m", len(HOSTILE) ** 2), ("a", 0)):
         page.keyboard.press(key)
         page.wait_for_timeout(100)
         with page.expect_download() as download:
@@ -271,51 +271,51 @@ def test_the_canvas_saves_pictures(watched: Watched) -> None:
         tree = ElementTree.fromstring(Path(download.value.path()).read_text(encoding="utf-8"))
         names = [element.tag.split("}")[1] for element in tree.iter()]
         assert set(names) <= {"svg", "rect", "text", "title", "path", "circle"}
-        assert names.count("rect") == lines + 1 and names.count("text") == (2 if key == "m" else 1) * len(HOSTILE)
+        assert names.count("rect") == n_cells + 1 and names.count("text") == (2 if key == "m" else 1) * len(HOSTILE)
         texts = [element.text or "" for element in tree.iter() if element.tag.endswith("text")]
         assert any("<svg onload=window.hacked=1>" in text for text in texts)
     assert "".join(names).count("script") == 0
     with page.expect_download() as download:
         page.locator("#png").click()
     assert Path(download.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    watched.shot(f"canvas-hostile-{page.evaluate('document.documentElement.dataset.theme')}")
-    watched.requests = [address for address in watched.requests if not address.startswith("blob:")]
-    watched.assert_clean()
+    recorded.screenshot(f"canvas-hostile-{page.evaluate('document.documentElement.dataset.theme')}")
+    recorded.requests = [address for address in recorded.requests if not address.startswith("blob:")]
+    recorded.assert_clean()
 
 
-def test_the_canvas_requests_heads_from_a_server_when_they_are_shown(watched: Watched) -> None:
-    attention, page = long_attention(60, 2, 3), watched.page
+def test_the_canvas_requests_a_head_when_it_is_shown(recorded: RecordedPage) -> None:
+    attention, page = long_attention(60, 2, 3), recorded.page
     document = canvas.canvas_view(attention, layer=0, head=1, source="/heads")
 
-    def answer(route: Route) -> None:
+    def fulfill(route: Route) -> None:
         path = route.request.url.removeprefix("http://view.test/heads/").split("/")
         if len(path) == 2:
             route.fulfill(body=canvas.packed_head(attention, int(path[0]), int(path[1])))
         else:
             route.fulfill(body=document, content_type="text/html")
 
-    page.route("http://view.test/**", answer)
+    page.route("http://view.test/**", fulfill)
     page.goto("http://view.test/")
-    drawn(page, "matrix-0-1-60")
+    wait_for_drawing(page, "matrix-0-1-60")
     page.locator("#maps").focus()
     page.keyboard.press("ArrowRight")
-    drawn(page, "matrix-0-2-60")
-    at_cell(page, 30, 28, 60)
+    wait_for_drawing(page, "matrix-0-2-60")
+    hover_over_cell(page, 30, 28, 60)
     assert float(status(page).split("(28): ")[1].split(". ")[0]) == pytest.approx(
         attention.weights[0, 2, 30, 28], abs=0.004
     )
-    assert [address for address in watched.requests if "/heads/" in address] == ["http://view.test/heads/0/2"]
-    assert watched.errors == []
+    assert [address for address in recorded.requests if "/heads/" in address] == ["http://view.test/heads/0/2"]
+    assert recorded.errors == []
 
 
-# -- the neuron view ------------------------------------------------------------------------------------------------
+# -- the neuron view --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", ["bert", "our-rotary-encoder"])
-def test_the_neuron_view_draws_for_any_model(model: str, watched: Watched, assets: Workspace) -> None:
+def test_the_neuron_view_draws_for_any_model(model: str, recorded: RecordedPage, assets: Workspace) -> None:
     vectors = capture_queries_keys(bert() if model == "bert" else model_of(CONFIGS[model]), tokenizer(), TEXT)
-    page = watched.page
-    watched.show(neuron.neuron_view(vectors, head=1, workspace=assets), f"neuron-{model}")
+    page = recorded.page
+    recorded.show(neuron.neuron_view(vectors, head=1, workspace=assets), f"neuron-{model}")
     names = page.locator("#collapsed #leftText text").all_text_contents()
     assert names == vectors.attention.shown
     page.locator("#collapsed #leftText text").nth(3).hover()
@@ -325,5 +325,5 @@ def test_the_neuron_view_draws_for_any_model(model: str, watched: Watched, asset
     products = [float(rect.get_attribute("data-value") or "nan") for rect in page.locator("#dotproducts rect").all()]
     expected = vectors.queries[-1, 1, 3] @ vectors.keys[-1, 1].T / np.sqrt(vectors.keys.shape[-1])
     np.testing.assert_allclose(products, expected, atol=0.02)
-    watched.shot(f"neuron-{model}-{page.evaluate('document.documentElement.dataset.theme')}")
-    assert watched.errors == [] and len(watched.requests) == 1
+    recorded.screenshot(f"neuron-{model}-{page.evaluate('document.documentElement.dataset.theme')}")
+    assert recorded.errors == [] and len(recorded.requests) == 1

@@ -1,4 +1,4 @@
-"""A run is resumed with the data that it began with, or not at all."""
+"""A run is only resumed with the data that it started with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.training.runner import run_folder
 
 @pytest.fixture
 def stopped(workspace, monkeypatch):
-    """Return a run stopped after its fifth step."""
+    """A run stopped after its fifth step."""
     run = make_run(workspace)
     with monkeypatch.context() as patch:
         patch.setattr(RunReporter, "stop_requested", lambda reporter: reporter.step >= 5)
@@ -24,7 +24,7 @@ def stopped(workspace, monkeypatch):
 def test_changed_data_is_refused_and_nothing_is_lost(stopped, workspace):
     rows = stopped.read_metrics()[0]
     data = workspace.uploads / "reviews.csv"
-    before = data.read_bytes()
+    original = data.read_bytes()
     write_csv(data, seed=5)
     resume(stopped, workspace, start=False)
     assert run_folder(stopped.folder) == 2
@@ -32,7 +32,7 @@ def test_changed_data_is_refused_and_nothing_is_lost(stopped, workspace):
     assert "has changed since it began" in stopped.status().error.message
     assert stopped.read_metrics()[0] == rows
 
-    data.write_bytes(before)
+    data.write_bytes(original)
     resume(stopped, workspace, start=False)
     assert run_folder(stopped.folder) == 0
     assert stopped.state == "succeeded"

@@ -1,4 +1,4 @@
-"""The command line as people and scripts meet it: the installed command, in a process of its own."""
+"""The command line as people and scripts use it: the installed command in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,128 +14,64 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.tiny import make_model, write_csv
-from workbench.jobs import stop, stop_worker
+from tests.integration.cli_process import (
+    COMMAND,
+    RUN_KEYS,
+    assert_finished_run,
+    call,
+    call_json,
+    environment,
+    write_spec,
+)
+from workbench.jobs import stop_worker
 from workbench.locks import waiting_lock
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
-
-INSTALLED = Path(sys.executable).with_name("workbench")
-COMMAND = [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-m", "workbench"]
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def environment(workspace: Workspace, **more: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "WORKBENCH_HOME": str(workspace.root),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-        **more,
-    }
-
-
-def call(workspace: Workspace, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=180, env=environment(workspace, **more), cwd=workspace.root
-    )
-
-
-def read(workspace: Workspace, *arguments: str, code: int = 0) -> Any:
-    """What a command prints with ``--json``: one document and nothing else."""
-    done = call(workspace, *arguments, "--json")
-    assert done.returncode == code, f"{done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}"
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout)
-
-
-def write_spec(workspace: Workspace, name: str = "tiny", **training: Any) -> str:
-    """The YAML file of a small run, as a user writes it."""
-    if not (workspace.uploads / "tiny").exists():
-        make_model(workspace.uploads / "tiny")
-        write_csv(workspace.uploads / "reviews.csv")
-    document = {
-        "name": name,
-        "task": "text-classification",
-        "data": {"train": "uploads/reviews.csv", "max_length": 32},
-        "model": "path:uploads/tiny",
-        "training": {"epochs": 1, "learning_rate": 1e-3, "device": "cpu", **training},
-    }
-    path = workspace.root / f"{re.sub('[^a-z]', '', name)}.yaml"
-    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-    return path.name
-
 
 LONG = {"epochs": 10_000, "batch_size": 4, "max_steps": 1_000_000, "checkpoint_every": 50}
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """One workspace for the tests that only read its two finished runs; pytest's own processes share it."""
-    shared = tmp_path_factory.getbasetemp()
+    """A workspace for the tests that only read its two finished runs; parallel pytest processes share it."""
+    folder = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    workspace = Workspace(shared / "cli-home").create()
+        folder = folder.parent
+    workspace = Workspace(folder / "cli-home").create()
     yield workspace
     stop_worker(workspace)
 
 
 @pytest.fixture(scope="module")
 def finished(home: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``workbench run --json`` printed for a full and for a LoRA run, done once."""
-    stored = home.root / "printed.json"
+    """The output of ``workbench run --json`` for a full and a LoRA run; the two run once per test session."""
+    cached = home.root / "printed.json"
     with waiting_lock(home.root / "printed.lock"):
-        if not stored.exists():
+        if not cached.exists():
             spec = write_spec(home)
             lora = ["--set", "tuning=lora", "--set", "name=tiny-lora"]
-            stored.write_text(json.dumps([read(home, "run", spec), read(home, "run", spec, *lora)]))
-    first, second = json.loads(stored.read_text())
+            cached.write_text(json.dumps([call_json(home, "run", spec), call_json(home, "run", spec, *lora)]))
+    first, second = json.loads(cached.read_text())
     return first, second
 
 
-@pytest.fixture
-def ending(workspace: Workspace) -> Iterator[Workspace]:
-    """A fresh workspace whose runs and worker are ended afterwards."""
-    yield workspace
-    for run in Run.all(workspace):
-        stop(run, kill_after=10)
-    stop_worker(workspace)
-
-
-RUN_KEYS = {"id", "state", "report", "error"}
-COST_KEYS = {"seconds", "tokens_per_second", "peak_memory_bytes", "trained_parameters", "total_parameters"}
-
-
-def is_finished_run(document: dict[str, Any]) -> None:
-    assert document.keys() >= RUN_KEYS
-    assert document["state"] == "succeeded" and document["error"] is None
-    report = document["report"]
-    assert report["cost"].keys() >= COST_KEYS
-    for value in report["metrics"].values():
-        assert value.keys() == {"value", "low", "high"}
-        assert value["low"] is None or value["low"] <= value["value"] <= value["high"]
-    assert report["baseline"].keys() >= {"accuracy", "macro_f1"}
-
-
-# -- what --json prints ---------------------------------------------------------------------------------------------
+# -- what --json prints -----------------------------------------------------------------------------------------------
 
 
 def test_run_and_show(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
     for printed in finished:
-        is_finished_run(printed)
-        shown = read(home, "show", printed["id"])
+        assert_finished_run(printed)
+        shown = call_json(home, "show", printed["id"])
         assert shown == printed
         assert shown["spec"]["data"]["train"] == str(home.uploads / "reviews.csv")
     assert finished[1]["spec"]["tuning"]["method"] == "lora"
     end = finished[0]["id"][-4:]
-    assert read(home, "show", end)["id"] == finished[0]["id"], "the end of an id will do"
+    assert call_json(home, "show", end)["id"] == finished[0]["id"], "the end of an id must be enough"
 
 
 def test_runs(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
-    listed = read(home, "runs")
+    listed = call_json(home, "runs")
     assert [run["id"] for run in listed][:2] == [printed["id"] for printed in finished], "oldest first"
     for run in listed:
         assert run.keys() >= RUN_KEYS and "spec" not in run
@@ -143,28 +79,28 @@ def test_runs(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
 
 def test_compare(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
     ids = [printed["id"] for printed in finished]
-    comparison = read(home, "compare", *ids)
+    comparison = call_json(home, "compare", *ids)
     assert comparison.keys() >= {"runs", "metric", "difference", "low", "high", "p_value", "test", "verdict"}
     assert comparison["runs"] == ids and comparison["metric"] == "accuracy"
     assert comparison["low"] <= comparison["difference"] <= comparison["high"]
-    assert read(home, "compare", *ids, "--metric", "macro_f1")["metric"] == "macro_f1"
+    assert call_json(home, "compare", *ids, "--metric", "macro_f1")["metric"] == "macro_f1"
 
 
 def test_predict(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
-    results = read(home, "predict", finished[1]["id"], "--text", "a great film", "--text", "a dull plot\n「很好」")
+    results = call_json(home, "predict", finished[1]["id"], "--text", "a great film", "--text", "a dull plot\n「很好」")
     assert len(results) == 2
     for result in results:
         assert result["label"] in ("good", "bad") and sum(result["scores"].values()) == pytest.approx(1)
 
 
-def test_predict_asks_by_role_and_by_file(
+def test_predict_reads_inputs_by_role_and_from_a_file(
     home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path
 ) -> None:
     run = finished[1]["id"]
     rows = tmp_path / "rows.csv"
     rows.write_text('text,label\na great film,good\n"a dull, slow plot",bad\n', encoding="utf-8")
-    (alone,) = read(home, "predict", run, "--text", "a great film")
-    first, second, third = read(home, "predict", run, "--input", '{"text": "a great film"}', "--file", str(rows))
+    (alone,) = call_json(home, "predict", run, "--text", "a great film")
+    first, second, third = call_json(home, "predict", run, "--input", '{"text": "a great film"}', "--file", str(rows))
     assert first == second == alone != third
     done = call(home, "predict", run, "--input", "{text}")
     assert done.returncode == 2 and "is not JSON" in done.stderr
@@ -173,7 +109,9 @@ def test_predict_asks_by_role_and_by_file(
 def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     text = "a great film <script>alert(1)</script>"
-    explanation = read(home, "explain", finished[0]["id"], "--text", text, "--method", "occlusion", "--html", str(page))
+    explanation = call_json(
+        home, "explain", finished[0]["id"], "--text", text, "--method", "occlusion", "--html", str(page)
+    )
     assert explanation.keys() >= {"tokens", "offsets", "scores", "faithfulness"}
     assert len(explanation["tokens"]) == len(explanation["offsets"]) == len(explanation["scores"])
     written = page.read_text(encoding="utf-8")
@@ -181,40 +119,40 @@ def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], .
     assert not re.search(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
 
 
-@pytest.mark.parametrize("what", ["tasks", "models", "tunings", "explainers", "presets", "data list"])
-def test_lists(home: Workspace, what: str) -> None:
-    entries = read(home, *what.split())
+@pytest.mark.parametrize("command", ["tasks", "models", "tunings", "explainers", "presets", "data list"])
+def test_lists(home: Workspace, command: str) -> None:
+    entries = call_json(home, *command.split())
     assert entries and all(entry.keys() >= {"name"} for entry in entries)
-    if what != "presets":
+    if command != "presets":
         assert all(entry["label"] for entry in entries)
 
 
-def test_check_tells_problems_in_one_form(home: Workspace) -> None:
-    assert read(home, "check", "demo-full") == []
+def test_check_prints_all_problems_in_one_format(home: Workspace) -> None:
+    assert call_json(home, "check", "demo-full") == []
     wrong = ["--set", "tuning.ranks=3", "--set", "data=nothing.csv", "--set", "training.learning_rate=9"]
-    problems = read(home, "check", "demo-full", *wrong, code=2)
+    problems = call_json(home, "check", "demo-full", *wrong, code=2)
     assert {problem["field"] for problem in problems} >= {"tuning.ranks", "data.train", "training.learning_rate"}
-    problems += read(home, "check", "demo-full", "--set", "training.epochs=many", "--set", "seed=3", code=2)
+    problems += call_json(home, "check", "demo-full", "--set", "training.epochs=many", "--set", "seed=3", code=2)
     for problem in problems:
         assert problem.keys() == {"severity", "field", "message", "hint"}
     assert {"training.epochs", "seed"} <= {problem["field"] for problem in problems}
 
 
 @pytest.mark.mirror
-def test_data_show_and_fetch(ending: Workspace) -> None:
-    shown = read(ending, "data", "show", "chnsenticorp-hotel")
+def test_data_show_and_fetch(live_workspace: Workspace) -> None:
+    shown = call_json(live_workspace, "data", "show", "chnsenticorp-hotel")
     assert shown["licence"] and shown["citation"] and shown["language"] == "zh"
-    (fetched,) = read(ending, "data", "fetch", "chnsenticorp-hotel")
+    (fetched,) = call_json(live_workspace, "data", "fetch", "chnsenticorp-hotel")
     assert fetched["name"] == "chnsenticorp-hotel" and any(Path(fetched["path"]).iterdir())
-    cached = {entry["name"]: entry["cached"] for entry in read(ending, "data", "list")}
+    cached = {entry["name"]: entry["cached"] for entry in call_json(live_workspace, "data", "list")}
     assert cached["chnsenticorp-hotel"] is True and cached["minilm"] is False
-    assert read(ending, "data", "clean")["freed_bytes"] > 2_000_000
+    assert call_json(live_workspace, "data", "clean")["freed_bytes"] > 2_000_000
 
 
-# -- what people see ------------------------------------------------------------------------------------------------
+# -- output for people ------------------------------------------------------------------------------------------------
 
 
-def test_people_get_tables_whose_ids_are_whole(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+def test_tables_show_whole_ids(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
     for command in (["runs"], ["show", finished[0]["id"]], ["compare", *(run["id"] for run in finished)]):
         done = call(home, *command)
         assert done.returncode == 0 and finished[0]["id"] in done.stdout
@@ -223,25 +161,25 @@ def test_people_get_tables_whose_ids_are_whole(home: Workspace, finished: tuple[
 
 
 def test_ids_are_whole_on_a_narrow_terminal(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
-    """80 columns, a real terminal: no id is folded or cut."""
+    """On a real terminal with 60 columns, no id is wrapped or cut off."""
     import pty
 
     parent, child = pty.openpty()
     command = [*COMMAND, "runs"]
-    started = subprocess.Popen(
+    process = subprocess.Popen(
         command, stdin=child, stdout=child, stderr=child, env=environment(home, COLUMNS="60", TERM="xterm")
     )
     os.close(child)
-    seen = b""
+    output = b""
     try:
         while chunk := os.read(parent, 4096):
-            seen += chunk
-    except OSError:  # how Linux says that the other side is closed
+            output += chunk
+    except OSError:  # on Linux: the other end is closed
         pass
     os.close(parent)
-    assert started.wait(30) == 0
+    assert process.wait(30) == 0
     for printed in finished:
-        assert printed["id"] in seen.decode()
+        assert printed["id"] in output.decode()
 
 
 @pytest.mark.parametrize(
@@ -253,7 +191,7 @@ def test_help(home: Workspace, command: str) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-# -- requests that are wrong ----------------------------------------------------------------------------------------
+# -- invalid requests -------------------------------------------------------------------------------------------------
 
 HOSTILE_IDS = [
     "../../etc/passwd",
@@ -276,7 +214,7 @@ HOSTILE_IDS = [
     "file:///etc/passwd",
 ]
 
-WRONG = [
+INVALID_REQUESTS = [
     (["show", "nothing"], "There is no run 'nothing'"),
     (["stop", "nothing"], "There is no run"),
     (["resume", "nothing"], "There is no run"),
@@ -304,22 +242,24 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a)[:40] for a, _ in WRONG])
-def test_a_wrong_request(home: Workspace, arguments: list[str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"), INVALID_REQUESTS, ids=[" ".join(arguments)[:40] for arguments, _ in INVALID_REQUESTS]
+)
+def test_an_invalid_request(home: Workspace, arguments: list[str], message: str) -> None:
     done = call(home, *arguments)
     assert done.returncode == 2, done.stderr
-    assert words in done.stderr and done.stdout == ""
+    assert message in done.stderr and done.stdout == ""
     assert "Traceback" not in done.stderr and "fault of the workbench" not in done.stderr
     assert len(done.stderr.strip().splitlines()) >= 2, f"no hint: {done.stderr}"
 
 
-def test_a_wrong_request_as_json(home: Workspace) -> None:
-    document = read(home, "show", "nothing", code=2)
+def test_an_invalid_request_as_json(home: Workspace) -> None:
+    document = call_json(home, "show", "nothing", code=2)
     assert document["error"].keys() == {"kind", "message", "hint"} and document["error"]["kind"] == "UnknownName"
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("name: [", "not valid YAML"),
         ("- a\n- b\n", "a mapping of fields is needed"),
@@ -332,22 +272,22 @@ def test_a_wrong_request_as_json(home: Workspace) -> None:
         ("\x00\x01\xff", "YAML"),
     ],
 )
-def test_a_wrong_file(home: Workspace, content: str, words: str, tmp_path: Path) -> None:
+def test_an_invalid_spec_file(home: Workspace, content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_bytes(content.encode("latin-1"))
     done = call(home, "submit", str(path))
-    assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) >= 2
     assert not (home.root / "pwned").exists()
 
 
-def test_debug_shows_where(home: Workspace) -> None:
+def test_debug_shows_the_traceback(home: Workspace) -> None:
     done = call(home, "show", "nothing", "--debug")
     assert done.returncode != 0 and "Traceback" in done.stderr and "UnknownNameError" in done.stderr
 
 
 def test_hostile_run_ids(home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
-    """In one process, for there are many: every command that takes an id refuses each of them."""
+    """Every command that takes an id refuses each hostile id; one process runs all of them to save time."""
     script = """
 import contextlib, io, json, sys
 from workbench.cli import main
@@ -376,7 +316,7 @@ print("done")
     assert sorted(path.name for path in home.runs.iterdir()) == before and not list(tmp_path.iterdir())
 
 
-# -- a run's life ---------------------------------------------------------------------------------------------------
+# -- the life of a run ------------------------------------------------------------------------------------------------
 
 
 def wait_for(run: Run, state: str, step: int = 0, seconds: float = 120) -> None:
@@ -390,27 +330,27 @@ def wait_for(run: Run, state: str, step: int = 0, seconds: float = 120) -> None:
     raise AssertionError(f"{run.status()} is not {state} at step {step}\n{run.log()[-1500:]}")
 
 
-def test_submit_stop_resume_delete(ending: Workspace) -> None:
-    queued = read(ending, "submit", write_spec(ending, **LONG))
+def test_submit_stop_resume_delete(live_workspace: Workspace) -> None:
+    queued = call_json(live_workspace, "submit", write_spec(live_workspace, **LONG))
     assert queued["state"] in ("queued", "running") and queued.keys() >= RUN_KEYS | {"spec"}
-    run = Run.open(queued["id"], ending)
+    run = Run.open(queued["id"], live_workspace)
     wait_for(run, "running", step=1)
-    assert call(ending, "delete", run.id).returncode == 1, "a running run is not deleted"
-    assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
+    assert call(live_workspace, "delete", run.id).returncode == 1, "a running run must not be deleted"
+    assert call_json(live_workspace, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
     assert any(run.checkpoints_folder.iterdir())
-    again = read(ending, "resume", run.id, "--no-wait")
-    assert again["state"] in ("queued", "running")
+    resumed = call_json(live_workspace, "resume", run.id, "--no-wait")
+    assert resumed["state"] in ("queued", "running")
     deadline = time.monotonic() + 120
     while "Resuming from" not in run.log() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "Resuming from step-" in run.log()
-    assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
-    assert read(ending, "delete", run.id) == [run.id]
-    assert read(ending, "runs") == [] and not run.folder.exists()
+    assert call_json(live_workspace, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
+    assert call_json(live_workspace, "delete", run.id) == [run.id]
+    assert call_json(live_workspace, "runs") == [] and not run.folder.exists()
 
 
-def begin(workspace: Workspace, spec: str) -> tuple[subprocess.Popen[str], Run]:
-    """``workbench run`` in a session of its own, once it trains."""
+def start_run(workspace: Workspace, spec: str) -> tuple[subprocess.Popen[str], Run]:
+    """Start ``workbench run`` in a session of its own and wait until it trains."""
     process = subprocess.Popen(
         [*COMMAND, "run", spec, "--json"],
         stdout=subprocess.PIPE,
@@ -419,7 +359,7 @@ def begin(workspace: Workspace, spec: str) -> tuple[subprocess.Popen[str], Run]:
         env=environment(workspace),
         cwd=workspace.root,
         start_new_session=True,
-        # Where the suite itself runs under nohup, hanging up would be ignored by all that it starts.
+        # If the tests run under nohup, their processes would inherit that SIGHUP is ignored.
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
@@ -430,9 +370,9 @@ def begin(workspace: Workspace, spec: str) -> tuple[subprocess.Popen[str], Run]:
     return process, run
 
 
-def test_ctrl_c_stops_with_a_checkpoint(ending: Workspace) -> None:
-    process, run = begin(ending, write_spec(ending, **LONG))
-    os.killpg(process.pid, signal.SIGINT)  # what the terminal does
+def test_ctrl_c_stops_with_a_checkpoint(live_workspace: Workspace) -> None:
+    process, run = start_run(live_workspace, write_spec(live_workspace, **LONG))
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     out, err = process.communicate(timeout=60)
     document = json.loads(out)
     assert document["state"] == "stopped" and document["error"] is None and process.returncode == 0
@@ -441,33 +381,35 @@ def test_ctrl_c_stops_with_a_checkpoint(ending: Workspace) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["hangup", "kill"])
-def test_the_closed_terminal_does_not_hurt_the_run(ending: Workspace, number: int) -> None:
-    process, run = begin(ending, write_spec(ending, **LONG))
+def test_a_run_survives_its_closed_terminal(live_workspace: Workspace, number: int) -> None:
+    process, run = start_run(live_workspace, write_spec(live_workspace, **LONG))
     os.killpg(process.pid, number)
     process.communicate(timeout=30)
     step = run.status().progress.step
     wait_for(run, "running", step=step + 20)
 
 
-def test_a_failed_run_is_reported(ending: Workspace) -> None:
-    (ending.root / "one.csv").write_text("text,label\n" + "".join(f"film {i},good\n" for i in range(30)))
-    document = read(ending, "run", write_spec(ending), "--set", "data=one.csv", code=1)
+def test_a_failed_run_is_reported(live_workspace: Workspace) -> None:
+    (live_workspace.root / "one.csv").write_text("text,label\n" + "".join(f"film {i},good\n" for i in range(30)))
+    document = call_json(live_workspace, "run", write_spec(live_workspace), "--set", "data=one.csv", code=1)
     assert (
         document["state"] == "failed"
         and "only the label 'good'" in document["error"]["message"]
         and document["error"]["hint"]
     )
-    (ending.root / "none.csv").write_text("a,b\n" + "".join(f"film {i},x{i}\n" for i in range(30)))
-    done = call(ending, "run", write_spec(ending), "--set", "data=none.csv")
+    (live_workspace.root / "none.csv").write_text("a,b\n" + "".join(f"film {i},x{i}\n" for i in range(30)))
+    done = call(live_workspace, "run", write_spec(live_workspace), "--set", "data=none.csv")
     assert done.returncode == 1 and "Error:" in done.stderr and "Traceback" not in done.stderr
-    assert "'a'" in done.stderr or "a, b" in done.stderr, f"the columns there are should be named: {done.stderr}"
+    assert "'a'" in done.stderr or "a, b" in done.stderr, f"the message should name the columns: {done.stderr}"
 
 
-def test_shell_words_in_a_name(ending: Workspace) -> None:
+def test_shell_commands_in_a_run_name(live_workspace: Workspace) -> None:
     name = "$(touch pwned); `touch pwned` | touch pwned & '\"><script>alert(1)</script>"
-    document = read(ending, "run", write_spec(ending, name))
-    is_finished_run(document)
+    document = call_json(live_workspace, "run", write_spec(live_workspace, name))
+    assert_finished_run(document)
     assert re.fullmatch(r"[0-9a-z-]+", document["id"]) and document["spec"]["name"] == name
     for command in (["runs"], ["show", document["id"]]):
-        assert call(ending, *command).returncode == 0
-    assert not list(ending.root.rglob("*pwned*")) or not [p for p in ending.root.rglob("pwned") if p.is_file()]
+        assert call(live_workspace, *command).returncode == 0
+    assert not list(live_workspace.root.rglob("*pwned*")) or not [
+        p for p in live_workspace.root.rglob("pwned") if p.is_file()
+    ]

@@ -1,6 +1,6 @@
-"""Texts without labels, from the spec to examples: files, folders, the catalogue's corpora, rows of a hub.
+"""Texts without labels, from the spec to examples: files, folders, the catalogue's corpora, rows from a hub.
 
-Folders replace the hub; the package datasets reads them row by row, as it reads the hub's files.
+Folders replace the hub; the datasets package reads them row by row, as it reads the hub's files.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ def load(workspace: Workspace, train: str | Path, roles=(TEXT,), **spec: object)
 
 def problems(train: str | Path, workspace: Workspace, confined: bool = False, **data: object) -> list[tuple[str, str]]:
     document = {"task": "text-classification", "data": {"train": str(train), **data}, "model": "minilm"}
-    result = check(RunSpec.parse(document), workspace, confined)
-    return [(problem.field, problem.message) for problem in result if problem.field.startswith("data")]
+    reported = check(RunSpec.parse(document), workspace, confined)
+    return [(problem.field, problem.message) for problem in reported if problem.field.startswith("data")]
 
 
 # -- files of texts ---------------------------------------------------------------------------------------------------
 
 
-def book(path: Path, count: int = 40) -> Path:
+def write_book(path: Path, count: int = 40) -> Path:
     path.write_text("\n\n".join(f"Paragraph number {i},\nof two lines." for i in range(count)), encoding="utf-8")
     return path
 
 
 def test_a_text_file_is_read_as_documents_if_only_text_is_needed(workspace: Workspace, tmp_path: Path) -> None:
-    data = load(workspace, book(tmp_path / "book.txt"))
+    data = load(workspace, write_book(tmp_path / "book.txt"))
     assert (len(data.train), len(data.valid), len(data.test)) == (28, 4, 8)
     for text, row, key, location in zip(
         data.train.columns["text"], data.train.rows, data.train.ids, data.train.locations(), strict=True
@@ -78,27 +78,27 @@ def test_equal_documents_stay_in_one_split(workspace: Workspace, tmp_path: Path)
     path = tmp_path / "book.txt"
     path.write_text("\n\n".join(f"Paragraph {i % 30}." for i in range(90)))
     data = load(workspace, path)
-    splits = [set(part.columns["text"]) for part in (data.train, data.valid, data.test)]
-    assert sum(map(len, splits)) == 30, "each text in one split only"
+    splits = [set(split.columns["text"]) for split in (data.train, data.valid, data.test)]
+    assert sum(map(len, splits)) == 30, "each text must be in one split only"
     assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] > 0
     assert data.report["parts"]["train"]["conflicts"]["count"] == 0, "there are no labels to contradict"
 
 
-def test_files_of_a_folder_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_paragraphs_of_a_file_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "essays"
     folder.mkdir()
     for i in range(20):
         (folder / f"{i:02}.md").write_text("\n\n".join(f"Essay {i}, paragraph {j}." for j in range(5)))
-    assert len(load(workspace, folder).train) == 14, "a file is a document"
+    assert len(load(workspace, folder).train) == 14, "by default a file is a document"
     data = load(workspace, folder, documents="paragraph")
-    essays = [{text.split(",")[0] for text in part.columns["text"]} for part in (data.train, data.valid, data.test)]
+    essays = [{text.split(",")[0] for text in split.columns["text"]} for split in (data.train, data.valid, data.test)]
     assert sum(map(len, essays)) == 20 and len(data.train) == 70
     assert problems(folder, workspace) == []
 
 
 def test_one_document_cannot_be_split(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least 2 are needed"):
-        load(workspace, book(tmp_path / "book.txt"), documents="file")
+        load(workspace, write_book(tmp_path / "book.txt"), documents="file")
 
 
 def test_a_corpus_without_text_is_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_a_corpus_without_text_is_refused(workspace: Workspace, tmp_path: Path) 
 @pytest.mark.mirror
 def test_wikitext(workspace: Workspace, mirror: Path) -> None:
     data = load(workspace, "wikitext-2")
-    assert (len(data.train) + len(data.valid), len(data.test)) == (60, 60), "as in its paper"
+    assert (len(data.train) + len(data.valid), len(data.test)) == (60, 60), "sizes as in its paper"
     for text in data.train.columns["text"] + data.test.columns["text"]:
         assert text.startswith(" = ") and not text.startswith(" = = ")
-    words = sum(len(text.split()) for part in (data.train, data.valid) for text in part.columns["text"])
-    lines = sum(text.count("\n") + 1 for part in (data.train, data.valid) for text in part.columns["text"])
+    words = sum(len(text.split()) for split in (data.train, data.valid) for text in split.columns["text"])
+    lines = sum(text.count("\n") + 1 for split in (data.train, data.valid) for text in split.columns["text"])
     assert words == 213_886, "every word of the file" and lines > 2000
 
 
@@ -134,19 +134,19 @@ def test_shakespeare(workspace: Workspace, mirror: Path) -> None:
 
 
 @pytest.mark.mirror
-def test_texts_of_a_labelled_data_set(workspace: Workspace, mirror: Path) -> None:
-    """A data set with labels can be used for a task without: labels are ignored."""
+def test_texts_of_a_labelled_dataset(workspace: Workspace, mirror: Path) -> None:
+    """A dataset with labels can be used for a task without labels; they are ignored."""
     texts, _ = load_texts(DataSpec(train="chnsenticorp-hotel"), workspace)
     assert len(texts) > 5000 and max(map(len, texts)) > 500
 
 
 def test_film_plots(workspace: Workspace, shared_cache: Path) -> None:
-    """The same file as rotten-tomatoes, which excludes the plots."""
+    """The plots come from the same file as rotten-tomatoes, which excludes them."""
     reviews = shared_cache / "datasets" / "rotten-tomatoes" / "reviews.csv"
     plots = shared_cache / "datasets" / "film-plots" / "reviews.csv"
     if not plots.exists():
         if not reviews.exists():
-            pytest.skip("rotten-tomatoes is not in the cache of tests")
+            pytest.skip("rotten-tomatoes is not in the tests' cache")
         plots.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(reviews, plots)
     data = load(workspace, "film-plots")
@@ -156,7 +156,7 @@ def test_film_plots(workspace: Workspace, shared_cache: Path) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch) -> Path:
-    """Thirty packages of ten docstrings each."""
+    """A folder of thirty packages with ten docstrings each."""
     folder = tmp_path / "site-packages"
     for i in range(30):
         functions = [f'def f{j}():\n    """Docstring {j} of package {i}, forty characters long."""\n    return {j}\n' for j in range(10)]  # fmt: skip # noqa: E501
@@ -167,18 +167,18 @@ def installed(tmp_path: Path, monkeypatch) -> Path:
 
 def test_docstrings_of_the_installed_packages(workspace: Workspace, installed: Path) -> None:
     data = load(workspace, "python-docs")
-    packages = [{text.split()[4] for text in part.columns["text"]} for part in (data.train, data.valid, data.test)]
-    assert [len(result) for result in packages] == [21, 3, 6], "a package is in one split"
+    packages = [{text.split()[4] for text in split.columns["text"]} for split in (data.train, data.valid, data.test)]
+    assert [len(names) for names in packages] == [21, 3, 6], "a package must be in one split only"
     assert not packages[0] & packages[1] and not packages[0] & packages[2] and not packages[1] & packages[2]
     origin = data.report["origin"]["train"]
     assert len(origin["packages"]) == 30
-    counted = {"docstrings": 10, "documentation": 0}
-    assert origin["packages"][0] == {"name": "package0", "version": "1.0", "licence": "L0", **counted}
+    counts = {"docstrings": 10, "documentation": 0}
+    assert origin["packages"][0] == {"name": "package0", "version": "1.0", "licence": "L0", **counts}
     (listed,) = [entry for entry in sources.list_entries(workspace) if entry["name"] == "python-docs"]
     assert listed["cached"] is True
-    first = data.fingerprint
+    fingerprint = data.fingerprint
     install(installed, "another", {"another.py": '"""One more package, which was installed in between."""'})
-    assert load(workspace, "python-docs").fingerprint != first
+    assert load(workspace, "python-docs").fingerprint != fingerprint
     assert storage.clean_cache(workspace) > 0 and not sources.describe("python-docs", workspace)["cached"]
 
 
@@ -186,11 +186,11 @@ def test_docstrings_of_the_installed_packages(workspace: Workspace, installed: P
 
 
 class Hub:
-    """A folder of repositories that counts the rows read."""
+    """A folder of repositories that counts the rows that are read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.read = 0
+        self.n_read = 0
         self.HfApi = lambda: SimpleNamespace(dataset_info=self.dataset_info)
 
     def add(self, name: str, files: dict[str, str]) -> None:
@@ -206,43 +206,45 @@ class Hub:
     def load_dataset_builder(self, repository, config, revision, cache_dir, download_config) -> Any:
         import datasets
 
-        assert revision == COMMIT, "the revision is pinned"
-        assert Path(cache_dir).is_relative_to(os.environ["WORKBENCH_HOME"]), "nothing is written outside"
+        assert revision == COMMIT, "the revision must be pinned"
+        assert Path(cache_dir).is_relative_to(os.environ["WORKBENCH_HOME"]), (
+            "nothing must be written outside the workspace"
+        )
         builder = datasets.load_dataset_builder(str(self.folder / repository), config, cache_dir=cache_dir)
         stream = builder.as_streaming_dataset
         builder.as_streaming_dataset = lambda split: stream(split=split).map(self._count)
         return builder
 
     def _count(self, row):
-        self.read += 1
+        self.n_read += 1
         return row
 
 
-def lines(count: int, start: int = 0, **more: object) -> str:
+def json_lines(count: int, start: int = 0, **more: object) -> str:
     return "".join(json.dumps({"text": f"row {i} of the corpus", "n": i, **more}) + "\n" for i in range(start, start + count))  # fmt: skip # noqa: E501
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch) -> Hub:
     datasets = pytest.importorskip("datasets")
-    result = Hub(tmp_path / "hub")
-    library = SimpleNamespace(load_dataset_builder=result.load_dataset_builder, DownloadConfig=datasets.DownloadConfig)
-    monkeypatch.setattr(hub_rows, "hub_library", lambda: result)
+    hub = Hub(tmp_path / "hub")
+    library = SimpleNamespace(load_dataset_builder=hub.load_dataset_builder, DownloadConfig=datasets.DownloadConfig)
+    monkeypatch.setattr(hub_rows, "hub_library", lambda: hub)
     monkeypatch.setattr(hub_rows, "_datasets", lambda: library)
-    result.add("owner/corpus", {"train.jsonl": lines(5000), "validation.jsonl": lines(50, 9000)})
-    return result
+    hub.add("owner/corpus", {"train.jsonl": json_lines(5000), "validation.jsonl": json_lines(50, 9000)})
+    return hub
 
 
-def row_numbers(part) -> list[str]:
-    return [text.split()[1] for text in part.columns["text"]]
+def row_numbers(split) -> list[str]:
+    return [text.split()[1] for text in split.columns["text"]]
 
 
 def test_only_the_requested_rows_are_read(workspace: Workspace, hub: Hub) -> None:
     data = load(workspace, "hf:owner/corpus@main", limit={"train": 300})
     assert (len(data.train), len(data.valid), len(data.test)) == (210, 30, 60)
-    assert 300 <= hub.read <= 300 + 10 * 300, "the rest of the corpus is not read"
-    taken = [n for part in (data.train, data.valid, data.test) for n in map(int, row_numbers(part))]
-    assert len(set(taken)) == 300 and max(taken) > 1500, "not the first rows, but a sample of many"
+    assert 300 <= hub.n_read <= 300 + 10 * 300, "the rest of the corpus must not be read"
+    sampled = [n for split in (data.train, data.valid, data.test) for n in map(int, row_numbers(split))]
+    assert len(set(sampled)) == 300 and max(sampled) > 1500, "the rows must be sampled, not the first ones"
     more = load(workspace, "hf:owner/corpus@main", limit={"train": 500})
     assert len(more.train) == 350
     assert any("300 rows" in note and "sampled with seed 0" in note for note in data.notes)
@@ -252,9 +254,9 @@ def test_only_the_requested_rows_are_read(workspace: Workspace, hub: Hub) -> Non
     assert data.train.ids[0].startswith("owner/corpus:")
 
 
-def test_a_resumed_run_sees_the_same_rows(workspace: Workspace, hub: Hub) -> None:
+def test_sampled_rows_are_cached(workspace: Workspace, hub: Hub) -> None:
     first = load(workspace, "hf:owner/corpus", limit={"train": 300})
-    shutil.rmtree(hub.folder)  # neither network nor repository
+    shutil.rmtree(hub.folder)  # the hub is no longer available
     again = load(workspace, "hf:owner/corpus", limit={"train": 300})
     assert again.fingerprint == first.fingerprint and again.train.columns == first.train.columns
     assert storage.clean_cache(workspace) > 0
@@ -267,7 +269,7 @@ def test_the_fingerprint_depends_on_the_rows(workspace: Workspace, hub: Hub) -> 
     storage.clean_cache(workspace)
     assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint == first
     storage.clean_cache(workspace)
-    hub.add("owner/corpus", {"train.jsonl": lines(5000, 1)})
+    hub.add("owner/corpus", {"train.jsonl": json_lines(5000, 1)})
     assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint != first
 
 
@@ -295,8 +297,8 @@ def test_supported_formats(workspace: Workspace, hub: Hub, suffix: str) -> None:
     else:
         path.write_text("\n".join(texts))
     data = load(workspace, "hf:owner/other", limit={"train": 150})
-    result = data.train.columns["text"] + data.valid.columns["text"] + data.test.columns["text"]
-    assert len(result) == len(set(result)) == 150 and set(result) < set(texts)
+    loaded = data.train.columns["text"] + data.valid.columns["text"] + data.test.columns["text"]
+    assert len(loaded) == len(set(loaded)) == 150 and set(loaded) < set(texts)
 
 
 def test_fewer_rows_than_requested(workspace: Workspace, hub: Hub) -> None:
@@ -305,7 +307,7 @@ def test_fewer_rows_than_requested(workspace: Workspace, hub: Hub) -> None:
     assert any("all 50 rows" in note for note in data.notes)
 
 
-def test_other_readers_and_code_are_refused(workspace: Workspace, hub: Hub, tmp_path: Path) -> None:
+def test_other_readers_and_loading_scripts_are_refused(workspace: Workspace, hub: Hub, tmp_path: Path) -> None:
     (hub.folder / "owner" / "tar").mkdir()
     import tarfile
 
@@ -313,18 +315,18 @@ def test_other_readers_and_code_are_refused(workspace: Workspace, hub: Hub, tmp_
         archive.add(hub.folder / "owner" / "corpus" / "train.jsonl", "0.json")
     with pytest.raises(RefusedError, match="needs the reader 'webdataset'"):
         load(workspace, "hf:owner/tar", limit={"train": 10})
-    ran = tmp_path / "ran"
-    hub.add("owner/script", {"script.py": f"open({str(ran)!r}, 'w')"})
+    marker = tmp_path / "marker"
+    hub.add("owner/script", {"script.py": f"open({str(marker)!r}, 'w')"})
     with pytest.raises(FetchError):
         load(workspace, "hf:owner/script", limit={"train": 10})
-    assert not ran.exists()
+    assert not marker.exists()
 
 
-def test_rows_that_do_not_fit_the_first_are_an_error(workspace: Workspace, hub: Hub) -> None:
-    hub.add("owner/odd", {"train.jsonl": lines(1500) + '{"text": "last", "n": "not a number"}\n'})
+def test_rows_of_inconsistent_types_are_an_error(workspace: Workspace, hub: Hub) -> None:
+    hub.add("owner/odd", {"train.jsonl": json_lines(1500) + '{"text": "last", "n": "not a number"}\n'})
     with pytest.raises((DataError, FetchError), match="owner/odd"):
         load(workspace, "hf:owner/odd", limit={"train": 2000})
-    assert not list(workspace.cache.rglob("rows.parquet")), "nothing usable is left"
+    assert not list(workspace.cache.rglob("rows.parquet")), "no usable file must be left"
 
 
 def test_an_unknown_split_is_an_error(workspace: Workspace, hub: Hub) -> None:
@@ -349,7 +351,7 @@ def test_a_reference_is_parsed() -> None:
     ) == hub_rows.HubReference("Owner/some.corpus-2", "v1.0", "20231101.en", "train")
 
 
-def test_a_check_asks_for_the_limit(workspace: Workspace) -> None:
+def test_check_requires_a_limit(workspace: Workspace) -> None:
     assert problems("hf:owner/corpus@main", workspace, limit={"train": 10}) == []
     ((field, message),) = problems("hf:owner/corpus@main", workspace)
     assert field == "data.limit.train" and "needs a limit on its rows" in message

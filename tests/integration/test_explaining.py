@@ -1,4 +1,4 @@
-"""`workbench explain` on a real run: every request, one offline page, and plain errors."""
+"""``workbench explain`` on a real run: all its options, one offline page, and clear errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def finished(trained: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) 
     return trained
 
 
-def test_every_request_is_in_the_json_and_on_the_page(finished: Run, tmp_path: Path, capsys: Any) -> None:
+def test_every_result_is_in_the_json_and_on_the_page(finished: Run, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.html"
     command = [
         "explain",
@@ -54,15 +54,17 @@ def test_every_request_is_in_the_json_and_on_the_page(finished: Run, tmp_path: P
     assert result["details"]["samples"] == 50 and len(result["scores"]) == len(result["tokens"])
     assert len(result["faithfulness_evaluation"]["sentences"]) == 4 and len(result["lens"]["rows"]) == 4
     assert result["comparison"]["attention_divergence"]["texts"] == 1 and "base" in result["comparison"]["with"]
-    assert any(map(any, result["comparison"]["attention_divergence"]["divergence"]))  # training has changed some head
+    assert any(
+        map(any, result["comparison"]["attention_divergence"]["divergence"])
+    )  # training must have changed some head
     written = page.read_text(encoding="utf-8")
     assert written.count("<iframe") == 2 and "Faithfulness" in written and "after each layer" in written
     assert "<script" not in written and "&lt;script&gt;" in written  # the views' scripts are in their frames
-    # views save pictures through links of their own; there are no others
+    # the only links are the ones through which views save pictures
     assert not re.search(r"<[^>]*\s(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
 
 
-def test_two_texts_and_the_activations_that_carry_their_difference(finished: Run, capsys: Any) -> None:
+def test_activation_patching_between_two_texts(finished: Run, capsys: Any) -> None:
     command = ["explain", finished.id, "--text", "the film is lovely", "--method", "occlusion"]
     assert main([*command, "--other-text", "the film is dreadful", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -71,7 +73,9 @@ def test_two_texts_and_the_activations_that_carry_their_difference(finished: Run
     assert patching["positions"][0][4] == pytest.approx(1, abs=1e-3)
     assert main([*command, "--other-text", "the film is dreadful"]) == 0
     assert "restores" in capsys.readouterr().out
-    assert main([*command, "--other-text", "the film is lovely", "--json"]) == 0  # no difference: a note, not an error
+    assert (
+        main([*command, "--other-text", "the film is lovely", "--json"]) == 0
+    )  # no difference yields a note instead of an error
     same = json.loads(capsys.readouterr().out)
     assert "patching" not in same and "about the same probability" in same["comparison"]["note"]
 
@@ -91,14 +95,16 @@ def test_two_texts_and_the_activations_that_carry_their_difference(finished: Run
         (["--text-pair", "another"], "Leave out the second text"),
     ],
 )
-def test_errors_say_what_to_do(finished: Run, tmp_path: Path, capsys: Any, options: list[str], message: str) -> None:
+def test_errors_say_what_to_do_instead(
+    finished: Run, tmp_path: Path, capsys: Any, options: list[str], message: str
+) -> None:
     arguments = [str(tmp_path / "page.html") if option == "PAGE" else option for option in options]
     assert main(["explain", finished.id, "--text", "the film is lovely", *arguments]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.glob("*.html"))
 
 
-def test_only_fitting_explainers_are_listed(finished: Run, capsys: Any) -> None:
+def test_only_explainers_that_fit_the_run_are_listed(finished: Run, capsys: Any) -> None:
     assert main(["explainers", "--run", finished.id, "--json"]) == 0
     assert "occlusion" in [entry["name"] for entry in json.loads(capsys.readouterr().out)]
 

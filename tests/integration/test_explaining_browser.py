@@ -1,4 +1,4 @@
-"""The page of `workbench explain --html` in a real browser without network: every view draws."""
+"""The page of ``workbench explain --html`` in a real offline browser: every view draws."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.browser
 TEXT = "the film is lovely </script><script>window.hacked = 1</script> <img src=x onerror=window.hacked=1>"
 
 
-def test_one_page_with_everything_draws_offline(
+def test_a_page_with_every_view_draws_offline(
     finished: Run,  # noqa: F811
     chromium: Browser,
     tmp_path: Path,
     capsys: Any,
 ) -> None:
-    page_file = tmp_path / "why.html"
-    views = [part for view in ("tokens", "head", "model", "neuron", "canvas") for part in ("--view", view)]
+    page_file = tmp_path / "explanation.html"
+    views = [word for view in ("tokens", "head", "model", "neuron", "canvas") for word in ("--view", view)]
     command = [
         "explain",
         finished.id,

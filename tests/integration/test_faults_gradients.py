@@ -1,4 +1,4 @@
-"""A loss that is a number, with gradients that are none: what they spoil is not kept."""
+"""A finite loss with gradients that are not finite: the corrupted weights are not saved."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from workbench.training.core import checkpoint
 from workbench.training.loop import TrainingInputs, train
 
 
-class Root(nn.Module):
-    """The root of how far a weight is from a target: at the target, 0, and infinitely steep."""
+class SquareRoot(nn.Module):
+    """Its loss is the square root of the mean target: finite at 0, where its gradient is not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Root(nn.Module):
         return SimpleNamespace(loss=torch.clamp(self.weight * 0 + target.mean(), min=0).sqrt())
 
 
-class Silent:
+class SilentCallback:
     def log(self, row):
         pass
 
@@ -41,7 +41,7 @@ class Silent:
         return False
 
 
-def test_a_checkpoint_is_not_written_with_spoiled_weights(tmp_path):
+def test_no_checkpoint_holds_corrupted_weights(tmp_path):
     targets = [1.0, 1.0, 1.0, 0.0]
     inputs = TrainingInputs(
         plan=SimpleNamespace(epoch=lambda number: [np.array([i]) for i in range(4)], count=lambda number: 4),
@@ -51,5 +51,5 @@ def test_a_checkpoint_is_not_written_with_spoiled_weights(tmp_path):
     )
     settings = TrainingSpec(epochs=2, checkpoint_every=1, log_every=100)
     with pytest.raises(NonFiniteLossError, match="norm of the gradients became nan at or shortly before step 4"):
-        train(Root(), inputs, settings, 0.1, Accelerator(cpu=True), Silent(), tmp_path)
+        train(SquareRoot(), inputs, settings, 0.1, Accelerator(cpu=True), SilentCallback(), tmp_path)
     assert checkpoint.latest(tmp_path).name == "step-00000003"

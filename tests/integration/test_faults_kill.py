@@ -1,53 +1,55 @@
-"""A run's process killed at any write (fault F1): nothing half is read, and resuming ends with the same weights."""
+"""A run's process is killed at any write (fault F1): no partial file is read, and it resumes to the same weights."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.integration.faulty_runs import Scene, assert_readable, every_second, requeue, spread
+from tests.integration.faulty_runs import FaultScenario, assert_readable, every_second, requeue, spread
 from tests.integration.write_faults import Fault
 from workbench.runs.recovery import clear_leftovers
 from workbench.training.core import checkpoint
 
-QUICK, QUICK_PARTS, SLOW_PARTS = 20, 2, 4
+QUICK_COUNT, QUICK_SHARES, SLOW_SHARES = 20, 2, 4
 
 
-def kill_and_resume(scene: Scene, event: int) -> None:
-    run = scene.another()
-    ended = scene.server.do(run, Fault("kill", event))
-    assert ended.code == -9, f"event {event} never came"
+def assert_survives_kill(scenario: FaultScenario, event: int) -> None:
+    run = scenario.new_run()
+    result = scenario.server.execute(run, Fault("kill", event))
+    assert result.code == -9, f"event {event} did not happen"
     assert_readable(run)
-    begun = (run.folder / ".tmp-reserve").exists() or run.splits_file.exists()
-    assert run.state in (("interrupted", "succeeded") if begun else ("queued", "interrupted"))
-    if run.state == "succeeded":  # killed after its last word: the worker that started it clears away what is left
+    started = (run.folder / ".tmp-reserve").exists() or run.splits_file.exists()
+    assert run.state in (("interrupted", "succeeded") if started else ("queued", "interrupted"))
+    if run.state == "succeeded":  # killed after its last status: its worker removes the leftovers
         clear_leftovers(run)
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
-@pytest.mark.parametrize("part", range(QUICK_PARTS))
-def test_killed_at_a_write(scene, part):
-    points = spread(QUICK, len(scene.events))[part::QUICK_PARTS]
+@pytest.mark.parametrize("share", range(QUICK_SHARES))
+def test_a_run_survives_a_kill_at_some_writes(scenario, share):
+    points = spread(QUICK_COUNT, len(scenario.events))[share::QUICK_SHARES]
     for event in points:
-        kill_and_resume(scene, event)
-    print(f"{len(points)} of {len(scene.events)} kill points")
+        assert_survives_kill(scenario, event)
+    print(f"{len(points)} of {len(scenario.events)} kill points")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("part", range(SLOW_PARTS))
-def test_killed_at_every_second_write(scene, part):
-    """At those between them a write fails instead: ``test_an_error_at_every_second_write``."""
-    assert len(scene.events) >= 200
-    points = every_second(len(scene.events), 1, part, SLOW_PARTS)
+@pytest.mark.parametrize("share", range(SLOW_SHARES))
+def test_a_run_survives_a_kill_at_every_second_write(scenario, share):
+    """At the writes in between, ``test_a_run_survives_an_error_at_every_second_write`` injects an error."""
+    assert len(scenario.events) >= 200
+    points = every_second(len(scenario.events), 1, share, SLOW_SHARES)
     for event in points:
-        kill_and_resume(scene, event)
-    print(f"{len(points)} of {len(scene.events)} kill points")
+        assert_survives_kill(scenario, event)
+    print(f"{len(points)} of {len(scenario.events)} kill points")
 
 
-def test_killed_again_while_it_goes_on(scene):
-    """The second process dies in what only a resumed run does: dropping lines, clearing away what the first left."""
-    run = scene.another()
-    assert scene.server.do(run, Fault("kill", 1, "save", "checkpoints/.tmp-step-00000012-*/optimizer*")).code == -9
+def test_a_run_survives_kills_while_it_resumes(scenario):
+    """The next processes are killed during work that only a resumed run does: dropping lines, removing leftovers."""
+    run = scenario.new_run()
+    assert (
+        scenario.server.execute(run, Fault("kill", 1, "save", "checkpoints/.tmp-step-00000012-*/optimizer*")).code == -9
+    )
     for fault in (
         Fault("kill", 1, "remove", ".tmp-*"),
         Fault("kill", 1, "write", ".tmp-metrics.jsonl-*"),
@@ -56,16 +58,16 @@ def test_killed_again_while_it_goes_on(scene):
         Fault("kill", 1, "rmdir", "checkpoints/.tmp-step-00000012-*"),
     ):
         requeue(run)
-        assert scene.server.do(run, fault).code == -9, fault
+        assert scenario.server.execute(run, fault).code == -9, fault
         assert_readable(run)
         assert checkpoint.latest(run.checkpoints_folder) is not None
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
-def test_nothing_takes_its_name_before_it_is_on_the_disk(scene):
-    """A rename survives a power cut, and the content too: every file in what is renamed was flushed before."""
+def test_files_are_flushed_before_they_are_renamed(scenario):
+    """After a power cut, a renamed file or folder must have its content: every file in it was flushed before."""
     unflushed: set[str] = set()
-    for operation, path in scene.events:
+    for operation, path in scenario.events:
         if operation in ("open", "write", "save"):
             unflushed.add(path)
         elif operation == "fsync":

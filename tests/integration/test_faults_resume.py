@@ -1,4 +1,4 @@
-"""Interrupted, stopped, and gone on with (fault F2): the end is bit by bit that of a run that nothing happened to."""
+"""Interrupted or stopped, then resumed (fault F2): the result is bit by bit that of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.integration.faulty_runs import EVENTFUL, Scene, assert_readable, environment, leftovers, requeue
+from tests.integration.faulty_runs import MANY_WRITES, FaultScenario, assert_readable, environment, leftovers, requeue
 from tests.integration.write_faults import Fault
 from tests.tiny import make_run
 from workbench.runs.run import Run
@@ -21,8 +21,8 @@ from workbench.training.core import checkpoint
 from workbench.workspace import Workspace
 
 
-def run_folder(run: Run) -> subprocess.Popen[str]:
-    """The very process that a worker starts."""
+def start_run_folder(run: Run) -> subprocess.Popen[str]:
+    """Start the same process that a worker starts."""
     with open(run.log_file, "a") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workbench", "run-folder", str(run.folder)],
@@ -42,34 +42,35 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
-    """Both processes are started from nothing, the second by the command that the worker uses."""
+def test_a_killed_run_resumes_to_an_identical_result(scenario, moment):
+    """Neither process is forked; the second is started with the worker's own command."""
     fault = MOMENTS[moment]
     if moment == "between two checkpoints":  # the line of step 10
-        fault = Fault("kill", 1 + steps_reported(scene).index(10), "write", "metrics.jsonl")
-    elif moment == "right after a confusion matrix":  # the figures of the evaluation at step 6
-        fault = Fault("kill", 2 + steps_reported(scene).index(6), "write", "metrics.jsonl")
-    run = scene.another()
-    order = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
-    command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), order]
+        fault = Fault("kill", 1 + reference_steps(scenario).index(10), "write", "metrics.jsonl")
+    elif moment == "right after a confusion matrix":  # the metrics of the evaluation at step 6
+        fault = Fault("kill", 2 + reference_steps(scenario).index(6), "write", "metrics.jsonl")
+    run = scenario.new_run()
+    request = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
+    command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), request]
     assert subprocess.run(command, env=environment(), capture_output=True).returncode == -signal.SIGKILL
     assert run.state == "interrupted"
     assert_readable(run)
-    result = checkpoint.latest(run.checkpoints_folder)
-    last = {"right after a checkpoint": 12, "right after a confusion matrix": 4}.get(moment, 8)
-    assert result and result.name == f"step-{last:08d}"
-    if moment == "right after a confusion matrix":  # it was written, and is to be written again
+    latest = checkpoint.latest(run.checkpoints_folder)
+    expected_step = {"right after a checkpoint": 12, "right after a confusion matrix": 4}.get(moment, 8)
+    assert latest and latest.name == f"step-{expected_step:08d}"
+    if moment == "right after a confusion matrix":  # it was written and will be written again
         assert [row["step"] for row in run.confusions()] == [6]
     requeue(run)
-    assert run_folder(run).wait() == 0, run.log()
-    scene.assert_same(run)
+    assert start_run_folder(run).wait() == 0, run.log()
+    scenario.assert_same(run)
 
 
-def steps_reported(scene: Scene) -> list[int]:
-    return [row["step"] for row in scene.reference.read_metrics()[0]]
+def reference_steps(scenario: FaultScenario) -> list[int]:
+    """Return the step of each line of metrics of the reference run."""
+    return [row["step"] for row in scenario.reference.read_metrics()[0]]
 
 
-# Epochs have 11 batches of 8; checkpoints are written at the steps 4, 8, 11 (an epoch's end) and so on.
+# An epoch has 11 batches of 8; checkpoints are written at steps 4, 8, 11 (the end of the epoch) and so on.
 VARIANTS = {
     "gradient accumulation": {"training.gradient_accumulation": 2, "training.epochs": 4},
     "token budget": {"training.max_tokens_per_batch": 128},
@@ -87,99 +88,101 @@ VARIANTS = {
     },
     "lines span checkpoints": {"training.log_every": 7, "training.lr_schedule": "cosine", "training.epochs": 1.7},
 }
-# One of each kind on every change: plain steps, kept features, an adapter, random masks; the others in make test-slow.
-QUICK = ("gradient accumulation", "frozen layers replayed", "lora", "masked words and pairs")
-EPOCHS_END = {"training.checkpoint_every": None, "training.eval_every": None, "training.log_every": 3}
+# ``make test`` runs one of each kind: plain steps, cached activations, an adapter, random masks.
+QUICK_VARIANTS = ("gradient accumulation", "frozen layers replayed", "lora", "masked words and pairs")
+ONLY_AT_EPOCH_ENDS = {"training.checkpoint_every": None, "training.eval_every": None, "training.log_every": 3}
 
 
 @pytest.mark.parametrize(
-    "variant", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+    "variant", [name if name in QUICK_VARIANTS else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
 )
-def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
-    for position in ({}, EPOCHS_END):
-        scene = Scene(
-            server, Workspace(workspace.root / f"{len(position)}").create(), {**VARIANTS[variant], **position}
+def test_a_run_resumes_within_and_between_epochs(server, workspace, variant):
+    for schedule in ({}, ONLY_AT_EPOCH_ENDS):
+        scenario = FaultScenario(
+            server, Workspace(workspace.root / f"{len(schedule)}").create(), {**VARIANTS[variant], **schedule}
         )
-        lines = sum(event == ("write", "metrics.jsonl") for event in scene.events)
-        notes = scene.reference.report().notes
+        n_lines = sum(event == ("write", "metrics.jsonl") for event in scenario.events)
+        notes = scenario.reference.report().notes
         assert ("ran once per example" in " ".join(notes)) == ("replayed" in variant)
-        for at in (lines * 2 // 3, lines):  # in the middle, and at the last line of all
-            run = scene.another()
-            assert server.do(run, Fault("kill", at, "write", "metrics.jsonl")).code == -9
+        for number in (n_lines * 2 // 3, n_lines):  # in the middle, and at the very last line
+            run = scenario.new_run()
+            assert server.execute(run, Fault("kill", number, "write", "metrics.jsonl")).code == -9
             assert checkpoint.latest(run.checkpoints_folder) is not None
-            scene.finish(run)
+            scenario.assert_finishes_the_same(run)
 
 
-def test_killed_after_the_last_checkpoint(server, workspace):
-    """What comes after training is done again, and an early end is still told as one."""
-    scene = Scene(server, workspace, VARIANTS["early stopping"])
-    assert "Stopped early" in " ".join(scene.reference.report().notes)
-    run = scene.another()
-    assert server.do(run, Fault("kill", 1, "write", ".tmp-predictions*")).code == -9
-    scene.finish(run)
+def test_a_run_killed_after_its_last_checkpoint_resumes(server, workspace):
+    """The work after training is repeated, and early stopping is still reported."""
+    scenario = FaultScenario(server, workspace, VARIANTS["early stopping"])
+    assert "Stopped early" in " ".join(scenario.reference.report().notes)
+    run = scenario.new_run()
+    assert server.execute(run, Fault("kill", 1, "write", ".tmp-predictions*")).code == -9
+    scenario.assert_finishes_the_same(run)
 
 
-# -- stopped by request ---------------------------------------------------------------------------------------------
+# -- stopped by request -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["stop", "terminate"])
-def test_stopped_by_request_and_resumed(scene, kind):
-    run = scene.another()
-    ended = scene.server.do(run, Fault(kind, 1 + steps_reported(scene).index(10), "write", "metrics.jsonl"))
-    assert ended.code == 0, run.log()
+def test_a_run_stopped_by_request_resumes(scenario, kind):
+    run = scenario.new_run()
+    result = scenario.server.execute(
+        run, Fault(kind, 1 + reference_steps(scenario).index(10), "write", "metrics.jsonl")
+    )
+    assert result.code == 0, run.log()
     assert run.state == "stopped"
     assert leftovers(run) == []
     assert checkpoint.latest(run.checkpoints_folder).name == "step-00000010"
     assert run.report() is None
     requeue(run)
     assert not run.stop_file.exists()
-    ended = scene.server.do(run)
-    assert ended.code == 0, run.log()
-    scene.assert_same(run)
+    result = scenario.server.execute(run)
+    assert result.code == 0, run.log()
+    scenario.assert_same(run)
 
 
-def test_sigterm_from_outside(scene):
-    run = scene.another()
-    process = run_folder(run)
+def test_a_run_stops_on_sigterm(scenario):
+    run = scenario.new_run()
+    process = start_run_folder(run)
     deadline = time.monotonic() + 120
     while len(run.read_metrics()[0]) < 1:
         assert time.monotonic() < deadline and process.poll() is None, run.log()
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0, run.log()
-    assert run.state in ("stopped", "succeeded")  # a busy machine may have let it finish
-    scene.finish(run)
+    assert run.state in ("stopped", "succeeded")  # on a busy machine it may have finished first
+    scenario.assert_finishes_the_same(run)
 
 
 @pytest.mark.parametrize("moment", ["before", "while starting"])
-def test_a_stop_before_training_ends_it_without_training(scene, moment):
-    run = scene.another()
+def test_a_run_stopped_before_training_never_trains(scenario, moment):
+    run = scenario.new_run()
     if moment == "before":
         run.request_stop()
-        ended = scene.server.do(run)
+        result = scenario.server.execute(run)
     else:
-        ended = scene.server.do(run, Fault("terminate", 1, "write", ".tmp-.tmp-reserve*"))
-    assert (ended.code, run.state) == (0, "stopped")
+        result = scenario.server.execute(run, Fault("terminate", 1, "write", ".tmp-.tmp-reserve*"))
+    assert (result.code, run.state) == (0, "stopped")
     assert run.read_metrics()[0] == [] and not run.checkpoints_folder.exists()
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
-# -- a loss that is no number ---------------------------------------------------------------------------------------
+# -- a loss that is not finite ----------------------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_no_number_ends_the_run(server, workspace):
-    run = make_run(workspace, {**EVENTFUL, "training.log_every": 1000})
+def test_a_non_finite_loss_fails_the_run(server, workspace):
+    run = make_run(workspace, {**MANY_WRITES, "training.log_every": 1000})
     weights = workspace.uploads / "tiny" / "model.safetensors"
     tensors = load_file(weights)
     name = next(name for name in tensors if name.endswith("word_embeddings.weight"))
-    tensors[name][9] = np.nan  # one word; its first text spoils all weights
+    tensors[name][9] = np.nan  # one word, whose first text corrupts all weights
     save_file(tensors, weights, metadata={"format": "pt"})
-    ended = server.do(run)
+    result = server.execute(run)
     status = run.status()
-    assert (ended.code, status.state, status.error.kind) == (1, "failed", "NonFiniteLoss")
+    assert (result.code, status.state, status.error.kind) == (1, "failed", "NonFiniteLoss")
     for setting in ("training.learning_rate", "training.max_grad_norm", "training.precision"):
         assert setting in status.error.hint
-    for path in checkpoint.find(run.checkpoints_folder):  # of before the word came; nothing spoiled is kept
+    for path in checkpoint.find(run.checkpoints_folder):  # all from before that word; no corrupted weights are saved
         saved = load_file(path / "weights.safetensors")
         assert all(np.isfinite(tensor).all() for key, tensor in saved.items() if not key.endswith(name))
     assert leftovers(run) == []

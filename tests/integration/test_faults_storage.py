@@ -1,4 +1,4 @@
-"""Disk full, input/output error, read-only (fault F3) at any write: the run tells why, and can be resumed."""
+"""Disk full, I/O error or read-only disk (fault F3) at any write: the run reports the cause and can be resumed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.faulty_runs import (
-    Ended,
-    Scene,
+    FaultScenario,
+    ProcessResult,
     assert_readable,
     every_second,
     leftovers,
@@ -24,143 +24,144 @@ from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
 from workbench.training.core import checkpoint
 
-QUICK, SLOW_PARTS = 15, 4
-FAULTS = (("ENOSPC", True), ("EIO", False), ("EROFS", True))  # the error, and whether it lasts
+QUICK_COUNT, SLOW_SHARES = 15, 4
+FAULTS = (("ENOSPC", True), ("EIO", False), ("EROFS", True))  # the error and whether it persists
 
 
-def assert_reported(run: Run, ended: Ended) -> None:
-    """The run has failed, and its status says why and what to do."""
+def assert_storage_error(run: Run, result: ProcessResult) -> None:
+    """Assert that the run failed and that its status says why and what to do."""
     status = run.status()
-    assert status.state == "failed", (ended.code, status, run.log()[-2000:])
-    assert ended.code == 1
+    assert status.state == "failed", (result.code, status, run.log()[-2000:])
+    assert result.code == 1
     assert status.error.kind == "Storage", status.error
     assert "resume the run" in status.error.hint
 
 
-def fail_and_resume(scene: Scene, event: int, kind: str, lasting: bool) -> None:
-    run = scene.another()
-    ended = scene.server.do(run, Fault(kind, event, lasting=lasting))
+def assert_survives_error(scenario: FaultScenario, event: int, kind: str, lasting: bool) -> None:
+    run = scenario.new_run()
+    result = scenario.server.execute(run, Fault(kind, event, lasting=lasting))
     assert_readable(run)
     state = run.state
-    begun = run.splits_file.exists()
-    operation = ended.events[event - 1][0]
-    removing = operation in ("remove", "rmdir")  # of which no full disk complains: the reserve would be given up
+    started = run.splits_file.exists()
+    operation = result.events[event - 1][0]
+    removing = operation in ("remove", "rmdir")  # never fails on a full disk, so the reserve is not used up
     assert state in ("failed", "succeeded", "queued", "interrupted")
-    assert begun or state != "succeeded"
+    assert started or state != "succeeded"
     if state == "failed":
-        assert_reported(run, ended)
+        assert_storage_error(run, result)
     elif state == "queued":
-        assert not begun
+        assert not started
     elif state == "interrupted":
-        # Only where not even the last words can be written: read-only, or full before the reserve was made.
-        assert kind == "EROFS" or removing or not begun, run.log()[-2000:]
+        # Only if not even the final status can be written: read-only, or full before the reserve was made.
+        assert kind == "EROFS" or removing or not started, run.log()[-2000:]
     if kind != "EROFS" and not removing:
-        assert leftovers(run) == [], (operation, ended.events[event - 1])
-    if run.state == "succeeded":  # the error came after its last word: the worker clears away what is left
+        assert leftovers(run) == [], (operation, result.events[event - 1])
+    if run.state == "succeeded":  # the error came after its last status: its worker removes the leftovers
         clear_leftovers(run)
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
-def test_an_error_at_a_write(scene):
-    points = spread(QUICK, len(scene.events))
+def test_a_run_survives_an_error_at_some_writes(scenario):
+    points = spread(QUICK_COUNT, len(scenario.events))
     for number, event in enumerate(points):
-        fail_and_resume(scene, event, *FAULTS[number % len(FAULTS)])
-    print(f"{len(points)} of {len(scene.events)} writes")
+        assert_survives_error(scenario, event, *FAULTS[number % len(FAULTS)])
+    print(f"{len(points)} of {len(scenario.events)} writes")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("part", range(SLOW_PARTS))
-def test_an_error_at_every_second_write(scene, part):
-    points = every_second(len(scene.events), 2, part, SLOW_PARTS)
-    for number, event in enumerate(points, part):  # each kind in each part
-        fail_and_resume(scene, event, *FAULTS[number % len(FAULTS)])
-    print(f"{len(points)} of {len(scene.events)} writes")
+@pytest.mark.parametrize("share", range(SLOW_SHARES))
+def test_a_run_survives_an_error_at_every_second_write(scenario, share):
+    points = every_second(len(scenario.events), 2, share, SLOW_SHARES)
+    for number, event in enumerate(points, share):  # each share gets every kind of error
+        assert_survives_error(scenario, event, *FAULTS[number % len(FAULTS)])
+    print(f"{len(points)} of {len(scenario.events)} writes")
 
 
-@pytest.mark.parametrize("part", ["weights", "optimizer", "manifest"])
-def test_a_disk_that_fills_during_a_checkpoint_leaves_the_earlier_whole(scene, part):
-    operation = "write" if part == "manifest" else "save"
-    run = scene.another()
-    ended = scene.server.do(
-        run, Fault("ENOSPC", 1, operation, f"checkpoints/.tmp-step-00000012-*{part}*", lasting=True)
+@pytest.mark.parametrize("file", ["weights", "optimizer", "manifest"])
+def test_a_disk_that_fills_during_a_checkpoint_leaves_earlier_ones_complete(scenario, file):
+    operation = "write" if file == "manifest" else "save"
+    run = scenario.new_run()
+    result = scenario.server.execute(
+        run, Fault("ENOSPC", 1, operation, f"checkpoints/.tmp-step-00000012-*{file}*", lasting=True)
     )
-    assert_reported(run, ended)
+    assert_storage_error(run, result)
     assert "disk is full" in run.status().error.message
-    left = [path.name for path in checkpoint.find(run.checkpoints_folder)]
-    assert left[-1] == "step-00000008" and checkpoint.latest(run.checkpoints_folder).name == left[-1]
+    remaining = [path.name for path in checkpoint.find(run.checkpoints_folder)]
+    assert remaining[-1] == "step-00000008" == checkpoint.latest(run.checkpoints_folder).name
     assert leftovers(run) == []
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
 @pytest.mark.parametrize(
     "path", [".tmp-status.json-*/", "checkpoints/", "checkpoints/.tmp-*/weights*/", ".tmp-model/*/"]
 )
-def test_a_failed_fsync(scene, path):
-    run = scene.another()
-    at = 3 if "status" in path else 1  # the first is before the work, the second the last progress
-    ended = scene.server.do(run, Fault("EIO", at, "fsync", path))
-    assert_reported(run, ended)
+def test_a_failed_fsync(scenario, path):
+    run = scenario.new_run()
+    number = 3 if "status" in path else 1  # the first is before training, the second the last progress
+    result = scenario.server.execute(run, Fault("EIO", number, "fsync", path))
+    assert_storage_error(run, result)
     assert leftovers(run) == []
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
-# -- the system's own errors ------------------------------------------------------------------------------------------
+# -- real errors of the operating system ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("most", [1_500, 60_000, 150_000])
-def test_a_file_larger_than_the_system_allows(scene, most):
-    """RLIMIT_FSIZE meets what Python does not see: safetensors and tokenizers write in Rust."""
-    run = scene.another()
-    ended = scene.server.do(run, limits={"file": most})
-    assert_reported(run, ended)
+@pytest.mark.parametrize("max_bytes", [1_500, 60_000, 150_000])
+def test_a_file_larger_than_the_system_allows(scenario, max_bytes):
+    """RLIMIT_FSIZE also affects writes that Python cannot see: safetensors and tokenizers write in Rust."""
+    run = scenario.new_run()
+    result = scenario.server.execute(run, limits={"file": max_bytes})
+    assert_storage_error(run, result)
     assert_readable(run)
     assert leftovers(run) == []
-    scene.finish(run)
+    scenario.assert_finishes_the_same(run)
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {made.stderr.decode().strip()}")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def full_disk(scene: Scene, folder: Path, kilobytes: int) -> str | None:
+def assert_survives_full_disk(scenario: FaultScenario, folder: Path, kilobytes: int) -> str | None:
+    """Execute a run on a small disk and resume it once there is room; return its error if the disk was full."""
     with small_disk(folder, f"{kilobytes}k") as disk:
         (disk / "runs").mkdir()
-        run = scene.another(disk / "runs")
-        ended = scene.server.do(run)
+        run = scenario.new_run(disk / "runs")
+        result = scenario.server.execute(run)
         assert_readable(run)
         if run.state == "succeeded":
-            scene.assert_same(run)
+            scenario.assert_same(run)
             return None
-        assert_reported(run, ended)
-        messages = run.status().error.message
-        assert "disk is full" in messages
+        assert_storage_error(run, result)
+        message = run.status().error.message
+        assert "disk is full" in message
         assert leftovers(run) == []
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         requeue(run)
-        assert scene.server.do(run).code == 0, run.log()
-        scene.assert_same(run)
-        return messages
+        assert scenario.server.execute(run).code == 0, run.log()
+        scenario.assert_same(run)
+        return message
 
 
 @pytest.mark.skipif(os.name != "posix" or not Path("/proc/mounts").exists(), reason="needs Linux's tmpfs")
 @pytest.mark.parametrize("kilobytes", [480, 1200])
-def test_a_disk_that_is_really_full(scene, tmp_path, kilobytes):
-    assert full_disk(scene, tmp_path / "disk", kilobytes)
+def test_a_disk_that_is_really_full(scenario, tmp_path, kilobytes):
+    assert assert_survives_full_disk(scenario, tmp_path / "disk", kilobytes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(os.name != "posix" or not Path("/proc/mounts").exists(), reason="needs Linux's tmpfs")
-def test_disks_of_many_sizes(scene, tmp_path):
-    messages = [full_disk(scene, tmp_path / f"disk-{size}", size) for size in range(360, 2000, 40)]
+def test_disks_of_many_sizes(scenario, tmp_path):
+    messages = [assert_survives_full_disk(scenario, tmp_path / f"disk-{size}", size) for size in range(360, 2000, 40)]
     assert any(messages) and messages[-1] is None
     print(f"{sum(map(bool, messages))} of {len(messages)} disks were full")

@@ -1,6 +1,6 @@
-"""Models of the hub: safetensors, configuration and tokenizer only, at a commit; nothing that could run.
+"""Models from the hub: only safetensors, configuration and tokenizer, pinned to a commit; nothing executable.
 
-A folder replaces the hub; huggingface_hub's own filter selects its files.
+A fake hub replaces the real one; huggingface_hub's own filter selects the files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workbench.errors import FetchError, RefusedError
 from workbench.workspace import Workspace
 
 COMMIT = "a" * 40
-WANTED = {
+ALLOWED_FILES = {
     "config.json",
     "model.safetensors",
     "tokenizer.json",
@@ -25,7 +25,7 @@ WANTED = {
     "spiece.model",
     "model.safetensors.index.json",
 }
-UNWANTED = {
+OTHER_FILES = {
     "pytorch_model.bin", "modeling_evil.py", "tokenizer.pkl", "flax_model.msgpack", "tf_model.h5", "rust_model.ot",
     "training_args.pt", "onnx/model.onnx", "onnx/config.json", "1_Pooling/config.json", "../climbed.json",
     "weights.npz",
@@ -33,7 +33,7 @@ UNWANTED = {
 
 
 class Hub:
-    """A hub with files that counts downloads."""
+    """A fake hub that records downloads."""
 
     def __init__(self, files: set[str]) -> None:
         self.files = files
@@ -49,15 +49,15 @@ class Hub:
         from huggingface_hub.utils import filter_repo_objects
 
         self.downloads.append(f"{repository}@{revision}")
-        chosen = filter_repo_objects(self.files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
-        for name in chosen:
+        selected = filter_repo_objects(self.files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
+        for name in selected:
             (Path(local_dir) / name).write_text(name)
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     pytest.importorskip("huggingface_hub")
-    library = Hub(WANTED | UNWANTED)
+    library = Hub(ALLOWED_FILES | OTHER_FILES)
     monkeypatch.setattr(hub_module, "hub_library", lambda: library)
     return library
 
@@ -65,10 +65,10 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 def test_only_weights_configuration_and_tokenizer_are_downloaded(workspace: Workspace, hub: Hub) -> None:
     """A7, A8."""
     folder = sources.fetch_hub_model("owner/name", "main", workspace)
-    assert folder.name == COMMIT, "a branch is pinned to its commit"
-    assert {path.name for path in folder.iterdir()} == {*WANTED, ".complete"}
+    assert folder.name == COMMIT, "a branch must be pinned to its commit"
+    assert {path.name for path in folder.iterdir()} == {*ALLOWED_FILES, ".complete"}
     assert sources.fetch_hub_model("owner/name", COMMIT, workspace) == folder
-    assert hub.downloads == [f"owner/name@{COMMIT}"], "once"
+    assert hub.downloads == [f"owner/name@{COMMIT}"], "it must be downloaded once"
 
 
 def test_a_model_without_safetensors_is_refused(workspace: Workspace, hub: Hub) -> None:
@@ -79,16 +79,16 @@ def test_a_model_without_safetensors_is_refused(workspace: Workspace, hub: Hub) 
 
 
 def test_an_interrupted_download_is_not_used(workspace: Workspace, hub: Hub, monkeypatch) -> None:
-    whole = hub.snapshot_download
+    snapshot_download = hub.snapshot_download
 
-    def torn(repository, revision, local_dir, **patterns):
+    def interrupted(repository, revision, local_dir, **patterns):
         (Path(local_dir) / "model.safetensors").write_text("half")
         raise ConnectionError("reset")
 
-    monkeypatch.setattr(hub, "snapshot_download", torn)
+    monkeypatch.setattr(hub, "snapshot_download", interrupted)
     with pytest.raises(FetchError, match=r"owner/name@a+: .*ConnectionError: reset"):
         sources.fetch_hub_model("owner/name", COMMIT, workspace)
-    monkeypatch.setattr(hub, "snapshot_download", whole)
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
     folder = sources.fetch_hub_model("owner/name", COMMIT, workspace)
     assert (folder / "model.safetensors").read_text() == "model.safetensors"
 

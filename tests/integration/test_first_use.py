@@ -1,4 +1,4 @@
-"""A stranger's own file, as a spreadsheet writes it, from the command line to a prediction; and one with a bad row."""
+"""A user's own file as a spreadsheet exports it, from the command line to a prediction; and one with a bad row."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from tests.integration.test_cli import call, ending, is_finished_run, read
+from tests.integration.cli_process import assert_finished_run, call, call_json
 from tests.tiny import make_model, reviews
 from workbench.workspace import Workspace
 
-__all__ = ["ending"]
-
 
 def write_sheet(path: Path, encoding: str, rows: list[tuple[str, str]]) -> Path:
-    """Semicolons, quoted line ends, a comma for decimals, and column names with a space."""
+    """Write rows with semicolons, quoted line breaks, decimal commas, and column names with a space."""
     lines = ["Review Text;Sentiment;Stars"]
     lines += [f'"{text}";{label};"3,5"' for text, label in rows]
     path.write_bytes("\r\n".join(lines).encode(encoding) + b"\r\n")
@@ -34,8 +32,8 @@ def write_spec(workspace: Workspace, data: Path) -> str:
     return "spec.yaml"
 
 
-def rows() -> list[tuple[str, str]]:
-    """Reviews with what sheets hold: accents, line ends, doubled quotes; some without any text."""
+def sheet_rows() -> list[tuple[str, str]]:
+    """Return reviews as found in spreadsheets: accents, line breaks, doubled quotes, and some without text."""
     rows = [(f"café “{text}” — naïve", label) for text, label in reviews(120)]
     rows[3] = ("first line\nsecond line", "bad")
     rows[4] = ('he said ""great""', "good")
@@ -44,32 +42,32 @@ def rows() -> list[tuple[str, str]]:
     return rows
 
 
-def test_a_sheet_from_windows(ending: Workspace, tmp_path: Path) -> None:
+def test_a_spreadsheet_from_windows(live_workspace: Workspace, tmp_path: Path) -> None:
     for encoding in ("cp1252", "utf-8-sig"):
-        sheet = write_sheet(tmp_path / f"reviews {encoding}.csv", encoding, rows())
-        spec = write_spec(ending, sheet)
+        sheet = write_sheet(tmp_path / f"reviews {encoding}.csv", encoding, sheet_rows())
+        spec = write_spec(live_workspace, sheet)
         if encoding == "cp1252":
-            document = read(ending, "run", spec, "--set", "data.encoding=cp1252")
+            document = call_json(live_workspace, "run", spec, "--set", "data.encoding=cp1252")
         else:
-            document = read(ending, "run", spec)
-        is_finished_run(document)
-        folder = ending.runs / document["id"]
+            document = call_json(live_workspace, "run", spec)
+        assert_finished_run(document)
+        folder = live_workspace.runs / document["id"]
         report = json.loads((folder / "data.json").read_text())
         assert report["left_out"] and sum(item["count"] for item in report["left_out"]) == 3
         used = sum(part["rows"] for part in report["parts"].values())
-        assert used + 3 == 120, "what is not used must be listed"
+        assert used + 3 == 120, "unused rows must be listed"
         assert sum(map(len, json.loads((folder / "splits.json").read_text())["ids"].values())) == used
         assert "'Sentiment' is used as label" in json.dumps(report["notes"])
     texts = ["café “great” — naïve", "dull"]
-    results = read(ending, "predict", document["id"], "--text", texts[0], "--text", texts[1])
+    results = call_json(live_workspace, "predict", document["id"], "--text", texts[0], "--text", texts[1])
     assert [result["label"] in ("good", "bad") for result in results] == [True, True]
 
 
-def test_a_bad_row_is_named(ending: Workspace, tmp_path: Path) -> None:
-    sheet = write_sheet(tmp_path / "reviews.csv", "utf-8", rows())
+def test_a_bad_row_is_named(live_workspace: Workspace, tmp_path: Path) -> None:
+    sheet = write_sheet(tmp_path / "reviews.csv", "utf-8", sheet_rows())
     lines = sheet.read_text().split("\n")
     lines[40] = lines[40].strip() + ";one;too;many"
     sheet.write_text("\n".join(lines))
-    done = call(ending, "run", write_spec(ending, sheet))
+    done = call(live_workspace, "run", write_spec(live_workspace, sheet))
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "41" in done.stderr and "reviews.csv" in done.stderr, done.stderr

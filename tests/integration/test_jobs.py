@@ -1,4 +1,4 @@
-"""The queue and the worker, in real processes that are killed, stopped, and started twice (faults F4 to F8)."""
+"""The queue and the worker in real processes that are killed, stopped and started twice (faults F4 to F8)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 WORKER = Path(__file__).with_name("worker_process.py")
-PATIENCE = 60  # seconds: the machine may be busy
+TIMEOUT = 60  # seconds: the machine may be busy
 
 
-def make_run(workspace: Workspace, notes: str = "", order: float | None = None) -> Run:
-    spec = RunSpec.parse({"task": "text-classification", "data": "d", "model": "m", "notes": notes})
+def make_run(workspace: Workspace, commands: str = "", order: float | None = None) -> Run:
+    """Create a queued run whose process (``run_process.py``) executes the commands."""
+    spec = RunSpec.parse({"task": "text-classification", "data": "d", "model": "m", "notes": commands})
     return Run.create(spec, workspace, order)
 
 
@@ -44,23 +45,23 @@ def starts(run: Run) -> list[dict[str, Any]]:
     return read_lines(run.folder / "starts")[0]
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_until(condition: Callable[[], object], description: str) -> None:
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        assert time.monotonic() < deadline, f"not within {TIMEOUT} s: {description}"
         time.sleep(0.01)
 
 
 @pytest.fixture
 def workers() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts worker processes, and ends what is left of them and of their runs."""
+    """A function that starts worker processes; remaining workers and their runs are killed afterwards."""
     started: list[subprocess.Popen[str]] = []
     roots: list[Path] = []
 
-    def start(workspace: Workspace, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(workspace: Workspace, *options: str, **variables: str) -> subprocess.Popen[str]:
         roots.append(workspace.root)
-        command = [sys.executable, str(WORKER), str(workspace.root), *words]
-        env = {**os.environ, **module_environment(), **environment}
+        command = [sys.executable, str(WORKER), str(workspace.root), *options]
+        env = {**os.environ, **module_environment(), **variables}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, start_new_session=True, env=env, **pipes))
         return started[-1]
@@ -78,30 +79,30 @@ def workers() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def work(workspace: Workspace, slots: int | None = None) -> list[str]:
-    """Work the queue off in this process; returns what the worker said."""
+    """Work through the queue in this process; return the worker's messages."""
     lines: list[str] = []
     command = lambda run: [sys.executable, str(PROCESS), str(run.folder)]  # noqa: E731
     jobs.run_worker(workspace, slots, until_empty=True, poll=0.02, command=command, say=lines.append)
     return lines
 
 
-# -- the queue goes on -----------------------------------------------------------------------------------------------
+# -- failing runs do not stop the queue -------------------------------------------------------------------------------
 
 
-def test_the_queue_goes_on_after_every_kind_of_failure(workspace: Workspace) -> None:
-    runs = [make_run(workspace, notes) for notes in ("fail", "exit 3", "kill", "exit 0", "sleep 0.1")]
+def test_the_queue_continues_after_every_kind_of_failure(workspace: Workspace) -> None:
+    runs = [make_run(workspace, command) for command in ("fail", "exit 3", "kill", "exit 0", "sleep 0.1")]
     (runs[0].folder / "log.txt").write_text("before\n")
     work(workspace)
     assert [run.state for run in runs] == ["failed", "failed", "interrupted", "failed", "succeeded"]
     errors = [run.status().error for run in runs]
-    assert errors[0] and errors[0].as_dict() == {"kind": "Data", "message": "bad row 3", "hint": "mend it"}
+    assert errors[0] and errors[0].as_dict() == {"kind": "Data", "message": "bad row 3", "hint": "fix it"}
     assert errors[1] and "exit code 3" in errors[1].message and "went wrong in line 7" in errors[1].message
     assert errors[2] and "SIGKILL" in errors[2].message and f"workbench resume {runs[2].id}" in errors[2].hint
     assert errors[3] and "without a result" in errors[3].message
     assert errors[4] is None
-    assert (runs[0].folder / "log.txt").read_text().startswith("before\n")  # appended to
-    begun = [starts(run)[0]["time"] for run in runs]
-    assert begun == sorted(begun) and all(len(starts(run)) == 1 for run in runs)
+    assert (runs[0].folder / "log.txt").read_text().startswith("before\n")  # the log is appended to
+    start_times = [starts(run)[0]["time"] for run in runs]
+    assert start_times == sorted(start_times) and all(len(starts(run)) == 1 for run in runs)
 
 
 def test_a_process_that_cannot_be_started_fails_its_run_only(workspace: Workspace) -> None:
@@ -115,28 +116,32 @@ def test_a_process_that_cannot_be_started_fails_its_run_only(workspace: Workspac
     assert "could not be started" in runs[0].status().error.message
 
 
-def test_what_a_run_leaves_behind_is_ended(workspace: Workspace) -> None:
+def test_orphaned_processes_of_a_run_are_killed(workspace: Workspace) -> None:
     run = make_run(workspace, "orphan exit 1")
     work(workspace)
     orphan = int((run.folder / "orphan").read_text())
-    wait_until(lambda: not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == "zombie", "orphan ended")
+    wait_until(
+        lambda: not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == "zombie", "the orphan has ended"
+    )
 
 
-def test_each_gpu_gets_a_run(workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]) -> None:
+def test_each_gpu_executes_one_run_at_a_time(
+    workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
+) -> None:
     runs = [make_run(workspace, "sleep 0.5") for _ in range(3)]
-    ended = workers(workspace, CUDA_VISIBLE_DEVICES="3,GPU-5")
-    assert ended.wait(PATIENCE) == 0
+    worker = workers(workspace, CUDA_VISIBLE_DEVICES="3,GPU-5")
+    assert worker.wait(TIMEOUT) == 0
     assert sorted(starts(run)[0]["gpu"] for run in runs[:2]) == ["3", "GPU-5"]
     ends = [read_lines(run.folder / "ended")[0][0]["time"] for run in runs]
-    assert starts(runs[1])[0]["time"] < ends[0]  # side by side
-    assert starts(runs[2])[0]["time"] > min(ends[:2])  # and not three at once
+    assert starts(runs[1])[0]["time"] < ends[0]  # in parallel
+    assert starts(runs[2])[0]["time"] > min(ends[:2])  # but not three at once
 
 
-def test_memory_that_ran_out_is_reported_with_what_to_lower(
+def test_out_of_memory_is_reported_with_settings_to_lower(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counter = iter([7, 8, 8, 8])
-    monkeypatch.setattr(process, "oom_kills", lambda: next(counter))
+    counts = iter([7, 8, 8, 8])
+    monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
     runs = [make_run(workspace, "sleep 0.7 kill"), make_run(workspace)]
     work(workspace)
     assert [run.state for run in runs] == ["failed", "succeeded"]
@@ -147,10 +152,10 @@ def test_memory_that_ran_out_is_reported_with_what_to_lower(
         assert setting in error.hint
 
 
-# -- one worker ------------------------------------------------------------------------------------------------------
+# -- one worker -------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_worker_learns_who_has_the_workspace(
+def test_a_second_worker_reports_the_first_one(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     make_run(workspace, "sleep 30")
@@ -161,16 +166,16 @@ def test_a_second_worker_learns_who_has_the_workspace(
     with pytest.raises(BusyError, match=rf"process {first.pid}, since 20"):
         work(workspace)
     second = workers(workspace)
-    _, message = second.communicate(timeout=PATIENCE)
+    _, message = second.communicate(timeout=TIMEOUT)
     assert second.returncode == 1 and f"process {first.pid}" in message
 
 
-def test_of_workers_started_at_one_instant_one_works(
+def test_only_one_of_several_workers_started_together_works(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     runs = [make_run(workspace, "sleep 0.3") for _ in range(3)]
-    several = [workers(workspace) for _ in range(4)]
-    codes = [each.wait(PATIENCE) for each in several]
+    started = [workers(workspace) for _ in range(4)]
+    codes = [worker.wait(TIMEOUT) for worker in started]
     assert set(codes) <= {0, 1} and 0 in codes
     assert [run.state for run in runs] == ["succeeded"] * 3
     assert [len(starts(run)) for run in runs] == [1, 1, 1]
@@ -183,64 +188,68 @@ def test_a_detached_worker_starts_once_and_ends_when_idle(workspace: Workspace) 
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: jobs.worker_status(workspace)["pid"] is not None, "a worker runs and has said who it is")
+    wait_until(lambda: jobs.worker_status(workspace)["pid"] is not None, "a worker runs and has stored its process id")
     pid = jobs.worker_status(workspace)["pid"]
-    assert os.getsid(pid) == pid != os.getsid(0)  # the end of this session is not its end
+    assert os.getsid(pid) == pid != os.getsid(0)  # it outlives this session
     assert jobs.ensure_worker(workspace) is False
-    wait_until(lambda: not jobs.worker_status(workspace)["running"], "it ended by itself")
+    wait_until(lambda: not jobs.worker_status(workspace)["running"], "it ended automatically")
     assert "has ended" in (workspace.root / "worker.log").read_text()
-    assert jobs.ensure_worker(workspace, idle_seconds=60, wait=PATIENCE) is True
-    assert jobs.stop_worker(workspace, PATIENCE) is True
+    assert jobs.ensure_worker(workspace, idle_seconds=60, wait=TIMEOUT) is True
+    assert jobs.stop_worker(workspace, TIMEOUT) is True
 
 
 def test_a_run_queued_while_the_worker_ends_is_not_forgotten(workspace: Workspace) -> None:
-    late: list[Run] = []
+    late_runs: list[Run] = []
 
-    class Ending(jobs.Worker):
+    class EndingWorker(jobs.Worker):
         def _loop(self, *arguments: Any) -> bool:
             result = super()._loop(*arguments)
-            if not late:  # at this moment a submit sees the lock held, and starts no worker
-                late.append(make_run(self.workspace))
+            if not late_runs:  # a submit at this moment sees a locked workspace and starts no worker
+                late_runs.append(make_run(self.workspace))
             return result
 
     command = lambda run: [sys.executable, str(PROCESS), str(run.folder)]  # noqa: E731
-    Ending(workspace, 1, command, lambda line: None).run(until_empty=True, poll=0.02)
-    assert late[0].state == "succeeded"
+    EndingWorker(workspace, 1, command, lambda line: None).run(until_empty=True, poll=0.02)
+    assert late_runs[0].state == "succeeded"
 
 
-# -- the worker is killed (F6) ---------------------------------------------------------------------------------------
+# -- the worker is killed (F6) ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_worker_killed_at(point: str, workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_worker_killed_at_any_point_loses_no_run(
+    point: str, workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
+) -> None:
     runs = [make_run(workspace, "sleep 0.2") for _ in range(3)]
     first = workers(workspace, "--kill-at", point)
-    assert first.wait(PATIENCE) == -signal.SIGKILL
+    assert first.wait(TIMEOUT) == -signal.SIGKILL
     work(workspace)
     assert [run.state for run in runs] == ["succeeded"] * 3
     assert [len(starts(run)) for run in runs] == [1, 1, 1]
     spans = sorted((starts(run)[0]["time"], read_lines(run.folder / "ended")[0][0]["time"]) for run in runs)
-    assert all(end < begin for (_, end), (begin, _) in itertools.pairwise(spans))  # one at a time
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(spans))  # one at a time
 
 
-def test_worker_killed_at_any_time(workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]) -> None:
+def test_workers_killed_at_random_times_lose_no_run(
+    workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
+) -> None:
     runs = [make_run(workspace, "sleep 0.15") for _ in range(6)]
-    chance = random.Random(0)
+    generator = random.Random(0)
     for _ in range(5):
-        killed = workers(workspace)
-        wait_until(lambda pid=killed.pid: jobs.worker_status(workspace)["pid"] == pid, "the worker works")
-        time.sleep(chance.uniform(0, 0.4))
-        killed.kill()
-        killed.wait()
+        worker = workers(workspace)
+        wait_until(lambda pid=worker.pid: jobs.worker_status(workspace)["pid"] == pid, "the worker is running")
+        time.sleep(generator.uniform(0, 0.4))
+        worker.kill()
+        worker.wait()
     work(workspace)
     assert [run.state for run in runs] == ["succeeded"] * 6
     assert [len(starts(run)) for run in runs] == [1] * 6
 
 
-def test_slow_start_outlives_its_worker_and_is_not_started_again(
+def test_a_slowly_starting_run_outlives_its_worker_and_is_not_started_twice(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """The worker dies before the run's process has come to its first line: only the lock tells that it lives."""
+    """The worker dies before the run's process executes its first line: only the lock shows that it is alive."""
     run = make_run(workspace, "slow-start 1.5 sleep 0.1")
     first = workers(workspace)
     wait_until(lambda: (read_json(run.status_file) or {}).get("state") == "running", "claimed")
@@ -257,14 +266,14 @@ def _child(pid: int) -> int:
     return children[0].pid if children else os.getpid()
 
 
-def test_a_stopped_worker_leaves_its_runs_going(
+def test_the_runs_of_a_stopped_worker_continue(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     runs = [make_run(workspace, "sleep 2"), make_run(workspace)]
     first = workers(workspace)
     wait_until(lambda: starts(runs[0]), "started")
     first.send_signal(signal.SIGTERM)
-    output, _ = first.communicate(timeout=PATIENCE)
+    output, _ = first.communicate(timeout=TIMEOUT)
     assert first.returncode == 0 and f"continue without it: {runs[0].id}" in output
     assert [run.state for run in runs] == ["running", "queued"]
     work(workspace)
@@ -272,17 +281,17 @@ def test_a_stopped_worker_leaves_its_runs_going(
     assert [len(starts(run)) for run in runs] == [1, 1]
 
 
-# -- stop and resume -------------------------------------------------------------------------------------------------
+# -- stop and resume --------------------------------------------------------------------------------------------------
 
 
-def test_a_killed_run_is_interrupted_and_goes_on(
+def test_a_killed_run_is_interrupted_and_resumes(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     run = make_run(workspace, "sleep 1")
     first = workers(workspace)
     wait_until(lambda: starts(run), "started")
     os.killpg(starts(run)[0]["pid"], signal.SIGKILL)
-    assert first.wait(PATIENCE) == 0
+    assert first.wait(TIMEOUT) == 0
     assert read_json(run.status_file)["state"] == "interrupted"
     jobs.resume(run, workspace, start=False)
     assert run.status().error is None
@@ -292,12 +301,12 @@ def test_a_killed_run_is_interrupted_and_goes_on(
 
 
 def test_stop_in_each_state(workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]) -> None:
-    running, starting, queued = (make_run(workspace, n) for n in ("sleep 60", "slow-start 1 sleep 60", "sleep 60"))
+    running, starting, queued = (make_run(workspace, c) for c in ("sleep 60", "slow-start 1 sleep 60", "sleep 60"))
     assert jobs.stop(queued) == "stopped"
-    assert jobs.stop(queued) == "stopped"  # again: nothing to do
+    assert jobs.stop(queued) == "stopped"  # stopping it twice changes nothing
     workers(workspace)
     wait_until(lambda: starts(running), "started")
-    assert jobs.stop(running) == "running"  # asked
+    assert jobs.stop(running) == "running"  # a stop has been requested
     wait_until(lambda: running.state == "stopped", "stopped")
     wait_until(lambda: starting.state == "running", "claimed")
     assert not starts(starting)
@@ -308,19 +317,19 @@ def test_stop_in_each_state(workspace: Workspace, workers: Callable[..., subproc
         assert jobs.stop(run) == "stopped"
 
 
-def test_stop_of_a_claimed_run_whose_worker_died(
+def test_stopping_a_claimed_run_whose_worker_died(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     run = make_run(workspace, "sleep 60")
-    assert workers(workspace, "--kill-at", "claimed, before the process").wait(PATIENCE) == -signal.SIGKILL
+    assert workers(workspace, "--kill-at", "claimed, before the process").wait(TIMEOUT) == -signal.SIGKILL
     assert read_json(run.status_file)["state"] == "running"
-    assert run.state == "queued"  # told so, for nothing runs
+    assert run.state == "queued"  # reported so, since nothing runs
     assert jobs.stop(run) == "stopped"
     work(workspace)
     assert run.state == "stopped" and not starts(run)
 
 
-def test_a_stubborn_run_is_killed_after_its_grace(
+def test_a_stubborn_run_is_killed_after_its_grace_period(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     run = make_run(workspace, "stubborn sleep 60")
@@ -334,11 +343,11 @@ def test_a_stubborn_run_is_killed_after_its_grace(
     assert run.state in ("queued", "running") and not run.stop_requested()
 
 
-def test_resume_is_refused_where_it_makes_no_sense(workspace: Workspace) -> None:
-    done, waiting = make_run(workspace), make_run(workspace)
-    done.transition(("queued",), "succeeded")
+def test_only_ended_unfinished_runs_can_be_resumed(workspace: Workspace) -> None:
+    finished, waiting = make_run(workspace), make_run(workspace)
+    finished.transition(("queued",), "succeeded")
     with pytest.raises(RequestError, match="has succeeded"):
-        jobs.resume(done, workspace, start=False)
+        jobs.resume(finished, workspace, start=False)
     with pytest.raises(BusyError, match="queued already"):
         jobs.resume(waiting, workspace, start=False)
     jobs.cancel(waiting)
@@ -348,12 +357,12 @@ def test_resume_is_refused_where_it_makes_no_sense(workspace: Workspace) -> None
     assert waiting.state == "stopped"
 
 
-# -- whose process is it (F5) ----------------------------------------------------------------------------------------
+# -- reused process ids (F5) ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of somebody else, in a group of its own."""
+    """An unrelated process in a group of its own."""
     child = subprocess.Popen(["sleep", "120"], start_new_session=True)
     yield child
     child.kill()
@@ -369,7 +378,7 @@ def test_a_reused_process_id_is_not_killed(
     run.transition(("queued",), "running", process=foreign, claimed=time.time())
     assert run.state == "interrupted"
     assert jobs.stop(run, kill_after=0, grace=0.1) == "interrupted"
-    # Even with the lock held by someone, and a note that names this process id:
+    # Even if the lock is held and its file names this process id:
     other = make_run(workspace)
     other.transition(("queued",), "running", process=foreign)
     with Lock(other.folder / "run.lock", holder=foreign):
@@ -384,25 +393,25 @@ def test_a_clock_set_back_or_ahead_changes_nothing(workspace: Workspace, monkeyp
     first = make_run(workspace, order=ahead)  # queued while the clock was an hour ahead
     second = make_run(workspace)
     jobs.cancel(second)
-    jobs.resume(second, workspace, start=False)  # now, with the clock set right
+    jobs.resume(second, workspace, start=False)  # after the clock was corrected
     assert jobs.queue(workspace) == [first, second]
     claimed = make_run(workspace, order=ahead + 7200)
-    claimed.transition(("queued",), "running", claimed=ahead + 7200)  # by a worker that died at once
+    claimed.transition(("queued",), "running", claimed=ahead + 7200)  # by a worker that died immediately
     assert claimed.state == "queued"
-    begun = make_run(workspace)
-    begun.transition(("queued",), "running", claimed=ahead, process={**process_identity(), "started": 1})
-    assert begun.state == "interrupted"
+    started = make_run(workspace)
+    started.transition(("queued",), "running", claimed=ahead, process={**process_identity(), "started": 1})
+    assert started.state == "interrupted"
     monkeypatch.setattr(time, "time", lambda: 0.0)
     work(workspace)
-    assert [run.state for run in (first, second, claimed, begun)] == [*["succeeded"] * 3, "interrupted"]
-    begins = [starts(run)[0]["time"] for run in (first, second, claimed)]
-    assert begins == sorted(begins)
+    assert [run.state for run in (first, second, claimed, started)] == [*["succeeded"] * 3, "interrupted"]
+    start_times = [starts(run)[0]["time"] for run in (first, second, claimed)]
+    assert start_times == sorted(start_times)
 
 
-# -- bad folders (F8) ------------------------------------------------------------------------------------------------
+# -- invalid folders (F8) ---------------------------------------------------------------------------------------------
 
 
-def test_bad_folders_stop_nobody(workspace: Workspace) -> None:
+def test_invalid_folders_do_not_stop_the_queue(workspace: Workspace) -> None:
     (workspace.runs / "empty").mkdir()
     (workspace.runs / "torn").mkdir()
     (workspace.runs / "torn" / "status.json").write_text('{"state": "que')
@@ -418,9 +427,7 @@ def test_bad_folders_stop_nobody(workspace: Workspace) -> None:
     assert sorted(path.name for path in (workspace.runs / "empty").iterdir()) == []
 
 
-def test_a_run_deleted_while_it_is_queued_or_runs(
-    workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
-) -> None:
+def test_deleting_queued_and_running_runs(workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]) -> None:
     running, queued, last = make_run(workspace, "sleep 60"), make_run(workspace), make_run(workspace)
     first = workers(workspace)
     wait_until(lambda: starts(running), "started")
@@ -428,14 +435,14 @@ def test_a_run_deleted_while_it_is_queued_or_runs(
         running.delete()
     queued.delete()
     pid = starts(running)[0]["pid"]
-    shutil.rmtree(running.folder)  # by somebody who does not ask
+    shutil.rmtree(running.folder)  # by someone who bypasses the check
     os.killpg(pid, signal.SIGKILL)
-    assert first.wait(PATIENCE) == 0
+    assert first.wait(TIMEOUT) == 0
     assert last.state == "succeeded"
     assert [run.id for run in Run.all(workspace)] == [last.id]
 
 
-# -- the order -------------------------------------------------------------------------------------------------------
+# -- the order --------------------------------------------------------------------------------------------------------
 
 
 def test_moving_and_cancelling(workspace: Workspace) -> None:
@@ -454,10 +461,10 @@ def test_moving_and_cancelling(workspace: Workspace) -> None:
     assert jobs.move(b, -5) == [b, a]
 
 
-# -- submit ----------------------------------------------------------------------------------------------------------
+# -- submit -----------------------------------------------------------------------------------------------------------
 
 
-def test_submit_checks_first_and_makes_names_absolute(
+def test_submit_checks_the_spec_and_makes_paths_absolute(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

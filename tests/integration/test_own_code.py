@@ -1,4 +1,4 @@
-"""Published weights in our own code: all-MiniLM-L6-v2 from its files, and a run whose model ours computes."""
+"""Published weights in our own model classes: all-MiniLM-L6-v2 from its files, and a run that trains our classes."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ from workbench.training.runner import run_folder
 TEXTS = ["A film to remember.", "The plot is thin, the actors are not, and nobody knows why it is two hours long."]
 
 
-def test_minilm(shared_cache, workspace):
-    """Every hidden state of the published model on real text, padding included, to 1e-4."""
+def test_minilm_computes_the_same_hidden_states(shared_cache, workspace):
+    """Every hidden state of the published model agrees to 1e-4 on real texts in a padded batch."""
     folder = fetch_model("minilm", workspace)
     tokenizer, theirs = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     ours = from_transformers(theirs)
     batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
     mask = batch["attention_mask"].bool()
     with torch.inference_mode():
-        wanted, matches = theirs(**batch, output_hidden_states=True), ours(**batch, output_hidden_states=True)
-    assert len(matches.hidden_states) == 7
-    for a, b in zip(matches.hidden_states, wanted.hidden_states, strict=True):
+        expected, actual = theirs(**batch, output_hidden_states=True), ours(**batch, output_hidden_states=True)
+    assert len(actual.hidden_states) == 7
+    for a, b in zip(actual.hidden_states, expected.hidden_states, strict=True):
         torch.testing.assert_close(a[mask], b[mask], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(matches.pooler_output, wanted.pooler_output, atol=1e-4, rtol=1e-4)
-    back = to_transformers(ours).state_dict()
-    assert all(torch.equal(back[name], weight) for name, weight in theirs.state_dict().items())
+    torch.testing.assert_close(actual.pooler_output, expected.pooler_output, atol=1e-4, rtol=1e-4)
+    converted = to_transformers(ours).state_dict()
+    assert all(torch.equal(converted[name], weight) for name, weight in theirs.state_dict().items())
 
 
-def test_a_run_in_our_code_predicts_what_its_folder_says(workspace, tmp_path):
-    """model.code: workbench trains our classes, saves them, and the same numbers come back; then as transformers'."""
+def test_our_classes_and_their_transformers_export_predict_the_same(workspace, tmp_path):
+    """``model.code: workbench`` trains and saves our classes; exported to transformers they predict the same scores."""
     run = tiny.make_run(workspace, {"model.code": "workbench", "training.epochs": 1})
     assert run_folder(run.folder) == 0
     predictor = Predictor.load(Run.open(run.id, workspace))
     assert isinstance(predictor.model, EncoderForSequenceClassification)
-    results = predictor.predict([{"text": text} for text in TEXTS])
+    predictions = predictor.predict([{"text": text} for text in TEXTS])
     theirs = to_transformers(predictor.model)
     theirs.save_pretrained(tmp_path / "exported")
-    again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "exported").eval()
+    exported = AutoModelForSequenceClassification.from_pretrained(tmp_path / "exported").eval()
     batch = predictor.tokenizer(TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
-        scores = again(**batch).logits.softmax(-1)
-    for result, row in zip(results, scores, strict=True):
-        assert result.scores == pytest.approx(dict(zip(predictor.labels, row.tolist(), strict=True)), abs=1e-5)
+        scores = exported(**batch).logits.softmax(-1)
+    for prediction, row in zip(predictions, scores, strict=True):
+        assert prediction.scores == pytest.approx(dict(zip(predictor.labels, row.tolist(), strict=True)), abs=1e-5)
 
 
-def test_its_attention_is_explained_like_any_other(workspace):
+def test_the_attention_of_our_classes_can_be_captured(workspace):
     run = tiny.make_run(workspace, {"model.code": "workbench", "training.epochs": 1})
     assert run_folder(run.folder) == 0
     predictor = Predictor.load(Run.open(run.id, workspace))
     theirs = to_transformers(predictor.model)
-    wanted = capture_attention(theirs, predictor.tokenizer, "a wonderful film")
-    matches = capture_attention(predictor.model, predictor.tokenizer, "a wonderful film")
-    assert matches.tokens == wanted.tokens
-    assert matches.weights == pytest.approx(wanted.weights, abs=1e-5)
-    assert predictor.model.config._attn_implementation == "sdpa"  # as it was before
+    expected = capture_attention(theirs, predictor.tokenizer, "a wonderful film")
+    actual = capture_attention(predictor.model, predictor.tokenizer, "a wonderful film")
+    assert actual.tokens == expected.tokens
+    assert actual.weights == pytest.approx(expected.weights, abs=1e-5)
+    assert predictor.model.config._attn_implementation == "sdpa"  # unchanged
 
 
-def test_the_head_made_again_keeps_its_name(workspace, tmp_path):
+def test_a_newly_initialized_head_keeps_its_names(workspace, tmp_path):
     folder = tiny.make_model(tmp_path / "base")
     loaded = make_source(f"path:{folder}", workspace, PretrainedConfig(code="workbench")).load(
         "AutoModelForSequenceClassification", {"num_labels": 3}

@@ -1,4 +1,4 @@
-"""A CSV file's other columns through a small run, up to the slices that Compare shows."""
+"""Additional columns of a CSV file, from a small run to the slices that Compare shows."""
 
 from __future__ import annotations
 
@@ -33,16 +33,18 @@ def test_results_can_be_sliced_by_any_column_of_the_file(workspace: Workspace) -
     rows = write_rows(data)
     run = tiny.make_run(workspace, {"data.train": str(data), "training.epochs": 1})
     assert run_folder(run.folder) == 0, run.log()
-    written = read_predictions(run)
-    assert len(written["id"]) > 10
-    for index, text in enumerate(written["input:text"]):
-        values = [written[f"column:{name}"][index] for name in HEADER[2:]]
+    saved = read_predictions(run)
+    assert len(saved["id"]) > 10
+    for index, text in enumerate(saved["input:text"]):
+        values = [saved[f"column:{name}"][index] for name in HEADER[2:]]
         assert [str(value) for value in values] == rows[text][2:]
-    assert set(written["correct"]) <= {True, False}  # not the user's column of that name
-    assert max(written["score:bad"]) <= 1
-    known = read_class_predictions(run)
-    assert known is not None and "source" in known.more and "key" not in known.more  # as many values as rows
-    slices = slices_by_value(known.more["source"], known.correct)
-    assert {one.name for one in slices} <= set(SOURCES) and sum(one.count for one in slices) == len(known)
-    stretches = slices_by_number(known.more["stars"], known.correct)
-    assert len(stretches) == 4 and sum(one.n_correct for one in stretches) == sum(known.correct)
+    assert set(saved["correct"]) <= {True, False}  # not the user's column of that name
+    assert max(saved["score:bad"]) <= 1
+    predictions = read_class_predictions(run)
+    assert predictions is not None and "source" in predictions.more
+    assert "key" not in predictions.more  # it has a different value in each row
+    by_source = slices_by_value(predictions.more["source"], predictions.correct)
+    assert {each.name for each in by_source} <= set(SOURCES)
+    assert sum(each.count for each in by_source) == len(predictions)
+    by_stars = slices_by_number(predictions.more["stars"], predictions.correct)
+    assert len(by_stars) == 4 and sum(each.n_correct for each in by_stars) == sum(predictions.correct)

@@ -1,4 +1,4 @@
-"""Language models from corpus to answer: pretrained, looked at, compared, asked, and fine-tuned from."""
+"""Language models from the corpus to predictions: pretrained, evaluated, compared, and fine-tuned further."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SOURCES = {
 SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, "max_positions": 64, "dropout": 0.0}
 
 
-def corpus(workspace: Workspace, count: int = 240) -> Path:
-    """Documents of three reviews each."""
+def write_corpus(workspace: Workspace, count: int = 240) -> Path:
+    """Write documents of three reviews each."""
     path = workspace.uploads / "corpus.csv"
     rows = [text for text, _ in reviews(count * 3)]
     path.write_text("text\n" + "".join(f'"{". ".join(rows[i : i + 3])}"\n' for i in range(0, len(rows), 3)))
@@ -42,7 +42,7 @@ def train(workspace: Workspace, task: Any, model: Any = None, **changes: Any) ->
     spec = RunSpec.parse(
         {
             "task": task,
-            "data": {"train": str(corpus(workspace)), "max_length": 32},
+            "data": {"train": str(write_corpus(workspace)), "max_length": 32},
             "model": model or {"source": SOURCES[name], "tokenizer": {"vocab_size": 120}, **SMALL},
             "training": {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "device": "cpu", "precision": "fp32"},
         }
@@ -53,7 +53,7 @@ def train(workspace: Workspace, task: Any, model: Any = None, **changes: Any) ->
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_whole_way(workspace: Workspace, name: str) -> None:
+def test_a_language_model_is_pretrained_evaluated_and_queried(workspace: Workspace, name: str) -> None:
     run = train(workspace, name)
     report = run.report()
     assert report is not None and report.primary_metric == "loss" and report.smaller_is_better is True
@@ -71,25 +71,24 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
     ids = (read_json(run.splits_file) or {})["ids"]["test"]
     assert saved["id"] == ids and set(saved["correct"]) == {None}
     prompt = "a [MASK] film" if name != "causal-lm" else "the film is"
-    (result,) = Predictor.load(run).predict([{"text": prompt}])
-    assert result.prompt == prompt and isinstance(result.text, str)
-    packed = [note for note in report.notes if "packed into" in note]
-    assert packed
+    (generation,) = Predictor.load(run).predict([{"text": prompt}])
+    assert generation.prompt == prompt and isinstance(generation.text, str)
+    assert any("packed into" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_each_evaluation_masks_the_same(workspace: Workspace, seed: int) -> None:
-    """With a learning rate that moves nothing, every evaluation is the same, whatever the seed of the run."""
-    still = {"training.learning_rate": 1e-12, "training.eval_every": 3, "training.seed": seed}
-    run = train(workspace, "masked-lm", **still)
+def test_each_evaluation_masks_the_same_tokens(workspace: Workspace, seed: int) -> None:
+    """With a learning rate too small to change the weights, all evaluations are equal, whatever the run's seed."""
+    settings = {"training.learning_rate": 1e-12, "training.eval_every": 3, "training.seed": seed}
+    run = train(workspace, "masked-lm", **settings)
     losses = [row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row]
     assert len(losses) > 2 and np.ptp(losses) < 1e-6
-    trained = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
-    assert np.ptp(trained) > 1e-4, "training draws other masks each time"
+    train_losses = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
+    assert np.ptp(train_losses) > 1e-4, "training must sample new masks each time"
 
 
-def test_the_best_is_the_lowest_loss(workspace: Workspace) -> None:
-    """A learning rate that spoils the model: the weights that are kept are those of the lowest loss."""
+def test_the_best_weights_have_the_lowest_loss(workspace: Workspace) -> None:
+    """With a learning rate that ruins the model, the weights with the lowest loss are saved."""
     run = train(
         workspace,
         "causal-lm",
@@ -107,46 +106,47 @@ def test_the_best_is_the_lowest_loss(workspace: Workspace) -> None:
     assert report.weights_of_step == report.best_step and losses[8] > min(losses.values())
 
 
-def test_pretrained_then_fine_tuned(workspace: Workspace) -> None:
-    before = train(workspace, "masked-lm")
+def test_a_pretrained_model_is_fine_tuned(workspace: Workspace) -> None:
+    pretrained = train(workspace, "masked-lm")
     spec = RunSpec.parse(
         {
             "task": "text-classification",
             "data": str(write_csv(workspace.uploads / "reviews.csv", 200)),
-            "model": f"run:{before.id}",
+            "model": f"run:{pretrained.id}",
             "training": {"epochs": 6, "batch_size": 16, "learning_rate": 3e-3, "device": "cpu", "precision": "fp32"},
         }
     ).changed({"data.max_length": 32})
     run = Run.create(resolve(spec, workspace).spec, workspace)
     assert run_folder(run.folder) == 0, run.status().error
     assert run.report().metrics["accuracy"].value > 0.8
-    one, other = (Predictor.load(each).tokenizer.get_vocab() for each in (before, run))
-    assert one == other, "the second run reads with the first one's tokenizer"
+    first, second = (Predictor.load(each).tokenizer.get_vocab() for each in (pretrained, run))
+    assert first == second, "the second run must use the first one's tokenizer"
 
 
-# -- compared -------------------------------------------------------------------------------------------------------
+# -- comparisons ------------------------------------------------------------------------------------------------------
 
 
 def test_language_models_are_compared_by_document(workspace: Workspace) -> None:
     short = train(workspace, "causal-lm", **{"training.max_steps": 2})
     long = train(workspace, "causal-lm", **{"training.epochs": 4})
-    result = compare([long, short])
-    assert result.metric == "loss" and result.difference < 0 and result.high < 0 and result.p_value < 0.01
-    assert long.id in result.verdict.split(" is better than ")[0] and "points" not in result.verdict
+    comparison = compare([long, short])
+    assert comparison.metric == "loss" and comparison.difference < 0
+    assert comparison.high < 0 and comparison.p_value < 0.01
+    assert long.id in comparison.verdict.split(" is better than ")[0] and "points" not in comparison.verdict
     values = [run.report().metrics["loss"].value for run in (long, short)]
-    assert result.values == pytest.approx(values)
+    assert comparison.values == pytest.approx(values)
     assert compare([long, short], "token_accuracy").difference > 0
     with pytest.raises(UnknownNameError, match="accuracy"):
         compare([long, short], "macro_f1")
 
 
-def test_those_of_different_tokenizers_by_bits_per_byte(workspace: Workspace) -> None:
+def test_models_with_different_tokenizers_are_compared_by_bits_per_byte(workspace: Workspace) -> None:
     words = train(workspace, "causal-lm")
     model = {"source": "transformer-decoder", "tokenizer": {"train": "character", "lowercase": True}, **SMALL}
     letters = train(workspace, "causal-lm", model)
-    result = compare([words, letters])
-    assert result.metric == "bits_per_byte"
-    assert f"that of {letters.id} loses part of it (it converts text to lower case)" in result.verdict
+    comparison = compare([words, letters])
+    assert comparison.metric == "bits_per_byte"
+    assert f"that of {letters.id} loses part of it (it converts text to lower case)" in comparison.verdict
     with pytest.raises(UnknownNameError, match="tokenize the texts differently"):
         compare([words, letters], "loss")
     masked = train(workspace, "masked-lm")
@@ -154,7 +154,7 @@ def test_those_of_different_tokenizers_by_bits_per_byte(workspace: Workspace) ->
         compare([words, masked])
 
 
-# -- refused --------------------------------------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_corpus_shorter_than_one_sequence_fails_before_training(workspace: Workspace) -> None:
@@ -171,7 +171,7 @@ def test_a_corpus_shorter_than_one_sequence_fails_before_training(workspace: Wor
     assert run.read_metrics()[0] == []
 
 
-def test_options_are_for_models_that_write(workspace: Workspace) -> None:
+def test_generation_options_require_a_generating_model(workspace: Workspace) -> None:
     from tests.tiny import make_run
 
     run = make_run(workspace, {"training.max_steps": 2})
@@ -180,15 +180,15 @@ def test_options_are_for_models_that_write(workspace: Workspace) -> None:
         Predictor.load(run).predict([{"text": "a film"}], {"temperature": 0})
 
 
-# -- with adapters --------------------------------------------------------------------------------------------------
+# -- adapters ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("before", "after"), [("causal-lm", "causal-lm"), ("seq2seq-denoising",) * 2])
-def test_an_adapter_on_a_language_model_writes(workspace: Workspace, before: str, after: str) -> None:
-    base = train(workspace, before, **{"training.max_steps": 4})
-    run = train(workspace, after, f"run:{base.id}", **{"tuning": "lora", "training.max_steps": 4})
-    (result,) = Predictor.load(run).predict([{"text": "the film [MASK]"}], {"max_new_tokens": 4})
-    assert result.tokens <= 4
+@pytest.mark.parametrize(("pretraining_task", "tuning_task"), [("causal-lm", "causal-lm"), ("seq2seq-denoising",) * 2])
+def test_an_adapted_language_model_generates(workspace: Workspace, pretraining_task: str, tuning_task: str) -> None:
+    base = train(workspace, pretraining_task, **{"training.max_steps": 4})
+    run = train(workspace, tuning_task, f"run:{base.id}", **{"tuning": "lora", "training.max_steps": 4})
+    (generation,) = Predictor.load(run).predict([{"text": "the film [MASK]"}], {"max_new_tokens": 4})
+    assert generation.tokens <= 4
 
 
 def test_an_adapter_with_a_new_head_that_shares_the_embeddings_is_refused(workspace: Workspace) -> None:

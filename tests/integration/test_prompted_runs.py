@@ -1,4 +1,4 @@
-"""Tasks that go on with a prompt, from rows to answers: from nothing, tuned further, judged by a run, compared."""
+"""Tasks that continue a prompt, from rows to predictions: trained from scratch, tuned further, judged, compared."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def train(workspace: Workspace, name: str, model: Any = None, **changes: Any) ->
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_the_whole_way(name: str, workspace: Workspace) -> None:
+def test_a_prompted_task_is_trained_evaluated_and_queried(name: str, workspace: Workspace) -> None:
     run = train(workspace, name)
     report = run.report()
     assert report is not None and report.primary_metric == "perplexity" and report.smaller_is_better is True
@@ -53,8 +53,8 @@ def test_the_whole_way(name: str, workspace: Workspace) -> None:
     assert evaluated[-1] < evaluated[0]
     assert set(report.metrics) == set(report.baseline)
     saved = read_predictions(run)
-    again = metric_values({name: saved[name] for name in columns(report.measures)}, report.measures)
-    assert again == {name: pytest.approx(report.metrics[name].value) for name in again}
+    recomputed = metric_values({name: saved[name] for name in columns(report.measures)}, report.measures)
+    assert recomputed == {name: pytest.approx(report.metrics[name].value) for name in recomputed}
     assert sum(bool(text) for text in saved["prediction"]) <= 5 < len(saved["id"])
     assert any("task.written" in note for note in report.notes)
     predictor = Predictor.load(run)
@@ -63,7 +63,7 @@ def test_the_whole_way(name: str, workspace: Workspace) -> None:
     assert predictor.predict([INPUTS[name]] * 3, {"temperature": 0}) == [answer] * 3
 
 
-def test_what_is_tuned_further_is_held_against_what_it_was(workspace: Workspace) -> None:
+def test_the_baseline_of_further_tuning_is_the_model_before_training(workspace: Workspace) -> None:
     first = train(workspace, "code-generation", **{"task.written": 0})
     second = train(
         workspace,
@@ -76,13 +76,13 @@ def test_what_is_tuned_further_is_held_against_what_it_was(workspace: Workspace)
     assert after.baseline["perplexity"] == pytest.approx(before.metrics["perplexity"].value, rel=1e-4)
     assert after.baseline_name == "the model before training"
     assert after.metrics["perplexity"].value < after.baseline["perplexity"]
-    result = compare([second, first], "perplexity")
-    assert result.difference == pytest.approx(-after.gain["perplexity"].value, rel=1e-3)
+    comparison = compare([second, first], "perplexity")
+    assert comparison.difference == pytest.approx(-after.gain["perplexity"].value, rel=1e-3)
     saved = read_predictions(second)
     assert saved["untouched_nats"] == pytest.approx(read_predictions(first)["nats"], rel=1e-4)
 
 
-def test_another_run_judges(workspace: Workspace) -> None:
+def test_another_run_judges_the_texts(workspace: Workspace) -> None:
     judge = make_run(workspace, {"training.epochs": 1})
     assert run_folder(judge.folder) == 0
     run = train(workspace, "controlled-generation", **{"task.judge": f"run:{judge.id}", "training.epochs": 1})
@@ -91,9 +91,9 @@ def test_another_run_judges(workspace: Workspace) -> None:
     assert 0 <= report.judge["accuracy"] <= 1 and "label_obeyed" in report.metrics
 
 
-def test_a_judge_that_is_none_is_reported_of_before_training(workspace: Workspace) -> None:
+def test_a_judge_without_a_model_is_reported_before_training(workspace: Workspace) -> None:
     unfinished = make_run(workspace)
-    spec = {"task.judge": f"run:{unfinished.id}"}
+    changes = {"task.judge": f"run:{unfinished.id}"}
     with pytest.raises(AssertionError, match="no model"):
-        train(workspace, "controlled-generation", **spec)
+        train(workspace, "controlled-generation", **changes)
     assert not list((workspace.runs).glob("*controlled*/metrics.jsonl"))

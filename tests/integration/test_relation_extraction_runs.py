@@ -1,4 +1,4 @@
-"""Relation extraction from spec to answer, with every kind of tuning: all weights, an adapter, virtual tokens."""
+"""Relation extraction from spec to prediction with every kind of tuning: full, adapter, prompt and head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = Path(__file__).parent.parent / "rows" / "relation-extraction.jsonl"
 TRAINING = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
 
 
-def test_relations_are_learned_by_a_transformer_of_our_own(workspace: Workspace) -> None:
+def test_our_transformer_learns_relations_from_scratch(workspace: Workspace) -> None:
     document = {
         "task": "relation-extraction",
         "data": str(ROWS),
@@ -33,15 +33,15 @@ def test_relations_are_learned_by_a_transformer_of_our_own(workspace: Workspace)
     report = run.report()
     assert report is not None
     assert report.metrics["macro_f1"].value > 0.7 > report.baseline["macro_f1"]
-    question = [{"text": "the <e1>noise</e1> caused much <e2>panic</e2>"}]
-    question += [{"text": "the noise caused much panic", "head": "noise", "tail": "panic"}]
-    first, second = Predictor.load(run).predict(question)
+    inputs = [{"text": "the <e1>noise</e1> caused much <e2>panic</e2>"}]
+    inputs += [{"text": "the noise caused much panic", "head": "noise", "tail": "panic"}]
+    first, second = Predictor.load(run).predict(inputs)
     assert first == second
     assert (first.label, first.source, first.target) == ("Cause-Effect(e1,e2)", "noise", "panic")
 
 
 @pytest.mark.parametrize("tuning", ["lora", "prompt", "head"])
-def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, tuning: str) -> None:
+def test_a_loaded_tuned_model_repeats_its_predictions(workspace: Workspace, tuning: str) -> None:
     model = make_model(workspace.uploads / "tiny")
     document = {
         "task": "relation-extraction",
@@ -54,6 +54,6 @@ def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, 
     assert run_folder(run.folder) == 0, run.status()
     rows = read_predictions(run)
     predictor = Predictor.load(run)
-    again = predictor.predict([{"text": text} for text in rows["input:text"]])
-    assert [each.label for each in again] == list(rows["prediction"])
-    assert [each.score for each in again] == pytest.approx(list(rows["score"]), abs=1e-5)
+    predictions = predictor.predict([{"text": text} for text in rows["input:text"]])
+    assert [prediction.label for prediction in predictions] == list(rows["prediction"])
+    assert [prediction.score for prediction in predictions] == pytest.approx(list(rows["score"]), abs=1e-5)

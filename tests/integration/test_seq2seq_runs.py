@@ -1,4 +1,4 @@
-"""Translation and summarization from spec to answer: trained, reported, asked and compared."""
+"""Translation and summarization from spec to prediction: trained, evaluated, queried and compared."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def train(workspace: Workspace, task: dict[str, Any], **changes: Any) -> Run:
 
 @pytest.mark.parametrize("name", ["translation", "summarization"])
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
-def test_the_whole_way(workspace: Workspace, name: str, architecture: str) -> None:
+def test_a_seq2seq_task_is_trained_evaluated_and_queried(workspace: Workspace, name: str, architecture: str) -> None:
     run = train(workspace, {"name": name, "architecture": architecture})
     report = run.report()
     assert report is not None and report.metrics.keys() == report.baseline.keys()
@@ -57,10 +57,10 @@ def test_the_whole_way(workspace: Workspace, name: str, architecture: str) -> No
     assert [answer.text for answer in answers] == saved["prediction"]
 
 
-def test_runs_that_wrote_for_different_examples_are_not_compared(workspace: Workspace) -> None:
+def test_runs_that_generated_for_different_examples_are_not_compared(workspace: Workspace) -> None:
     first, second = (train(workspace, {"name": "translation"}, **{"training.seed": seed}) for seed in (0, 1))
-    result = compare([first, second])
-    assert result.metric == "chrf" and result.low <= result.difference <= result.high
+    comparison = compare([first, second])
+    assert comparison.metric == "chrf" and comparison.low <= comparison.difference <= comparison.high
     for metric in ("bleu", "loss", "bits_per_byte"):
         values = [run.report().metrics[metric].value for run in (first, second)]  # type: ignore[index]
         assert compare([first, second], metric).values == pytest.approx(values)
@@ -71,7 +71,7 @@ def test_runs_that_wrote_for_different_examples_are_not_compared(workspace: Work
 
 
 @pytest.mark.parametrize("preset", ["translate", "summarize"])
-def test_presets_can_be_run(workspace: Workspace, preset: str) -> None:
+def test_presets_are_valid(workspace: Workspace, preset: str) -> None:
     from workbench.check import load_spec
 
-    assert [p for p in check(load_spec(preset), workspace) if p.severity == "error"] == []
+    assert [problem for problem in check(load_spec(preset), workspace) if problem.severity == "error"] == []

@@ -1,4 +1,4 @@
-"""Sentence similarity and recommendation from spec to answer: small runs, reported, compared, loaded and asked."""
+"""Sentence similarity and recommendation from spec to prediction: small runs, evaluated, compared and queried."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ LABELS = {"name": "sentence-similarity", "pairs_from_labels": True}
 
 
 def report_of(run: Run) -> Report:
-    result = run.report()
-    assert result is not None
-    return result
+    report = run.report()
+    assert report is not None
+    return report
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora", "prompt"])
-def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> None:
+def test_texts_with_the_same_label_become_similar(workspace: Workspace, tuning: str) -> None:
     folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 160)
     epochs = 16 if tuning == "full" else 2
     run = train(workspace, LABELS, data, f"path:{folder}", tuning=tuning, **{"training.epochs": epochs})
@@ -65,27 +65,27 @@ def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> No
         assert losses[-1] < losses[0]
         assert report.metrics["mrr"].value > report.baseline["mrr"] + 0.1
     saved = read_predictions(run)
-    question = [hit for hit in saved["correct"] if hit is not None]
-    assert sum(question) / len(question) == pytest.approx(report.metrics["recall@1"].value)
+    hits = [hit for hit in saved["correct"] if hit is not None]
+    assert sum(hits) / len(hits) == pytest.approx(report.metrics["recall@1"].value)
     predictor = Predictor.load(run)
-    (result,) = predictor.predict([{"text": saved["input:text"][0], "candidates": saved["input:text"][1:]}])
-    assert result.score == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
-    assert result.text == saved["nearest"][0]
+    (nearest,) = predictor.predict([{"text": saved["input:text"][0], "candidates": saved["input:text"][1:]}])
+    assert nearest.score == pytest.approx(saved["score"][0], abs=1e-4), "the loaded model must be the trained one"
+    assert nearest.text == saved["nearest"][0]
 
 
-def test_a_model_that_does_not_move_is_its_baseline(workspace: Workspace) -> None:
+def test_an_unchanged_model_equals_its_baseline(workspace: Workspace) -> None:
     folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 80)
-    still = train(workspace, LABELS, data, f"path:{folder}", **{"training.learning_rate": 1e-12})
-    report = report_of(still)
+    unchanged = train(workspace, LABELS, data, f"path:{folder}", **{"training.learning_rate": 1e-12})
+    report = report_of(unchanged)
     assert {name: report.metrics[name].value for name in report.baseline} == report.baseline
-    moved = train(workspace, LABELS, data, f"path:{folder}")
-    result = compare([moved, still])
-    assert result.metric == "recall@1"
-    values = [report_of(run).metrics["recall@1"].value for run in (moved, still)]
-    assert result.values == pytest.approx(values)
+    trained = train(workspace, LABELS, data, f"path:{folder}")
+    comparison = compare([trained, unchanged])
+    assert comparison.metric == "recall@1"
+    values = [report_of(run).metrics["recall@1"].value for run in (trained, unchanged)]
+    assert comparison.values == pytest.approx(values)
 
 
-def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
+def test_pairs_are_learned_from_scratch(workspace: Workspace) -> None:
     model = {**SMALL, "tokenizer": {"vocab_size": 200}}
     run = train(
         workspace, "sentence-similarity", ROWS / "sentence-similarity.jsonl", model, **{"data.holdout.valid": 0.1}
@@ -95,14 +95,14 @@ def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
     assert result.score == pytest.approx(1.0, abs=1e-5)
 
 
-def test_only_a_head_is_refused(workspace: Workspace) -> None:
+def test_tuning_only_the_head_is_refused(workspace: Workspace) -> None:
     folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 80)
     spec = RunSpec.parse({"task": LABELS, "data": str(data), "model": f"path:{folder}", "tuning": "head"})
     with pytest.raises(SpecError, match="without a head"):
         resolve(spec, workspace)
 
 
-def test_what_a_user_likes(workspace: Workspace) -> None:
+def test_recommendation(workspace: Workspace) -> None:
     model = {**SMALL, "tokenizer": {"vocab_size": 200}}
     run = train(
         workspace,

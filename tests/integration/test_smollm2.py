@@ -1,4 +1,4 @@
-"""SmolLM2 itself: fetched, converted once, a step of LoRA, merged, and a reply from each."""
+"""The real SmolLM2: fetched, converted, tuned with LoRA for one step, merged, and queried."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ INPUTS = [{"text": "What is the capital of France?"}]
 
 
 @pytest.mark.mirror
-def test_fetched_converted_tuned_merged_and_queried(shared_cache: Path, workspace: Workspace) -> None:
-    """Untouched it knows the capital of France: whoever reads its weights wrongly gets noise."""
-    source = {"task": "dialogue", "data": str(ROWS / "dialogue.jsonl"), "model": "smollm2", "tuning": "lora"}
-    spec = RunSpec.parse(source).changed(
+def test_smollm2_replies_after_tuning_and_merging(shared_cache: Path, workspace: Workspace) -> None:
+    """The pretrained model knows the capital of France; with misread weights it would output noise."""
+    document = {"task": "dialogue", "data": str(ROWS / "dialogue.jsonl"), "model": "smollm2", "tuning": "lora"}
+    spec = RunSpec.parse(document).changed(
         {
             "task.written": 2,
             "task.ranked": 0,
@@ -48,8 +48,7 @@ def test_fetched_converted_tuned_merged_and_queried(shared_cache: Path, workspac
     (reply,) = predictor.predict(INPUTS, {"max_new_tokens": 8})
     assert "Paris" in reply.text
     folder = merge(run)
-    whole, new = load_folder(folder, "AutoModelForCausalLM", {}, complete=True)
-    assert not new
-    assert Predictor(whole, load_tokenizer(folder), predictor.task, 48).predict(INPUTS, {"max_new_tokens": 8}) == [
-        reply
-    ]
+    merged, newly_initialized = load_folder(folder, "AutoModelForCausalLM", {}, complete=True)
+    assert not newly_initialized
+    merged_predictor = Predictor(merged, load_tokenizer(folder), predictor.task, 48)
+    assert merged_predictor.predict(INPUTS, {"max_new_tokens": 8}) == [reply]

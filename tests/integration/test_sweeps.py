@@ -1,4 +1,4 @@
-"""Sweeps with a real worker in processes that are killed again and again: no trial is lost, and none is run twice."""
+"""Sweeps with a real worker that is killed again and again: no trial is lost, and none is run twice."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ WORKER = Path(__file__).with_name("sweep_worker.py")
 SPEC = {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "lora"}
 
 
-def started(workspace: Workspace) -> subprocess.Popen[bytes]:
+def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
     env = {**os.environ, **module_environment()}
     return subprocess.Popen([sys.executable, str(WORKER), str(workspace.root)], env=env, start_new_session=True)
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_loses_no_trial_and_runs_none_twice(workspace: Workspace) -> None:
+def test_a_killed_worker_loses_no_trial_and_runs_none_twice(workspace: Workspace) -> None:
     over = {"training.learning_rate": "1e-4,3e-4,1e-3", "tuning.rank": "4,8"}
     plan = SweepPlan.parse({"spec": SPEC, "over": over, "method": "grid", "seeds": 2})
     sweep = Sweep.create(plan, workspace, start=False)
     deadline, kills = time.monotonic() + 240, 0
     while sweep.read()["state"] == "running":
         assert time.monotonic() < deadline, sweep.read()
-        process = started(workspace)
+        process = start_worker(workspace)
         end = time.monotonic() + (1.5 + 0.4 * kills if kills < 8 else 60)
         while process.poll() is None and time.monotonic() < end and sweep.read()["state"] == "running":
             time.sleep(0.02)

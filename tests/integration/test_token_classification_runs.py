@@ -1,4 +1,4 @@
-"""Token classification from spec to answer, with every kind of tuning: all weights, an adapter, virtual tokens."""
+"""Token classification from spec to prediction with every kind of tuning: full, adapter, prompt and head."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = Path(__file__).parent.parent / "rows" / "token-classification.jsonl"
 TRAINING = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
 
 
-def test_names_are_learned_by_a_transformer_of_our_own(workspace: Workspace) -> None:
+def test_our_transformer_learns_names_from_scratch(workspace: Workspace) -> None:
     document = {
         "task": "token-classification",
         "data": str(ROWS),
@@ -37,17 +37,17 @@ def test_names_are_learned_by_a_transformer_of_our_own(workspace: Workspace) -> 
     report = run.report()
     assert report is not None
     assert report.metrics["entity_f1"].value > 0.7
-    assert 0 < report.baseline["entity_f1"] <= 1  # a lexicon does well where few names are new
+    assert 0 < report.baseline["entity_f1"] <= 1  # a lexicon does well when few names are new
     rows = read_predictions(run)
     assert sum(rows["hits"]) / sum(rows["names"]) == report.metrics["recall"].value
     text = " Mary left New York ."
     (answer,) = Predictor.load(run).predict([{"text": text}])
     assert answer.spans[0].label == "PER" and answer.spans[0].text == "Mary"
-    assert all(text[each.start : each.end] == each.text for each in answer.spans)
+    assert all(text[span.start : span.end] == span.text for span in answer.spans)
 
 
-def test_a_new_head_begins_with_the_shares_of_the_training_tags(workspace: Workspace) -> None:
-    rows = [json.loads(line)["tags"] for line in ROWS.read_text(encoding="utf-8").splitlines()]
+def test_a_new_head_is_initialized_with_the_tag_frequencies(workspace: Workspace) -> None:
+    tags_of_rows = [json.loads(line)["tags"] for line in ROWS.read_text(encoding="utf-8").splitlines()]
     model = make_model(workspace.uploads / "tiny")
     document = {
         "task": "token-classification",
@@ -57,16 +57,16 @@ def test_a_new_head_begins_with_the_shares_of_the_training_tags(workspace: Works
     }
     run = Run.create(resolve(RunSpec.parse(document), workspace).spec, workspace)
     assert run_folder(run.folder) == 0, run.status()
-    lines = [int(each.rpartition(":")[2]) for each in read_json(run.splits_file)["ids"]["train"]]
-    counts = Counter(tag for line in lines for tag in rows[line - 1])
+    lines = [int(row_id.rpartition(":")[2]) for row_id in read_json(run.splits_file)["ids"]["train"]]
+    counts = Counter(tag for line in lines for tag in tags_of_rows[line - 1])
     labels = read_json(run.model_folder / "config.json")["id2label"]
-    shares = [counts[labels[str(number)]] + 1 for number in range(len(labels))]
+    smoothed = [counts[labels[str(number)]] + 1 for number in range(len(labels))]
     bias = load_file(run.model_folder / "model.safetensors")["classifier.bias"]
-    assert bias.softmax(-1).tolist() == pytest.approx([share / sum(shares) for share in shares], rel=1e-4)
+    assert bias.softmax(-1).tolist() == pytest.approx([count / sum(smoothed) for count in smoothed], rel=1e-4)
 
 
 @pytest.mark.parametrize("tuning", ["lora", "prompt", "head"])
-def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, tuning: str) -> None:
+def test_a_loaded_tuned_model_repeats_its_predictions(workspace: Workspace, tuning: str) -> None:
     model = make_model(workspace.uploads / "tiny")
     document = {
         "task": "token-classification",
@@ -79,6 +79,6 @@ def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, 
     assert run_folder(run.folder) == 0, run.status()
     rows = read_predictions(run)
     predictor = Predictor.load(run)
-    again = predictor.predict([{"words": text.split()} for text in rows["input:text"]])
-    messages = ["; ".join(f"{e.text} ({e.label})" for e in each.spans) for each in again]
-    assert messages == list(rows["prediction"])
+    predictions = predictor.predict([{"words": text.split()} for text in rows["input:text"]])
+    texts = ["; ".join(f"{span.text} ({span.label})" for span in each.spans) for each in predictions]
+    assert texts == list(rows["prediction"])

@@ -1,4 +1,4 @@
-"""A user's files, from the spec to examples: mapped, split, limited, reported, or refused with the row."""
+"""Users' files, from the spec to examples: mapped, split, limited, reported, or refused with the row named."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COLUMNS = (
     Column("label", "its class", ("category", "class"), kind="label"),
 )
 PAIRS = (Column("text", "the first text"), Column("text_pair", "the second text"), COLUMNS[1])
-SEVERAL = (COLUMNS[0], Column("labels", "its classes", ("tags",), kind="labels"))
+MULTI_LABEL = (COLUMNS[0], Column("labels", "its classes", ("tags",), kind="labels"))
 
 
-def write(path: Path, rows: list[tuple[str, ...]], header: str = "text,label") -> Path:
+def write_table(path: Path, rows: list[tuple[str, ...]], header: str = "text,label") -> Path:
     path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n", encoding="utf-8")
     return path
 
 
-def rows(count: int, start: int = 0) -> list[tuple[str, ...]]:
+def make_rows(count: int, start: int = 0) -> list[tuple[str, ...]]:
     return [(f"text number {i}", "good" if i % 2 else "bad") for i in range(start, start + count)]
 
 
@@ -38,8 +38,8 @@ def load(workspace: Workspace, train: Path, roles=COLUMNS, **spec: object) -> Da
     return load_data(DataSpec.model_validate({"train": str(train), **spec}), roles, workspace)
 
 
-def test_from_file_to_splits(workspace: Workspace, tmp_path: Path) -> None:
-    data = load(workspace, write(tmp_path / "a.csv", rows(100)))
+def test_a_file_becomes_stratified_splits(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, write_table(tmp_path / "a.csv", make_rows(100)))
     assert (len(data.train), len(data.valid), len(data.test)) == (70, 10, 20)
     assert data.mapping == {"text": "text", "label": "label"}
     for split in (data.train, data.valid, data.test):
@@ -53,21 +53,21 @@ def test_from_file_to_splits(workspace: Workspace, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "data.json").read_text())["parts"]["train"]["rows"] == 70
 
 
-def test_the_same_data_give_the_same_ids_and_fingerprint(workspace: Workspace, tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", rows(60))
+def test_the_same_data_has_the_same_ids_and_fingerprint(workspace: Workspace, tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.csv", make_rows(60))
     first, second = load(workspace, path), load(workspace, path)
     assert first.split_ids() == second.split_ids() and first.fingerprint == second.fingerprint
     (tmp_path / "elsewhere").mkdir()
-    moved = load(workspace, write(tmp_path / "elsewhere" / "a.csv", rows(60)))
-    assert moved.fingerprint == first.fingerprint, "the folder is not part of the data"
+    moved = load(workspace, write_table(tmp_path / "elsewhere" / "a.csv", make_rows(60)))
+    assert moved.fingerprint == first.fingerprint, "the folder must not affect the fingerprint"
     assert load(workspace, path, split_seed=1).fingerprint != first.fingerprint
-    changed = load(workspace, write(tmp_path / "a.csv", [*rows(59), ("other", "good")]))
+    changed = load(workspace, write_table(tmp_path / "a.csv", [*make_rows(59), ("other", "good")]))
     assert changed.fingerprint != first.fingerprint
 
 
-def test_own_files_are_used_unchanged(workspace: Workspace, tmp_path: Path) -> None:
-    test = write(tmp_path / "test.csv", rows(10, 100))
-    data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
+def test_a_separate_test_file_is_used_unchanged(workspace: Workspace, tmp_path: Path) -> None:
+    test = write_table(tmp_path / "test.csv", make_rows(10, 100))
+    data = load(workspace, write_table(tmp_path / "a.csv", make_rows(50)), test=str(test))
     assert len(data.test) == 10 and len(data.train) == 45 and len(data.valid) == 5
     assert data.test.ids[0] == "test.csv:2"
     data = load(workspace, tmp_path / "a.csv", test=str(test), holdout={"valid": 0})
@@ -77,15 +77,15 @@ def test_own_files_are_used_unchanged(workspace: Workspace, tmp_path: Path) -> N
 def test_files_of_the_same_name_have_different_ids(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    train = write(tmp_path / "one" / "data.csv", rows(20))
-    data = load(workspace, train, test=str(write(tmp_path / "two" / "data.csv", rows(20, 50))))
+    train = write_table(tmp_path / "one" / "data.csv", make_rows(20))
+    data = load(workspace, train, test=str(write_table(tmp_path / "two" / "data.csv", make_rows(20, 50))))
     ids = [key for split in data.split_ids().values() for key in split]
     assert len(set(ids)) == len(ids) == 40
 
 
 def test_groups_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
-    content = [(text, label, f"film {i // 6}") for i, (text, label) in enumerate(rows(120))]
-    path = write(tmp_path / "a.csv", content, "text,label,film")
+    content = [(text, label, f"film {i // 6}") for i, (text, label) in enumerate(make_rows(120))]
+    path = write_table(tmp_path / "a.csv", content, "text,label,film")
     data = load(workspace, path, group="film")
     films = [{(row - 2) // 6 for row in split.rows} for split in (data.train, data.valid, data.test)]
     assert sum(map(len, films)) == 20 and all(films)
@@ -94,10 +94,10 @@ def test_groups_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
 
 
 def test_questions_on_one_text_stay_in_one_split_by_default(workspace: Workspace, tmp_path: Path) -> None:
-    """Otherwise a model is evaluated on texts of its training data."""
+    """Otherwise a model would be evaluated on texts of its training data."""
     columns = (Column("question", "asks"), Column("context", "what it asks about", keeps_together=True))
     content = [(f"Who wrote it? {i}", f"Book {i // 6} was written by Ada.") for i in range(120)]
-    path = write(tmp_path / "qa.csv", content, "question,context")
+    path = write_table(tmp_path / "qa.csv", content, "question,context")
 
     def contexts(**spec: object) -> list[set[str]]:
         data = load(workspace, path, columns, **spec)
@@ -106,51 +106,51 @@ def test_questions_on_one_text_stay_in_one_split_by_default(workspace: Workspace
     train, valid, test = contexts()
     assert not train & valid and not train & test and not valid & test and test
     train, _, test = contexts(group="question")
-    assert train & test, "a named group has precedence"
+    assert train & test, "a named group must take precedence"
 
 
 def test_equal_texts_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
-    data = load(workspace, write(tmp_path / "a.csv", [*rows(60), *rows(60)]))
+    data = load(workspace, write_table(tmp_path / "a.csv", [*make_rows(60), *make_rows(60)]))
     assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] == 42
 
 
-def test_texts_in_two_files_are_reported(workspace: Workspace, tmp_path: Path) -> None:
-    test = write(tmp_path / "test.csv", rows(10, 45))
-    data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test), holdout={"valid": 0})
+def test_texts_that_occur_in_two_files_are_reported(workspace: Workspace, tmp_path: Path) -> None:
+    test = write_table(tmp_path / "test.csv", make_rows(10, 45))
+    data = load(workspace, write_table(tmp_path / "a.csv", make_rows(50)), test=str(test), holdout={"valid": 0})
     (overlap,) = data.report["overlaps"]
     assert overlap["between"] == ["train", "test"] and overlap["count"] == 5
     assert any("5 texts of test occur in train too" in note for note in data.notes)
 
 
-def test_limits_are_stratified_and_counted(workspace: Workspace, tmp_path: Path) -> None:
-    data = load(workspace, write(tmp_path / "a.csv", rows(200)), limit={"train": 20, "test": 4})
+def test_limited_splits_stay_stratified_and_excluded_rows_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, write_table(tmp_path / "a.csv", make_rows(200)), limit={"train": 20, "test": 4})
     assert Counter(data.train.columns["label"]) == {"good": 10, "bad": 10} and len(data.test) == 4
-    left = {item["part"]: item["count"] for item in data.report["left_out"]}
-    assert left == {"train": 120, "test": 36}
+    excluded = {item["part"]: item["count"] for item in data.report["left_out"]}
+    assert excluded == {"train": 120, "test": 36}
 
 
 def test_empty_texts_are_excluded_counted_and_listed(workspace: Workspace, tmp_path: Path) -> None:
-    content = rows(60)
+    content = make_rows(60)
     for i in range(25):
         content[i] = ("  " if i % 2 else "", content[i][1])
-    data = load(workspace, write(tmp_path / "a.csv", content))
-    (left,) = data.report["left_out"]
-    assert left["count"] == 25 and left["rows"] == list(range(2, 22)) and left["more"] == 5
+    data = load(workspace, write_table(tmp_path / "a.csv", content))
+    (excluded,) = data.report["left_out"]
+    assert excluded["count"] == 25 and excluded["rows"] == list(range(2, 22)) and excluded["more"] == 5
     assert len(data.train) + len(data.valid) + len(data.test) == 35
 
 
-def test_pairs_and_several_labels(workspace: Workspace, tmp_path: Path) -> None:
-    content = [(text, f"second {i}", label) for i, (text, label) in enumerate(rows(40))]
-    data = load(workspace, write(tmp_path / "a.csv", content, "text,text_pair,label"), PAIRS)
+def test_text_pairs_and_multiple_labels(workspace: Workspace, tmp_path: Path) -> None:
+    content = [(text, f"second {i}", label) for i, (text, label) in enumerate(make_rows(40))]
+    data = load(workspace, write_table(tmp_path / "a.csv", content, "text,text_pair,label"), PAIRS)
     assert data.train.columns["text_pair"][0] == f"second {data.train.rows[0] - 2}"
 
     objects = [{"text": f"t{i}", "tags": ["x", "y"] if i % 2 else ["x"] if i % 4 else []} for i in range(40)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in objects))
-    data = load(workspace, tmp_path / "a.jsonl", SEVERAL)
+    data = load(workspace, tmp_path / "a.jsonl", MULTI_LABEL)
     assert sorted(map(tuple, {tuple(each) for each in data.train.columns["labels"]})) == [(), ("x",), ("x", "y")]
     for separator in "|;":
         content = [(f"t{i}", f"x{separator} y" if i % 2 else "x") for i in range(40)]
-        data = load(workspace, write(tmp_path / "b.csv", content, "text,tags"), SEVERAL)
+        data = load(workspace, write_table(tmp_path / "b.csv", content, "text,tags"), MULTI_LABEL)
         assert {tuple(each) for each in data.train.columns["labels"]} == {("x",), ("x", "y")}
         assert any(f"split at {separator!r}" in note for note in data.notes)
 
@@ -169,42 +169,42 @@ def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
     ("content", "spec", "message"),
     [
         (
-            [*rows(10), ("a text", "")],
+            [*make_rows(10), ("a text", "")],
             {},
             r"a\.csv, line 12: the label \(column 'label'\) is missing\. 1 row has no label",
         ),
-        ([(text, "good") for text, _ in rows(40)], {}, r"only the label 'good'"),
-        (rows(3), {}, r"split has (1 example|no examples); at least 2"),
-        (rows(40), {"columns": {"text": "txt"}}, r"no column 'txt'. Did you mean 'text'"),
-        (rows(40), {"holdout": {"valid": 0.5, "test": 0.49}}, r"takes 99% of the training data"),
+        ([(text, "good") for text, _ in make_rows(40)], {}, r"only the label 'good'"),
+        (make_rows(3), {}, r"split has (1 example|no examples); at least 2"),
+        (make_rows(40), {"columns": {"text": "txt"}}, r"no column 'txt'. Did you mean 'text'"),
+        (make_rows(40), {"holdout": {"valid": 0.5, "test": 0.49}}, r"takes 99% of the training data"),
         ([("", "good")] * 5, {}, r"every row is empty"),
-        (rows(40), {"limit": {"test": 1}}, r"test split has 1 example"),
+        (make_rows(40), {"limit": {"test": 1}}, r"test split has 1 example"),
     ],
 )
-def test_bad_data_are_refused(workspace: Workspace, tmp_path: Path, content: list, spec: dict, message: str) -> None:
+def test_invalid_data_is_refused(workspace: Workspace, tmp_path: Path, content: list, spec: dict, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        load(workspace, write(tmp_path / "a.csv", content), **spec)
+        load(workspace, write_table(tmp_path / "a.csv", content), **spec)
     assert caught.value.hint
 
 
 def test_a_label_that_train_lacks_is_named_with_its_row(workspace: Workspace, tmp_path: Path) -> None:
-    test = write(tmp_path / "test.csv", [*rows(10), ("new", "odd")])
+    test = write_table(tmp_path / "test.csv", [*make_rows(10), ("new", "odd")])
     with pytest.raises(DataError, match=r"test split has labels that train lacks: 'odd' \(test\.csv, line 12\)"):
-        load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
+        load(workspace, write_table(tmp_path / "a.csv", make_rows(50)), test=str(test))
 
 
 def test_the_training_file_cannot_be_the_test_file(workspace: Workspace, tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", rows(50))
+    path = write_table(tmp_path / "a.csv", make_rows(50))
     (tmp_path / "link.csv").symlink_to(path)
     for other in (path, tmp_path / "link.csv", tmp_path / "x" / ".." / "a.csv"):
         with pytest.raises(DataError, match="must not be evaluated on its training data"):
             load(workspace, path, test=str(other))
 
 
-def test_other_columns_in_the_test_file(workspace: Workspace, tmp_path: Path) -> None:
-    test = write(tmp_path / "test.csv", rows(10), "text,klass")
+def test_the_test_file_must_have_the_same_columns(workspace: Workspace, tmp_path: Path) -> None:
+    test = write_table(tmp_path / "test.csv", make_rows(10), "text,klass")
     with pytest.raises(DataError, match=r"test\.csv has no column 'label'"):
-        load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
+        load(workspace, write_table(tmp_path / "a.csv", make_rows(50)), test=str(test))
 
 
 def test_lone_surrogates_are_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_lone_surrogates_are_refused(workspace: Workspace, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("value", [True, ["a"], {"a": 1}])
-def test_files_that_are_not_text_are_refused(workspace: Workspace, tmp_path: Path, value: object) -> None:
+def test_values_that_are_not_text_are_refused(workspace: Workspace, tmp_path: Path, value: object) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"text": "x", "label": "a"}\n' + json.dumps({"text": value, "label": "b"}) + "\n"
     )
@@ -227,7 +227,7 @@ def test_an_unknown_name_lists_the_catalogue(workspace: Workspace) -> None:
         load_data(DataSpec(train="rotten-tomatos"), COLUMNS, workspace)
 
 
-# -- files that a request may name ------------------------------------------------------------------------------------
+# -- files that a remote request may name -----------------------------------------------------------------------------
 
 OUTSIDE = [
     "../secret.csv", "../../secret.csv", "a/../../secret.csv", "./../secret.csv", "../uploads2/secret.csv",
@@ -243,13 +243,13 @@ OUTSIDE = [
 
 @pytest.fixture
 def traps(workspace: Workspace) -> Workspace:
-    """A workspace with an upload, and a secret file that links and odd names point to."""
+    """A workspace with an upload, and secret files that links and odd names point to."""
     root, uploads = workspace.root, workspace.uploads
     for folder in (root, uploads, root / "uploads2"):
         folder.mkdir(exist_ok=True)
     for secret in (root / "secret.csv", root / "uploads2" / "secret.csv"):
-        write(secret, rows(40))
-    write(uploads / "good.csv", rows(40))
+        write_table(secret, make_rows(40))
+    write_table(uploads / "good.csv", make_rows(40))
     (uploads / "link.csv").symlink_to(root / "secret.csv")
     (uploads / "folder-link").symlink_to(root)
     (uploads / "link-to-link.csv").symlink_to(uploads / "link.csv")
@@ -259,7 +259,7 @@ def traps(workspace: Workspace) -> Workspace:
 
 @pytest.mark.parametrize("name", OUTSIDE, ids=lambda name: repr(name)[:40])
 def test_nothing_outside_the_uploads_can_be_named(traps: Workspace, name: str) -> None:
-    """A1, A2, A3. Two of them are harmless names inside the uploads that do not exist."""
+    """A1, A2, A3. Two of the names are harmless: they lie within the uploads but do not exist."""
     with pytest.raises(DataError if name in (".", "....//secret.csv") else RefusedError):
         confined_path(traps, name.format(root=traps.root) if "{root}" in name else name)
 
@@ -276,7 +276,7 @@ def test_uploads_can_be_named(traps: Workspace, monkeypatch) -> None:
         confined_path(traps, "absent.csv")
 
 
-# -- the catalogue -----------------------------------------------------------------------------------------------
+# -- the catalogue ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.mirror
@@ -288,7 +288,7 @@ def test_uploads_can_be_named(traps: Workspace, monkeypatch) -> None:
         ("financial-phrasebank", (1585, 226, 453), 3),
     ],
 )
-def test_data_sets_of_the_mirror(workspace: Workspace, mirror: Path, name: str, sizes: tuple, labels: int) -> None:
+def test_datasets_of_the_mirror(workspace: Workspace, mirror: Path, name: str, sizes: tuple, labels: int) -> None:
     data = load_data(DataSpec(train=name), COLUMNS, workspace)
     assert (len(data.train), len(data.valid), len(data.test)) == sizes
     assert len(set(data.train.columns["label"])) == labels
@@ -313,13 +313,13 @@ def test_reviews_are_split_by_film_and_plots_are_excluded(workspace: Workspace, 
     from workbench.data.readers.read import read_table
 
     table = read_table(fetch_dataset("rotten-tomatoes", workspace)["train"])
-    film = dict(zip(table.rows, table.columns["movie_name"], strict=True))
-    films = [{film[row] for row in split.rows} for split in (data.train, data.valid, data.test)]
+    film_of_row = dict(zip(table.rows, table.columns["movie_name"], strict=True))
+    films = [{film_of_row[row] for row in split.rows} for split in (data.train, data.valid, data.test)]
     assert not (films[0] & films[1] or films[0] & films[2] or films[1] & films[2])
 
 
-def test_a_file_swapped_for_a_link_while_its_run_waits(workspace: Workspace, tmp_path: Path) -> None:
-    """The files of a remote request are checked again when the run begins."""
+def test_a_file_replaced_by_a_link_while_its_run_is_queued(workspace: Workspace, tmp_path: Path) -> None:
+    """The files of a remote request are checked again when the run starts."""
     from tests.tiny import make_run, write_csv
     from workbench import jobs
     from workbench.training.runner import run_folder
@@ -334,5 +334,5 @@ def test_a_file_swapped_for_a_link_while_its_run_waits(workspace: Workspace, tmp
     assert run_folder(run.folder) == 2
     assert "data.train" in run.status().error.message
     assert not run.splits_file.exists()
-    open_run = jobs.submit(spec.changed({"data": str(secret)}), workspace, start=False)
-    assert run_folder(open_run.folder) == 0  # the machine's owner may name any file
+    unconfined = jobs.submit(spec.changed({"data": str(secret)}), workspace, start=False)
+    assert run_folder(unconfined.folder) == 0  # the machine's owner may name any file

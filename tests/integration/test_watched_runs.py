@@ -1,4 +1,4 @@
-"""What a run writes to be watched by, held to what it says of itself."""
+"""The confusion matrices that a run writes for its live page agree with its metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workbench.training.job import TrainingJob
 from workbench.training.reporter import RunReporter
 from workbench.workspace import Workspace
 
-EVENTS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "training.max_steps": 12,
     "training.eval_every": 3,
     "training.checkpoint_every": 5,
@@ -22,33 +22,32 @@ EVENTS: dict[str, Any] = {
 }
 
 
-def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> None:
-    run = make_run(workspace, EVENTS)
+def test_each_evaluation_writes_its_confusion_matrix(workspace: Workspace) -> None:
+    run = make_run(workspace, SETTINGS)
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    evaluated = {row["step"]: row["eval/accuracy"] for row in run.read_metrics()[0] if "eval/accuracy" in row}
-    result = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
-    assert list(result) == list(evaluated) and len(result) >= 4
+    accuracies = {row["step"]: row["eval/accuracy"] for row in run.read_metrics()[0] if "eval/accuracy" in row}
+    matrices = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
+    assert list(matrices) == list(accuracies) and len(matrices) >= 4
     assert all(row["labels"] == ["bad", "good"] for row in run.confusions())
-    for step, counts in result.items():
-        assert np.trace(counts) / counts.sum() == pytest.approx(evaluated[step])
+    for step, counts in matrices.items():
+        assert np.trace(counts) / counts.sum() == pytest.approx(accuracies[step])
 
 
-def test_a_resumed_run_leaves_each_once_and_the_same(workspace: Workspace) -> None:
-    once, twice = (make_run(workspace, EVENTS) for _ in range(2))
-    assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
-    reporter = StopAfter(twice)
-    assert TrainingJob(twice, reporter).execute() == "stopped"
-    twice.append_confusion(9, ["bad", "good"], [[9, 9], [9, 9]])  # as if it had been killed after its checkpoint
-    assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
-    assert lines(twice) == lines(once)
+def test_a_resumed_run_writes_each_matrix_once(workspace: Workspace) -> None:
+    uninterrupted, resumed = (make_run(workspace, SETTINGS) for _ in range(2))
+    assert TrainingJob(uninterrupted, RunReporter(uninterrupted)).execute() == "succeeded"
+    assert TrainingJob(resumed, StopAfter(resumed)).execute() == "stopped"
+    resumed.append_confusion(9, ["bad", "good"], [[9, 9], [9, 9]])  # as if killed after its checkpoint
+    assert TrainingJob(resumed, RunReporter(resumed)).execute() == "succeeded"
+    assert confusion_bytes(resumed) == confusion_bytes(uninterrupted)
 
 
-def test_what_has_no_labels_leaves_none(workspace: Workspace) -> None:
-    run = make_run(workspace, {**EVENTS, "task": "masked-lm", "training.max_steps": 3})
+def test_tasks_without_labels_write_no_matrix(workspace: Workspace) -> None:
+    run = make_run(workspace, {**SETTINGS, "task": "masked-lm", "training.max_steps": 3})
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    assert lines(run) == b""
+    assert confusion_bytes(run) == b""
 
 
-def lines(run: Run) -> bytes:
+def confusion_bytes(run: Run) -> bytes:
     path = run.confusion_file
     return path.read_bytes() if path.exists() else b""

@@ -1,7 +1,7 @@
 """A worker whose runs are ``run_process.py``: ``python worker_process.py WORKSPACE [--slots N] [--kill-at POINT]``.
 
-It ends when nothing is left to do. With ``--kill-at`` it ends itself with SIGKILL the first time that it comes to one
-of ``POINTS``: that is how a test makes it die at an exact moment.
+It exits when the queue is empty. With ``--kill-at`` it kills itself with SIGKILL the first time that it reaches that
+one of ``POINTS``, so that a test can make it die at an exact moment.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from workbench.workspace import Workspace
 
 PROCESS = Path(__file__).with_name("run_process.py")
 
-POINTS: dict[str, tuple[Any, str, bool]] = {  # where, and whether after it (or before)
+POINTS: dict[str, tuple[Any, str, bool]] = {  # owner, method, and whether to die after it (or before)
     "before the run's lock": (Worker, "start", False),
     "with the lock, before the claim": (Run, "transition", False),
     "claimed, before the process": (Run, "transition", True),
     "at the process's start": (RunProcess, "start", False),
     "with the process, before the lock is handed over": (Lock, "detach", False),
     "with the lock handed over": (Lock, "detach", True),
-    "before the end is taken in": (RunProcess, "conclude", False),
-    "after the end is taken in": (RunProcess, "conclude", True),
+    "before the end is processed": (RunProcess, "conclude", False),
+    "after the end is processed": (RunProcess, "conclude", True),
 }
 
 
@@ -52,13 +52,13 @@ def main() -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--slots", type=int, default=None)
     parser.add_argument("--kill-at", choices=POINTS)
-    inputs = parser.parse_args()
-    if inputs.kill_at:
-        die_at(*POINTS[inputs.kill_at])
+    arguments = parser.parse_args()
+    if arguments.kill_at:
+        die_at(*POINTS[arguments.kill_at])
     try:
         run_worker(
-            Workspace(inputs.workspace),
-            inputs.slots,
+            Workspace(arguments.workspace),
+            arguments.slots,
             until_empty=True,
             poll=0.02,
             command=lambda run: [sys.executable, str(PROCESS), str(run.folder)],

@@ -1,12 +1,11 @@
-"""Faults on purpose: counts what a process writes below a folder, and lets the n-th write go wrong.
+"""Inject faults: count what a process writes below a folder, and make the n-th write fail.
 
-A *write event* is anything that changes the disk: a file opened for writing, a write, an fsync, a rename, a folder
-made, a file or folder removed, a file of tensors saved. :func:`install` counts them and does what :class:`Fault` says
-at the chosen one, just before it happens; a write is done by half first, so that it is torn.
+A *write event* is anything that changes the disk: opening a file for writing, a write, an fsync, a rename, creating a
+folder, removing a file or folder, saving a file of tensors. :func:`install` counts the events and injects a
+:class:`Fault` just before the selected one; half of a write is done first, so that it is torn.
 
-Python's audit hooks see what opens, renames, makes and removes, whoever calls it; writes, fsync and safetensors' own
-writing are replaced by functions that count. An audit hook cannot be taken back: only a process that ends soon may
-install it.
+Python's audit hooks see every open, rename, mkdir and removal, whoever calls it. Counting functions replace write,
+fsync and safetensors' own writing. An audit hook cannot be removed, so only a short-lived process may install it.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM}
-REQUESTS = ("terminate", "stop")  # the event then happens as ever
-NEEDS_NO_ROOM = ("remove", "rmdir")  # what a full disk lets pass
+REQUESTS = ("terminate", "stop")  # the event itself then happens normally
+NEEDS_NO_ROOM = ("remove", "rmdir")  # succeed on a full disk
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, and when.
+    """A fault and the event at which it happens.
 
     Attributes:
-        kind: ``none``; ``kill`` (SIGKILL); ``terminate`` (SIGTERM); ``stop`` (somebody writes the file ``stop``); or an
-            error of the system by its name, such as ``ENOSPC``.
-        at: at which event, from 1, of those that fit ``operation`` and ``path``.
+        kind: ``none``; ``kill`` (SIGKILL); ``terminate`` (SIGTERM); ``stop`` (requests a stop through the file
+            ``stop``); or the name of a system error such as ``ENOSPC``.
+        at: the number, from 1, of the event among those that match ``operation`` and ``path``.
         operation: ``open``, ``write``, ``fsync``, ``rename``, ``mkdir``, ``remove``, ``rmdir``, ``truncate`` or
             ``save``; any if empty.
         path: a pattern for the path below the folder; any if empty.
-        lasting: an error comes at every event from then on. A full disk has room again once a file is removed.
+        lasting: whether every event from then on fails. A full disk has room again once a file is removed.
     """
 
     kind: str = "none"
@@ -49,52 +48,52 @@ class Fault:
     path: str = ""
     lasting: bool = False
 
-    def fits(self, operation: str, path: str) -> bool:
+    def matches(self, operation: str, path: str) -> bool:
         return self.operation in ("", operation) and (not self.path or fnmatch(path, self.path))
 
 
 @dataclass
 class Writes:
-    """The events below ``root`` so far, and the fault that is to come."""
+    """The events below ``root`` so far, and the fault to inject."""
 
     root: Path
     fault: Fault
     events: list[tuple[str, str]] = field(default_factory=list)
-    fired: int = 0
-    _fitting: int = 0
+    n_injected: int = 0
+    _n_matching: int = 0
     _room_again: bool = False
     _quiet: bool = False
     _lock: Any = field(default_factory=threading.RLock)
 
     def event(self, operation: str, path: str, tear: Callable[[], object] = lambda: None) -> None:
-        """One event is about to happen; ``tear`` does half of it."""
+        """Record an event that is about to happen; ``tear`` does half of it."""
         with self._lock:
             if self._quiet or not path.startswith(f"{self.root}/"):
                 return
             name = path.removeprefix(f"{self.root}/")
             self.events.append((operation, name))
-            if self.fired and operation == "remove" and os.path.exists(path):
+            if self.n_injected and operation == "remove" and os.path.exists(path):
                 self._room_again = True
-            self._fitting += self.fault.fits(operation, name)
+            self._n_matching += self.fault.matches(operation, name)
             if self._due(operation, name):
-                self.fired += 1
+                self.n_injected += 1
                 self._quiet = True
                 try:
                     if self.fault.kind not in REQUESTS:
                         tear()
-                    self._strike(path)
+                    self._inject(path)
                 finally:
                     self._quiet = False
 
     def _due(self, operation: str, name: str) -> bool:
         fault = self.fault
-        if fault.kind == "none" or self._fitting < fault.at:
+        if fault.kind == "none" or self._n_matching < fault.at:
             return False
-        if self.fired:
+        if self.n_injected:
             return fault.lasting and not (fault.kind == "ENOSPC" and (self._room_again or operation in NEEDS_NO_ROOM))
-        return fault.fits(operation, name) and not (fault.kind == "ENOSPC" and operation in NEEDS_NO_ROOM)
+        return fault.matches(operation, name) and not (fault.kind == "ENOSPC" and operation in NEEDS_NO_ROOM)
 
-    def _strike(self, path: str) -> None:
+    def _inject(self, path: str) -> None:
         kind = self.fault.kind
         if kind in SIGNALS:
             os.kill(os.getpid(), SIGNALS[kind])
@@ -134,7 +133,7 @@ class _CountedFile:
 
 
 def install(root: Path, fault: Fault) -> Writes:
-    """Count the write events of this process below ``root`` from now on, and let ``fault`` happen. Linux only."""
+    """Count this process's write events below ``root`` from now on, and inject ``fault``. Linux only."""
     writes = Writes(root, fault)
     _listen(writes)
     _count_files(writes)
@@ -144,7 +143,7 @@ def install(root: Path, fault: Fault) -> Writes:
 
 def _listen(writes: Writes) -> None:
     names = {"os.rename": "rename", "os.mkdir": "mkdir", "os.remove": "remove", "os.rmdir": "rmdir"}
-    folder_at = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1, "os.rename": 2}  # where the hook is given a dir_fd
+    folder_at = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1, "os.rename": 2}  # index of the hook's dir_fd argument
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -186,7 +185,7 @@ def _count_files(writes: Writes) -> None:
 
 
 def _count_tensors(writes: Writes) -> None:
-    """safetensors writes by itself, in Rust: one event, torn by cutting the file in half."""
+    """Count each file that safetensors writes in Rust as one event; tear it by cutting the file in half."""
     import safetensors.torch
     from safetensors import SafetensorError
 
@@ -201,7 +200,7 @@ def _count_tensors(writes: Writes) -> None:
 
         try:
             writes.event("save", path, tear)
-        except OSError as error:  # as safetensors tells it
+        except OSError as error:  # as safetensors reports it
             reason = f"I/O error: {os.strerror(error.errno or 0)} (os error {error.errno})"
             raise SafetensorError(f"Error while serializing: {reason}") from None
         real(tensors, filename, *rest, **options)

