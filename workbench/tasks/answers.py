@@ -1,11 +1,11 @@
-"""The forms of an answer: what ``Task.predict`` returns for each input.
+"""The classes of answers that ``Task.predict`` returns, one answer for each input.
 
     answer = predictor.predict([{"text": "A great film."}])[0]
     answer.label, answer.score          # a ScoredLabels
 
-A task returns instances of these classes. The command line, the dashboard and the course choose by class how to show
-an answer, so a task that uses one of them needs no changes anywhere else. ``to_json`` returns what
-``workbench predict --json`` prints.
+A task returns instances of these classes. The command line, the dashboard and the course choose the display of an
+answer by its class, so a task that uses one of them needs no changes anywhere else. ``to_json`` returns the object
+that ``workbench predict --json`` prints.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from workbench.types import Json, JsonObject
 
 @dataclass(frozen=True)
 class ScoredLabels:
-    """A label, or any number of labels, and the probability of each label.
+    """The predicted label or labels, with the probability of every label.
 
     Attributes:
         label: the most probable label.
         score: its probability, 0 to 1.
         scores: the probability of each label.
-        labels: the labels that apply, where an input can have any number of them; else None.
+        labels: the labels that apply, if an input can have any number of them; otherwise None.
     """
 
     label: str
@@ -35,11 +35,11 @@ class ScoredLabels:
 
     @classmethod
     def of(cls, scores: dict[str, float], threshold: float | None = None) -> ScoredLabels:
-        """Return the answer that the probabilities of all labels give.
+        """Build the answer from the probabilities of all labels.
 
         Args:
             scores: probability of each label.
-            threshold: the labels with at least this probability apply; None where exactly one label does.
+            threshold: labels with at least this probability apply; None if exactly one label applies.
         """
         ordered = dict(sorted(scores.items(), key=lambda item: -item[1]))
         best = next(iter(ordered))
@@ -56,12 +56,12 @@ class ScoredLabels:
 
 @dataclass(frozen=True)
 class Relation(ScoredLabels):
-    """A relation between two marked expressions of a text.
+    """A relation between two marked expressions in a text.
 
     Attributes:
-        relation: its name without the direction; None where the label has no direction.
+        relation: its name without the direction; None if the label has no direction.
         source: the expression that the relation starts from.
-        target: the expression that it leads to.
+        target: the expression that the relation points to.
     """
 
     relation: str | None = None
@@ -78,13 +78,13 @@ class Relation(ScoredLabels):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several texts.
+    """The text chosen from several candidates.
 
     Attributes:
         text: the chosen text.
         index: its index among the texts, from 0.
         score: its probability, 0 to 1.
-        scores: the probability of each text, the highest first.
+        scores: the probability of each text, highest first.
     """
 
     text: str
@@ -94,7 +94,7 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """The index of the chosen text, as data sets write it."""
+        """The index of the chosen text as a string, the way data sets write it."""
         return str(self.index)
 
     def to_json(self) -> JsonObject:
@@ -104,14 +104,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Span:
-    """A marked stretch of a text.
+    """A span of characters in a text.
 
     Attributes:
         text: the characters from ``start`` up to ``end``.
-        start: its first character.
-        end: the character after its last.
+        start: index of the first character.
+        end: index after the last character.
         score: its probability, 0 to 1.
-        label: what it is, such as ``"PER"``; empty where spans have no labels.
+        label: its label, such as ``"PER"``; empty if spans have no labels.
     """
 
     text: str
@@ -126,8 +126,8 @@ class LabeledSpans:
     """The spans that the model found in a text.
 
     Attributes:
-        text: the whole text.
-        spans: its spans, in the order of the text.
+        text: the full text.
+        spans: the spans, in text order.
     """
 
     text: str
@@ -147,9 +147,9 @@ class ExtractedAnswer:
     """The answer to a question, as a span of a context.
 
     Attributes:
-        span: the answer; None where the model says that the context has none.
-        score: probability of the answer, or of there being none, 0 to 1.
-        candidates: the most probable spans, the best first.
+        span: the answer; None if the model predicts that the context has none.
+        score: probability of the answer, or of no answer, 0 to 1.
+        candidates: the most probable spans, best first.
         context: the text that was searched.
     """
 
@@ -160,12 +160,12 @@ class ExtractedAnswer:
 
     @property
     def text(self) -> str:
-        """The answer, empty where there is none."""
+        """The answer; empty if there is none."""
         return "" if self.span is None else self.span.text
 
     @property
     def no_answer(self) -> bool:
-        """Whether the model says that the context has no answer."""
+        """Whether the model predicts that the context has no answer."""
         return self.span is None
 
     def to_json(self) -> JsonObject:
@@ -185,7 +185,7 @@ class ExtractedAnswer:
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A text and its score."""
+    """A text with its score."""
 
     text: str
     score: float
@@ -193,17 +193,17 @@ class ScoredText:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Texts in the model's order.
+    """Texts ranked by the model.
 
     Attributes:
-        items: the texts, the highest score first; a score may be a probability or a cosine (-1 to 1).
+        items: the texts, highest score first; a score is a probability or a cosine similarity (-1 to 1).
     """
 
     items: tuple[ScoredText, ...]
 
     @classmethod
     def of(cls, texts: Sequence[str], scores: Sequence[float]) -> Ranking:
-        """Return the ranking of some texts by their scores; equal scores keep their order.
+        """Rank texts by their scores; ties keep their order.
 
         Args:
             texts: at least one text.
@@ -230,10 +230,10 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How similar two texts are.
+    """The similarity of two texts.
 
     Attributes:
-        score: cosine of the vectors of both texts, -1 to 1.
+        score: cosine similarity of the two texts' vectors, -1 to 1.
         text_a, text_b: the texts.
     """
 
@@ -269,10 +269,10 @@ class GeneratedText:
 
     Attributes:
         text: the generated text.
-        prompt: the text it continues; None where the task reports none.
-        tokens: how many tokens were generated; None where the task does not count them.
-        unread_tokens: how many tokens at the end of the input did not fit into the model.
-        is_code: whether the text is Python.
+        prompt: the text it continues; None if the task reports none.
+        tokens: how many tokens were generated; None if the task does not count them.
+        unread_tokens: how many tokens were cut from the end of the input to fit the model.
+        is_code: whether the text is Python code.
     """
 
     text: str
@@ -294,12 +294,12 @@ class GeneratedText:
 
 @dataclass(frozen=True)
 class FilledMasks:
-    """A text with its masks filled in.
+    """A text with its mask tokens filled in.
 
     Attributes:
         text: the text with the most probable token in place of each mask.
         prompt: the text with the masks.
-        masks: the most probable tokens of each mask, the best first.
+        masks: the most probable tokens for each mask, best first.
     """
 
     text: str

@@ -1,9 +1,9 @@
 """The contract of a task: its columns, its head, its outputs and its metrics.
 
-A task is one class in one file, registered under its name. It knows no model: it names one of transformers'
-``AutoModelFor...`` heads, and the model source loads a model with that head.
+A task is one class in one file, registered under its name. It does not depend on any model: it names one of
+transformers' ``AutoModelFor...`` heads, and the model source loads a model with that head.
 
-To add a task, write the abstract methods. They are called in this order:
+To add a task, implement the abstract methods. The methods are called in this order:
 
     ======================  ===========================================================================================
     training                ``columns`` (read the data), ``fit`` (learn the labels), ``model_options`` (load the model),
@@ -17,10 +17,10 @@ To add a task, write the abstract methods. They are called in this order:
 
 ``columns``, ``encode``, ``collate``, ``outputs``, ``metrics``, ``report``, ``prediction_rows`` and ``predict`` are
 abstract; every other method has a default. A task whose answer follows from one row of outputs (a label, say) derives
-from :class:`ScoringTask` and writes ``encode_inputs`` and ``decode`` instead of ``predict``. ``predict`` returns one of
-the classes in :mod:`workbench.tasks.answers`, which the command line and the dashboard already show.
+from :class:`ScoringTask` and implements ``encode_inputs`` and ``decode`` instead of ``predict``. ``predict`` returns
+one of the classes in :mod:`workbench.tasks.answers`, which the command line and the dashboard can already show.
 
-No module of this package imports torch at module level: listing tasks and checking a spec must be quick.
+No module of this package imports torch at module level: listing tasks and checking a spec must be fast.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     import torch
 
 ModelOutput: TypeAlias = Any  # of the task's head: transformers' ModelOutput, with ``loss`` and mostly ``logits``
-Outcome: TypeAlias = Any  # what ``finish`` returns: the array of outputs, or a form of the task's own
-TaskReport: TypeAlias = dict[str, Any]  # fields of workbench.runs.documents.Report, and some of the task's own
+Outcome: TypeAlias = Any  # the result of ``finish``: the array of outputs, or a class of the task's own
+TaskReport: TypeAlias = dict[str, Any]  # fields of workbench.runs.documents.Report, and fields of the task's own
 PredictionRows: TypeAlias = "dict[str, list[Json]]"
 HeadOptions: TypeAlias = "dict[str, Json | Mapping[int, str] | Mapping[str, int]]"
 
 PredictWithRun: TypeAlias = "Callable[[str, Sequence[TaskInput]], list[Answer]]"
-"""Takes the id of a finished run of the workspace and some inputs, and returns the run's answers."""
+"""Predicts with another run: takes the id of a finished run in the workspace and inputs; returns the run's answers."""
 
 TargetKind: TypeAlias = Literal["label", "label of a word", "span", "next token", "masked token"]
 
@@ -71,9 +71,9 @@ class Target:
     """The single output that an explanation is about.
 
     Attributes:
-        index: index of the label, or of the token in the vocabulary; unused for an answer span.
-        position: position in the input of the token that the answer is about (for a span, its first token); None where
-            the answer is about the whole text, or comes after it.
+        index: index of the label, or of the token in the vocabulary; not used for an answer span.
+        position: input position of the token that the answer is about (for a span, its first token); None if the
+            answer is about the whole text or follows it.
         end: position of the last token of an answer span.
     """
 
@@ -83,11 +83,11 @@ class Target:
 
 
 class TargetScore(NamedTuple):
-    """The model's score of a target, for each row of a batch.
+    """The model's score for a target, one for each row of a batch.
 
     Attributes:
-        logit: [B], before the softmax; gradients are computed of it.
-        probability: [B], 0 to 1; measured while words are masked.
+        logit: [B], before the softmax; gradient methods differentiate it.
+        probability: [B], 0 to 1; measured when words are masked.
     """
 
     logit: torch.Tensor
@@ -95,7 +95,7 @@ class TargetScore(NamedTuple):
 
     @classmethod
     def choice(cls, logits: torch.Tensor, index: int) -> TargetScore:
-        """Return the score of one of several exclusive choices.
+        """Return the score of one of several mutually exclusive choices.
 
         Args:
             logits: [B, choices].
@@ -106,23 +106,24 @@ class TargetScore(NamedTuple):
 
 
 class Task(ABC):
-    """Base of every task; the module's docstring lists the calls in their order.
+    """Base class of every task; the module docstring lists the methods in calling order.
 
-    ``collate`` may draw random numbers (which tokens are masked), but from torch's global generator alone. It is seeded
-    with the index of the batch before each call, so a resumed run and each evaluation draw the same numbers.
+    ``collate`` may draw random numbers (to choose masked tokens, say), but only from torch's global generator. That
+    generator is seeded with the index of the batch before each call, so resumed runs and repeated evaluations draw the
+    same numbers.
     """
 
     name: ClassVar[str]
     head: ClassVar[str]  # name of the transformers Auto class that loads the model
     peft_type: ClassVar[str]  # peft's name for this kind of task
     primary_metric: ClassVar[str]
-    smaller_is_better: ClassVar[bool] = False  # whether the primary metric is better when it is smaller, like a loss
-    stochastic_inputs: ClassVar[bool] = False  # whether ``collate`` draws random inputs: nothing of a batch is cached
-    evaluates_zero_shot: ClassVar[bool] = False  # whether it needs ``on_untrained_outputs``
+    smaller_is_better: ClassVar[bool] = False  # whether a smaller primary metric is better, as for a loss
+    stochastic_inputs: ClassVar[bool] = False  # whether ``collate`` draws random inputs
+    evaluates_zero_shot: ClassVar[bool] = False  # whether ``on_untrained_outputs`` is called before training
     target_kind: ClassVar[TargetKind | None] = None  # what an explanation is about; None if nothing can be explained
-    generates: ClassVar[bool] = False  # whether its answer is generated text
-    generates_code: ClassVar[bool] = False  # and that text is Python
-    input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may have besides the roles of ``inputs``
+    generates: ClassVar[bool] = False  # whether its answers are generated text
+    generates_code: ClassVar[bool] = False  # whether that text is Python code
+    input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may use besides the roles of ``inputs``
 
     class Config(SpecModel):
         """The task's own options."""
@@ -134,7 +135,7 @@ class Task(ABC):
 
     @property
     def evaluation_metric(self) -> str:
-        """The metric that chooses the best weights: one that needs no generated text, where the primary one does."""
+        """The metric that selects the best checkpoint; it must not need generated text, unlike some primary metrics."""
         return self.primary_metric
 
     # -- data ----------------------------------------------------------------------------------------------------------
@@ -144,12 +145,12 @@ class Task(ABC):
         """Return the columns that an example needs."""
 
     def problems(self, spec: RunSpec) -> list[Problem]:
-        """Return the problems of a spec that only the task knows about. Must be fast and download nothing.
+        """Return problems in a spec that only the task can detect. Must be fast and must not download anything.
 
-        By default these are columns for roles that the task does not have.
+        The default implementation reports columns for roles that the task does not have.
 
         Args:
-            spec: the whole spec, as a user wrote it.
+            spec: the complete spec, as the user wrote it.
         """
         roles = [column.role for column in self.columns()]
         hint = f"Its roles: {', '.join(roles)}."
@@ -160,7 +161,7 @@ class Task(ABC):
         ]
 
     def fit(self, train: Examples) -> None:
-        """Learn what must be known before the first batch, such as the labels.
+        """Collect what must be known before the first batch, such as the labels.
 
         Args:
             train: the training split.
@@ -192,26 +193,26 @@ class Task(ABC):
         Args:
             tokenizer: the model's tokenizer.
             examples: examples of the split.
-            max_length: longest text in tokens; longer ones are cut.
-            training: whether they are trained on; a row need not be an example then (texts may be packed together).
+            max_length: maximum length in tokens; longer texts are truncated.
+            training: whether this is the training split; several texts may then be packed into one row.
         """
 
     @abstractmethod
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        """Return a batch as the model's keyword arguments, with ``labels``, on the CPU.
+        """Return a batch on the CPU: the model's keyword arguments, ``labels`` included.
 
         Args:
-            encoded: a split.
+            encoded: an encoded split.
             indices: indices of the batch's examples, [B].
-            pad_id: the token that fills up short rows.
-            multiple: the length of the rows is a multiple of this.
+            pad_id: the padding token.
+            multiple: rows are padded to a multiple of this length.
         """
 
     def loss_weight(self, encoded: Encoded, indices: Ints) -> int:
-        """Return how many targets a batch has: its mean loss counts by this when gradients are accumulated.
+        """Return the number of targets in a batch: the weight of its mean loss when gradients are accumulated.
 
         Args:
-            encoded: a split.
+            encoded: an encoded split.
             indices: indices of the batch's examples.
         """
         return len(indices)
@@ -222,10 +223,10 @@ class Task(ABC):
         """Inspect the model before anything is encoded.
 
         Args:
-            model: as it was loaded.
+            model: the loaded model.
 
         Raises:
-            SpecError: the model does not suit the task.
+            SpecError: the model does not support the task.
         """
         return None
 
@@ -234,59 +235,59 @@ class Task(ABC):
         return {}
 
     def init_head(self, model: Model, train: Encoded, new: Collection[str]) -> None:
-        """Initialize a new head with what the training data tells; called before the fine-tuning method is applied.
+        """Initialize a new head from the training data; called before the fine-tuning method is applied.
 
         Args:
-            model: as it was loaded.
-            train: the training split.
-            new: names of the model's newly initialized weights.
+            model: the loaded model.
+            train: the encoded training split.
+            new: names of the newly initialized weights.
         """
         return None
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         """Return the model's output for a batch, with its ``loss``.
 
-        A task whose loss no head of transformers computes does it here.
+        A task computes its loss here if no transformers head computes it.
 
         Args:
-            model: may be wrapped (compiled): call it, do not use its attributes.
-            batch: what ``collate`` returned, on the model's device.
+            model: may be wrapped (compiled, say): only call it, do not use its attributes.
+            batch: a batch from ``collate``, on the model's device.
         """
         return model(**batch)
 
     def on_untrained_outputs(self, outputs: Array, loss: float, from_scratch: bool) -> None:
-        """Take the outputs of the model before training; called where ``evaluates_zero_shot`` is true.
+        """Receive the outputs of the model before training; called only if ``evaluates_zero_shot`` is true.
 
         Args:
-            outputs: what ``outputs`` returned for all rows of the split that the run will report on.
-            loss: their mean loss.
+            outputs: the outputs for all rows of the split that the run will report on.
+            loss: the mean loss over these rows.
             from_scratch: whether the model's weights are random.
         """
         return None
 
     @abstractmethod
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return what is needed of a model's output for each row of a batch, [B, ...]: probabilities, say.
+        """Reduce the model's output to what the metrics and the report need of each row, [B, ...]: probabilities, say.
 
-        The second dimension may differ between batches (tokens of a row): all are filled up on the right with NaN, or
-        with -100 where they are whole numbers.
+        The second dimension may differ between batches (tokens of a row). Shorter ones are padded on the right with
+        NaN, or with -100 if they are integers.
 
         Args:
-            model_output: what ``forward`` returned.
-            batch: what ``collate`` returned.
+            model_output: the result of ``forward``.
+            batch: a batch from ``collate``.
         """
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the model's score of a target in each row: what every explanation of this task is about.
+        """Return the model's score for a target in each row. Every explanation of this task attributes this score.
 
-        A task with a ``target_kind`` must have this method, and gradients must flow through it.
+        A task with a ``target_kind`` must implement this method, and gradients must flow through it.
 
         Args:
-            model_output: in evaluation mode.
+            model_output: the model's output in evaluation mode.
             batch: the model's inputs; its rows are variants of one text.
-            target: what is explained.
+            target: the output to explain.
         """
-        raise NotImplementedError(f"{self.name} does not say what is explained of an answer")
+        raise NotImplementedError(f"{self.name} does not define the score to explain")
 
     def label_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the probabilities of labels or tokens.
@@ -297,17 +298,17 @@ class Task(ABC):
         return logits.softmax(dim=-1)
 
     def prompt_tokens(self, tokenizer: Tokenizer, text: str, max_length: int) -> list[int] | None:
-        """Return the tokens of the prompt that the task makes of a text; None for a task without prompts.
+        """Return the tokens of the prompt that the task builds from a text; None for a task without prompts.
 
         Args:
             tokenizer: the model's tokenizer.
-            text: what a user asks.
-            max_length: longest prompt in tokens.
+            text: the user's text.
+            max_length: maximum length of the prompt in tokens.
         """
         return None
 
     def continuation_prefix(self, tokenizer: Tokenizer) -> list[int] | None:
-        """Return the tokens before a text that the model continues; None for a task that reads whole texts.
+        """Return the tokens that precede a text to continue; None for a task that does not continue texts.
 
         Args:
             tokenizer: the model's tokenizer.
@@ -318,42 +319,42 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, outputs: Array, targets: Targets) -> dict[str, float]:
-        """Return the metrics of a whole split; called at each evaluation, so it must be quick.
+        """Return the metrics of a split; called at each evaluation, so it must be fast.
 
         Args:
-            outputs: what ``outputs`` returned for all rows.
+            outputs: the outputs for all rows.
             targets: targets of the split.
         """
 
     def confusion(self, outputs: Array, targets: Targets) -> Ints | None:
-        """Return the confusion matrix of a whole split, [labels, labels], with a row for each true label.
+        """Return the confusion matrix of a split, [labels, labels], with a row for each true label.
 
         Args:
-            outputs: what ``outputs`` returned for all rows.
+            outputs: the outputs for all rows.
             targets: targets of the split.
 
         Returns:
-            None where an answer is not one of ``labels``.
+            None if an answer is not one of ``labels``.
         """
         return None
 
     def samples(self, context: InferenceContext) -> list[dict[str, str]]:
-        """Generate a few texts, to be looked at during training.
+        """Generate a few texts to inspect during training.
 
         torch's generator is seeded before each call.
 
         Args:
-            context: the model as it is now.
+            context: the model in its current state.
 
         Returns:
-            ``[{"prompt", "text"}]``; none for a task that generates no text.
+            ``[{"prompt", "text"}]``; empty for a task that generates no text.
         """
         return []
 
     def finish(self, context: FinishContext) -> Outcome:
-        """Return what ``report`` and ``prediction_rows`` get; called once, when training has ended.
+        """Return the input of ``report`` and ``prediction_rows``; called once, after training.
 
-        A task that measures generated text generates it here.
+        A task with metrics of generated text generates it here.
 
         Args:
             context: the finished model and the split that is reported on.
@@ -365,13 +366,13 @@ class Task(ABC):
         """Return the task's part of ``report.json``.
 
         Args:
-            outcome: what ``finish`` returned.
+            outcome: the result of ``finish``.
             targets: targets of the split that is reported on.
             train_targets: targets of the training split.
 
         Returns:
-            ``metrics`` with 95% intervals, ``baseline``, ``baseline_name`` and details; ``measures`` where metrics are
-            sums over examples (see :mod:`workbench.metrics.measures`).
+            ``metrics`` with 95% intervals, ``baseline``, ``baseline_name`` and details; ``measures`` if the metrics
+            derive from sums over examples (see :mod:`workbench.metrics.measures`).
         """
 
     @abstractmethod
@@ -380,14 +381,14 @@ class Task(ABC):
 
         Args:
             examples: examples of the split that is reported on.
-            outcome: what ``finish`` returned.
+            outcome: the result of ``finish``.
             targets: targets of the split.
         """
 
     # -- inference -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
-        """Return the roles of a user's input: by default the columns that hold texts."""
+        """Return the roles of a user's input; by default, the columns that contain texts."""
         return [column for column in self.columns() if column.kind == "text"]
 
     @abstractmethod
@@ -398,8 +399,8 @@ class Task(ABC):
 
         Args:
             context: a finished model.
-            inputs: role and text of each.
-            options: changes of the task's own options, such as ``max_new_tokens``.
+            inputs: the inputs; each maps roles to texts.
+            options: overrides of the task's own options, such as ``max_new_tokens``.
 
         Raises:
             DataError: an input cannot be used; the message says which.
@@ -407,29 +408,29 @@ class Task(ABC):
         """
 
     def refuse_options(self, options: Mapping[str, Json] | None) -> None:
-        """Raise SpecError for any option; for a task whose predictions have none.
+        """Raise SpecError if any option is set. For tasks whose predictions have no options.
 
         Args:
-            options: what a user wants to change.
+            options: the options that the user set.
         """
         if options:
             raise SpecError(
                 f"{', '.join(options)} cannot be set: a model for {self.name} does not generate text.",
-                "Ask without options.",
+                "Remove these options.",
             )
 
 
 class ScoringTask(Task):
-    """Base of the tasks whose answer follows from one row of outputs for each input: a label, a choice."""
+    """Base class of tasks that derive each answer from one row of outputs, such as a label or a choice."""
 
     @abstractmethod
     def encode_inputs(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput], max_length: int) -> TokenTable:
-        """Tokenize what a user asks.
+        """Tokenize a user's inputs.
 
         Args:
             tokenizer: the model's tokenizer.
-            inputs: role and text of each.
-            max_length: longest text in tokens.
+            inputs: the inputs; each maps roles to texts.
+            max_length: maximum length in tokens.
 
         Raises:
             DataError: an input cannot be used; the message says which.
@@ -452,7 +453,7 @@ class ScoringTask(Task):
         )
 
     def scores(self, context: InferenceContext, tokens: TokenTable) -> Array:
-        """Return the outputs for tokenized texts, [N, ...], in their order.
+        """Return the outputs for tokenized texts, [N, ...], in the same order.
 
         Args:
             context: a finished model.

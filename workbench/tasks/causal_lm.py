@@ -1,4 +1,4 @@
-"""Predict the next token from those before it: what GPT learns (Radford et al. 2018, section 3.1).
+"""Predict the next token from the tokens before it, the pretraining task of GPT (Radford et al. 2018, section 3.1).
 
 task: causal-lm
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @tasks.register("causal-lm")
 class CausalLM(SingleTextTask):
-    """Causal language model: guess each next token from those before it, and write, as GPT does."""
+    """Causal language modeling: predict each next token from the tokens before it, as GPT does."""
 
     head = "AutoModelForCausalLM"
     target_kind = "next token"
@@ -38,16 +38,16 @@ class CausalLM(SingleTextTask):
 
     class Config(GenerationConfig):
         packing: bool = Field(
-            True, description="Pack several short texts into one row while training, where the model keeps them apart."
+            True, description="Pack several short texts into one training row, if the model can keep them apart."
         )
 
     config: Config
 
     def special_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-        # The tokenizer's special tokens; where it adds none (GPT-2's), those that begin and end a text.
+        # The special tokens that the tokenizer adds; if it adds none (GPT-2's), its tokens that begin and end a text.
         prefix, suffix = super().special_tokens(tokenizer)
         if not prefix and tokenizer.bos_token_id is not None:
-            prefix = [tokenizer.bos_token_id]  # without it the first word would be predicted from nothing
+            prefix = [tokenizer.bos_token_id]  # without it, the first word would have no context to be predicted from
         if not suffix and tokenizer.eos_token_id is not None:
             suffix = [tokenizer.eos_token_id]
         return prefix, suffix
@@ -61,7 +61,7 @@ class CausalLM(SingleTextTask):
     def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        # Add the labels; the texts stay whole.
+        # Add the labels; the texts are not changed.
         return {**batch, "labels": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORE_INDEX)}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
@@ -72,7 +72,7 @@ class CausalLM(SingleTextTask):
         return token_sums(model_output.logits[:, :-1], next_tokens)
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        # The score of a token as the continuation of the text.
+        # The score of a token as the next token of the text.
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- inference -----------------------------------------------------------------------------------------------------
@@ -83,12 +83,12 @@ class CausalLM(SingleTextTask):
         ids = prefix + tokenize_documents(context.tokenizer, [text]).ids.tolist()
         ids = ids or suffix
         if not ids:
-            raise DataError(f"Input {number} has no token to begin with.", "Write the beginning of a text.")
+            raise DataError(f"Input {number} has no text to continue.", "Write the beginning of a text.")
         generated = generate(context, ids, config, number, encoder_decoder=False)
         decoded = str(context.tokenizer.decode(generated, skip_special_tokens=True))
         return GeneratedText(decoded, prompt=text, tokens=len(generated))
 
     def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
-        # The first few words of training texts.
+        # The first words of training texts.
         for text in self.excerpts:
             yield " ".join(text.split()[:4])

@@ -2,10 +2,11 @@
 
     workbench run write-code
 
-The body is what is learned and measured. Bodies generated for test functions are parsed, never run: whether a body
-forms a function with its head, and how similar it is to the body that a person wrote (edit similarity, as in
-Svyatkovskiy et al. 2020, "IntelliCode Compose", section 6). What a model generates after the function, less indented,
-is left out; of a text that reached ``max_new_tokens`` the last, incomplete line is.
+The loss and the metrics cover only the body. Bodies generated for test functions are parsed but never run. They are
+measured by whether signature and body parse as a function, and by their similarity to the body that a person wrote
+(edit similarity, as in Svyatkovskiy et al. 2020, "IntelliCode Compose", section 6). Code that a model generates after
+the function, with less indentation, is dropped. If the text reached ``max_new_tokens``, so is its last, incomplete
+line.
 """
 
 from __future__ import annotations
@@ -30,18 +31,21 @@ from workbench.types import Json, TokenIds, Tokenizer
 
 @tasks.register("code-generation")
 class CodeGeneration(PromptedTask):
-    """Code: write the body of a function from its signature and docstring."""
+    """Code generation: write the body of a Python function from its signature and docstring."""
 
     generates_code = True
-    baseline_texts_name = "the body most frequent in training"
+    baseline_texts_name = "the most frequent body in training"
 
     class Config(PromptedOptions):
-        max_new_tokens: int = Field(128, ge=1, le=32_768, description="Most tokens that are generated for a function.")
+        max_new_tokens: int = Field(
+            128, ge=1, le=32_768, description="Maximum number of tokens to generate for a function."
+        )
         temperature: float = Field(
             0.0,
             ge=0,
             le=10,
-            description="Randomness of sampling: 0 takes the most probable token, 1 samples as learned.",
+            description="Sampling temperature: 0 is greedy decoding, 1 samples from the model's distribution "
+            "unchanged.",
         )
 
     config: Config
@@ -55,7 +59,7 @@ class CodeGeneration(PromptedTask):
     def columns(self) -> Sequence[Column]:
         return [
             Column("prompt", "Signature and docstring of a function.", ("prompt", "head", "signature", "stub")),
-            Column("body", "The lines of its body, indented.", ("body", "completion", "code", "solution"), target=True),
+            Column("body", "The indented lines of its body.", ("body", "completion", "code", "solution"), target=True),
         ]
 
     def fit(self, train: Examples) -> None:
@@ -107,7 +111,7 @@ class CodeGeneration(PromptedTask):
     def inputs(self) -> Sequence[Column]:
         return [
             Column("prompt", "Signature and docstring of a function.", required=False),
-            Column("text", "The same, under the name that the command line uses.", required=False),
+            Column("text", "Signature and docstring, under the name that the command line uses.", required=False),
         ]
 
     def encode_prompts(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput]) -> list[Prompt]:
@@ -116,7 +120,7 @@ class CodeGeneration(PromptedTask):
             if not prompt.strip():
                 raise DataError(
                     f"Input {number} has no signature.",
-                    "Write the head of a function: def area(radius: float) -> float:",
+                    "Write the signature of a function: def area(radius: float) -> float:",
                 )
         prefix, _ = text_ends(tokenizer)
         return [_prompt(prefix, ids) for ids in token_lists(tokenizer, [_head(prompt) for prompt in prompts])]
@@ -126,16 +130,16 @@ class CodeGeneration(PromptedTask):
 
 
 def _check_code(examples: Examples) -> None:
-    """Raise DataError for a function without a head or without a line of code."""
+    """Raise DataError for a function without a signature or without a line of code."""
     columns = zip(examples.locations(), examples.columns["prompt"], examples.columns["body"], strict=True)
     for where, prompt, body in columns:
         missing = "prompt" if not prompt.strip() else "body" if not body.strip() else ""
         if missing:
-            raise DataError(f"{where}: the function has no {missing}.", "Leave it out, or write it.")
+            raise DataError(f"{where}: the function has no {missing}.", "Add it, or remove the row.")
 
 
 def _head(prompt: str) -> str:
-    """Return a prompt without the line end after it: that belongs to the body, as tokenizers join it to the indent."""
+    """Return a prompt without its final newline, which belongs to the body: tokenizers join it to the indentation."""
     return prompt.rstrip()
 
 
@@ -144,7 +148,7 @@ def _body(body: str) -> str:
 
 
 def _prompt(prefix: Sequence[int], head: TokenIds) -> Prompt:
-    """Return a prompt that loses its middle first: it begins with the signature, and the body continues its end."""
+    """Return a prompt that is shortened in its middle: the signature begins it, and the body continues its end."""
     opening = np.asarray(prefix, dtype=np.int32)
 
     def within(room: int) -> TokenIds:

@@ -1,4 +1,4 @@
-"""What the methods of a task take: encoded examples, and models to predict with."""
+"""Arguments of a task's methods: encoded examples, and models for inference."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]  # a task's outputs: the type and the shape are the task's own
 Batch: TypeAlias = "Mapping[str, torch.Tensor]"
-Targets: TypeAlias = Any  # what ``Task.encode`` puts into ``Encoded.targets``: each task has its own form
-TaskInput: TypeAlias = "Mapping[str, Json]"  # what a user asks: a text, or a list of texts, for each role
+Targets: TypeAlias = Any  # the value of ``Encoded.targets``: each task has its own class
+TaskInput: TypeAlias = "Mapping[str, Json]"  # a user's input: a text, or a list of texts, for each role
 
 INFERENCE_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Examples as numbers.
+    """Encoded examples.
 
     Attributes:
-        tokens: the N texts of the examples.
-        targets: what is to be predicted, and what the metrics need to know of it.
-        note: a message about how the texts were encoded; empty for none.
-        rows: int64 [N + 1], where an example has several texts: example i has the texts ``rows[i]:rows[i + 1]``, and
-            the model reads each as a row of its own, in this order; None where an example is one text.
+        tokens: the token ids of the examples' texts.
+        targets: the values to predict, and whatever else the metrics need.
+        note: a message about the encoding; empty for none.
+        rows: int64 [N + 1], if an example has several texts: example i has the texts ``rows[i]:rows[i + 1]``, and the
+            model reads each as a separate row, in this order; None if each example is one text.
     """
 
     tokens: TokenTable
@@ -48,11 +48,11 @@ class Encoded:
 
     @property
     def lengths(self) -> Ints:
-        """Tokens of each example, int64 [N]."""
+        """Number of tokens in each example, int64 [N]."""
         return self.tokens.lengths if self.rows is None else np.diff(self.tokens.offsets[self.rows])
 
     def texts_of(self, indices: Array) -> Ints:
-        """Return the indices of the texts of some examples, one example after another.
+        """Return the indices of the texts that belong to the given examples, example by example.
 
         Args:
             indices: indices of the examples.
@@ -64,12 +64,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class InferenceContext:
-    """A model that a task uses to predict.
+    """A model with its tokenizer, ready for inference.
 
     Attributes:
-        model: on its device, in evaluation mode.
+        model: the model, on its device and in evaluation mode.
         tokenizer: its tokenizer.
-        max_length: longest input in tokens.
+        max_length: maximum length of an input in tokens.
     """
 
     model: Model
@@ -83,7 +83,7 @@ class InferenceContext:
 
     @property
     def pad_id(self) -> int:
-        """The token that fills up short rows."""
+        """The padding token."""
         return self.tokenizer.pad_token_id or 0
 
     def to_device(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -97,11 +97,11 @@ class InferenceContext:
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """Report progress to nobody.
+    """Do nothing with progress.
 
     Args:
-        done: finished items.
-        total: all items.
+        done: number of finished items.
+        total: number of items.
     """
 
 
@@ -111,9 +111,9 @@ class FinishContext(InferenceContext):
 
     Attributes:
         examples: the examples of the split.
-        encoded: the same examples as numbers.
-        outputs: what ``Task.outputs`` returned for all of them, [N, ...].
-        progress: takes the number of finished examples and of all examples.
+        encoded: the same examples, encoded.
+        outputs: the results of ``Task.outputs`` for all of them, [N, ...].
+        progress: called with the number of finished examples and the total number.
     """
 
     examples: Examples
@@ -125,12 +125,12 @@ class FinishContext(InferenceContext):
 def compute_in_batches(
     lengths: Ints, compute: Callable[[Ints], torch.Tensor], batch_size: int = INFERENCE_BATCH_SIZE
 ) -> Array:
-    """Compute something for every example, in batches of similar length and without gradients.
+    """Apply a function to every example, in batches of similar length and without gradients.
 
     Args:
-        lengths: tokens of each example, [N].
-        compute: takes the indices of a batch, [B], and returns a tensor [B, ...].
-        batch_size: most examples in a batch.
+        lengths: number of tokens in each example, [N].
+        compute: maps the indices of a batch, [B], to a tensor [B, ...].
+        batch_size: maximum number of examples in a batch.
 
     Returns:
         The results in the order of the examples, [N, ...].
@@ -150,7 +150,7 @@ def concatenated_ranges(begin: Ints, end: Ints) -> Ints:
 
     Args:
         begin: first number of each range.
-        end: the number after its last.
+        end: number after the last of each range.
     """
     lengths = end - begin
     return np.repeat(begin, lengths) + offsets_within(lengths)

@@ -1,4 +1,4 @@
-"""Generate a text to order: with a label, of a length, with a word in it.
+"""Generate a text with a given label, length and keyword.
 
     workbench run steered-reviews
 
@@ -9,11 +9,10 @@ The controls come before the text (Keskar et al. 2019, "CTRL", section 3):
     keyword: camera
     text: ...
 
-Some training texts have no controls, so that the same model also generates without them (as in Ho and Salimans 2022,
-"Classifier-Free Diffusion Guidance", section 3.2). The metrics are how often generated texts obey each control; the
-baseline is the same model without controls. Whether a text has its label is judged by a classifier that was trained
-separately: another run (``judge: run:ID``), or a small classifier that learns from training texts that the model does
-not get.
+Some training texts have no controls, so that the same model can also generate without them (as in Ho and Salimans
+2022, "Classifier-Free Diffusion Guidance", section 3.2). The metrics are the shares of generated texts that obey each
+control; the baseline is the same model without controls. A separately trained classifier judges whether a text has its
+label: another run (``judge: run:ID``), or a small classifier trained on texts that are held out from the model.
 """
 
 from __future__ import annotations
@@ -44,18 +43,18 @@ from workbench.types import Json, Model, Tokenizer
 CONTROLS = ("label", "length", "keyword")
 LENGTHS = ("short", "medium", "long")
 Length = Literal["short", "medium", "long"]
-FREQUENT_WORDS = 150  # as many of the most frequent words are no keywords, or a tenth of all where there are few
+FREQUENT_WORDS = 150  # the most frequent words, which are never keywords; a tenth of the vocabulary if it is small
 SHORTEST_KEYWORD = 4  # letters
-JUDGE_EXAMPLES = 1_000  # test texts that the judge itself is measured on
+JUDGE_EXAMPLES = 1_000  # test texts on which the judge itself is evaluated
 
 
 class JudgeReport(TypedDict):
-    """How good the judge is.
+    """The accuracy of the judge.
 
     Attributes:
-        name: what it is.
-        accuracy: on texts that people wrote, 0 to 1.
-        examples: how many texts.
+        name: a description of the judge.
+        accuracy: its accuracy on texts that people wrote, 0 to 1.
+        examples: number of these texts.
     """
 
     name: str
@@ -65,7 +64,7 @@ class JudgeReport(TypedDict):
 
 @tasks.register("controlled-generation")
 class ControlledGeneration(PromptedTask):
-    """Controlled generation: write a text of a given label and length, with a given word in it."""
+    """Controlled generation: write a text with a given label, length and keyword."""
 
     baseline_texts_name = "the same model without the controls"
 
@@ -74,25 +73,25 @@ class ControlledGeneration(PromptedTask):
             100,
             ge=0,
             le=100_000,
-            description="How many test examples a text is generated and measured for at the end.",
+            description="Number of test examples for which a text is generated and evaluated after training.",
         )
         label: bool = Field(True, description="Control the label (column label).")
         length: bool = Field(True, description="Control the length: short, medium or long.")
-        keyword: bool = Field(True, description="Control a word that the text contains.")
-        short: int = Field(14, ge=1, description="Texts of fewer words are short.")
-        long: int = Field(24, ge=1, description="Texts of more words are long.")
-        left_out: float = Field(0.1, ge=0, lt=1, description="Share of the training texts that have no controls.")
+        keyword: bool = Field(True, description="Control a keyword: a word that the text contains.")
+        short: int = Field(14, ge=1, description="Texts with fewer words than this are short.")
+        long: int = Field(24, ge=1, description="Texts with more words than this are long.")
+        left_out: float = Field(0.1, ge=0, lt=1, description="Share of the training texts without controls.")
         judge: str = Field(
             "",
             pattern=r"^(run:.+)?$",
-            description="What judges labels: a finished text-classification run as run:ID; empty for a small "
-            "classifier that learns from training texts that the model does not get.",
+            description="Judge of the labels: a finished text-classification run as run:ID; empty for a small "
+            "classifier trained on texts that are held out from the model.",
         )
         judge_share: float = Field(
             0.5,
             gt=0,
             lt=1,
-            description="Share of the training texts that the small classifier gets instead of the model.",
+            description="Share of the training texts held out from the model to train the small classifier.",
         )
 
         @model_validator(mode="after")
@@ -109,7 +108,7 @@ class ControlledGeneration(PromptedTask):
         super().__init__(config)
         self.frequent: frozenset[str] = frozenset()
         self.own_judge: BagOfWords | None = None
-        self.held_out: frozenset[int] = frozenset()  # training texts that the judge learned from
+        self.held_out: frozenset[int] = frozenset()  # training texts held out from the model to train the judge
         self.judge_report: JudgeReport | None = None
 
     # -- data ----------------------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ class ControlledGeneration(PromptedTask):
     def columns(self) -> Sequence[Column]:
         text = Column("text", "The text to generate.", ("text", "sentence", "review", "content", "body"))
         guesses = ("label", "category", "class", "sentiment", "topic")
-        label = Column("label", "Its label, which is a control.", guesses, kind="label")
+        label = Column("label", "Its label, used as a control.", guesses, kind="label")
         return [text, label] if self.config.label else [text]
 
     def fit(self, train: Examples) -> None:
@@ -130,8 +129,8 @@ class ControlledGeneration(PromptedTask):
         self.labels = sorted(set(train.columns["label"]))
         if len(self.labels) < 2:
             raise DataError(
-                f"The training data has one label only: {self.labels}.",
-                "Give texts of two labels or more, or set task.label: false.",
+                f"The training data has only one label: {self.labels}.",
+                "Add texts with other labels, or set task.label: false.",
             )
         self.sample_inputs = [{"label": label} for label in self.labels[:3]]
         if not self.config.judge:
@@ -142,7 +141,7 @@ class ControlledGeneration(PromptedTask):
         count = int(len(train) * self.config.judge_share)
         if not 0 < count < len(train):
             raise DataError(
-                f"{len(train)} training texts cannot be divided between the model and its judge.", "Give more texts."
+                f"{len(train)} training texts are too few to divide between the model and its judge.", "Add more texts."
             )
         chosen = np.sort(order[:count]).tolist()
         index = {label: i for i, label in enumerate(self.labels)}
@@ -157,14 +156,14 @@ class ControlledGeneration(PromptedTask):
     def configure(self, model: Model) -> None:
         super().configure(model)
         if self.config.judge and self.config.label:
-            self._judge(["a text"])  # a judge that cannot be used is an error before training, not after
+            self._judge(["a text"])  # fail before training, not after it, if the judge cannot be used
 
     def rows(self, tokenizer: Tokenizer, examples: Examples, training: bool) -> list[Row]:
         used = [number for number in range(len(examples)) if not (training and number in self.held_out)]
         texts = [examples.columns["text"][number].strip() for number in used]
         for number, text in zip(used, texts, strict=True):
             if not text:
-                raise DataError(f"{examples.locations()[number]}: the text is empty.", "Leave the row out.")
+                raise DataError(f"{examples.locations()[number]}: the text is empty.", "Remove the row.")
         prefixes = []
         for number, text in zip(used, texts, strict=True):
             bare = training and zlib.crc32(text.encode()) % 1000 < 1000 * self.config.left_out
@@ -195,7 +194,7 @@ class ControlledGeneration(PromptedTask):
         return controls
 
     def length_of(self, text: str) -> Length:
-        """Return ``short``, ``medium`` or ``long``, by the number of words.
+        """Return ``short``, ``medium`` or ``long``, depending on the number of words.
 
         Args:
             text: any text.
@@ -204,7 +203,7 @@ class ControlledGeneration(PromptedTask):
         return "short" if words < self.config.short else "long" if words > self.config.long else "medium"
 
     def keyword_of(self, text: str) -> str | None:
-        """Return a word of the text that is not among the most frequent; always the same one for the same text.
+        """Return a word of the text that is not among the most frequent words; deterministic for each text.
 
         Args:
             text: any text.
@@ -221,29 +220,31 @@ class ControlledGeneration(PromptedTask):
         return super().finish(context)
 
     def _measure_judge(self, examples: Examples) -> JudgeReport:
-        """Return how often the judge is right on texts that people wrote: an upper bound for its other judgements."""
+        """Return the judge's accuracy on texts written by people, an upper bound for that on generated texts."""
         chosen = evenly_spaced(len(examples), JUDGE_EXAMPLES).tolist()
         labels = self._judge([examples.columns["text"][i] for i in chosen])
         right = sum(label == examples.columns["label"][i] for i, label in zip(chosen, labels, strict=True))
         return {
-            "name": self.config.judge or f"naive Bayes on {len(self.held_out):,} training texts kept from the model",
+            "name": self.config.judge
+            or f"naive Bayes on {len(self.held_out):,} training texts held out from the model",
             "accuracy": right / len(chosen),
             "examples": len(chosen),
         }
 
     def _judge(self, texts: Sequence[str]) -> list[str]:
-        """Return the judge's label for each text. Raise SpecError when it cannot judge these labels."""
+        """Return the judge's label for each text. Raise SpecError if it does not know these labels."""
         if self.own_judge is not None:
             return [self.labels[index] for index in self.own_judge.predict(texts)]
         if self.predict_with_run is None:
-            raise SpecError("No other run can judge labels here.", "Leave task.judge empty.")
+            raise SpecError("Another run cannot be used as the judge here.", "Leave task.judge empty.")
         answers = self.predict_with_run(self.config.judge.removeprefix("run:"), [{"text": text} for text in texts])
         labelled = [answer for answer in answers if isinstance(answer, ScoredLabels)]
         known = set(labelled[0].scores) if labelled else set()
         if known != set(self.labels):
             raise SpecError(
-                f"{self.config.judge} predicts the labels {sorted(known)}, but the texts here have {self.labels}.",
-                "Name a text-classification run that was trained on the same labels.",
+                f"{self.config.judge} predicts the labels {sorted(known)}, but the texts have the labels "
+                f"{self.labels}.",
+                "Choose a text-classification run that was trained on the same labels.",
             )
         return [answer.label for answer in labelled]
 
@@ -253,7 +254,7 @@ class ControlledGeneration(PromptedTask):
         return self.generate_texts(context, [bare] * len(chosen), self.config, context.progress)
 
     def measure_texts(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> TextColumns:
-        # For each control whether it was set, and whether the text obeys it.
+        # For each control, whether it was set and whether the text obeys it.
         all_controls = [self.controls(examples, index) for index in chosen]
         labels = self._judge(texts) if self.config.label else [""] * len(texts)
         columns = {f"{name}_{what}": np.zeros(len(texts)) for name in self._used() for what in ("asked", "obeyed")}
@@ -281,8 +282,8 @@ class ControlledGeneration(PromptedTask):
             report["judge"] = judge
             report["notes"] = [
                 *report["notes"],
-                f"Labels were judged by {judge['name']}, which is right on {judge['accuracy']:.1%} of "
-                f"{judge['examples']:,} test texts that people wrote.",
+                f"Labels were judged by {judge['name']}, which is correct for {judge['accuracy']:.1%} of "
+                f"{judge['examples']:,} test texts written by people.",
             ]
         return report
 
@@ -296,12 +297,15 @@ class ControlledGeneration(PromptedTask):
 
     def inputs(self) -> Sequence[Column]:
         descriptions = {
-            "label": f"One of {', '.join(self.labels[:10])}." if self.labels else "A label of the training texts.",
+            "label": f"One of {', '.join(self.labels[:10])}." if self.labels else "A label from the training data.",
             "length": f"One of {', '.join(LENGTHS)}.",
             "keyword": "A word that the text contains.",
         }
         controls = [Column(name, descriptions[name], required=False) for name in self._used()]
-        return [*controls, Column("text", "How the text begins; may be empty.", required=False, may_be_empty=True)]
+        return [
+            *controls,
+            Column("text", "The beginning of the text; may be empty.", required=False, may_be_empty=True),
+        ]
 
     def encode_prompts(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput]) -> list[Prompt]:
         prefix, _ = text_ends(tokenizer)
@@ -312,7 +316,7 @@ class ControlledGeneration(PromptedTask):
         return [Prompt.of(prefix, ids) for ids in token_lists(tokenizer, texts)]
 
     def _input_controls(self, inputs: TaskInput, number: int) -> dict[str, str]:
-        """Return the controls of an input. Raise DataError for one that the model does not know."""
+        """Return the controls of an input. Raise DataError for a control that the model does not know."""
         allowed = {"label": self.labels, "length": list(LENGTHS)}
         controls = {}
         for name in CONTROLS:
@@ -322,11 +326,11 @@ class ControlledGeneration(PromptedTask):
             if name not in self._used():
                 raise DataError(
                     f"Input {number} sets a {name}, but this model was trained without that control.",
-                    f"It has: {', '.join(self._used())}.",
+                    f"Available controls: {', '.join(self._used())}.",
                 )
             if name in allowed and value not in allowed[name]:
                 raise DataError(
-                    f"Input {number}: there is no {name} {value[:80]!r}.", f"Allowed: {', '.join(allowed[name][:40])}."
+                    f"Input {number}: unknown {name} {value[:80]!r}.", f"Allowed: {', '.join(allowed[name][:40])}."
                 )
             controls[name] = value.lower() if name == "keyword" else value
         return controls
@@ -336,5 +340,5 @@ class ControlledGeneration(PromptedTask):
 
 
 def _prefix(controls: Mapping[str, str]) -> str:
-    """Return what comes before a text."""
+    """Return the prefix of a text with these controls."""
     return "".join(f"{name}: {controls[name]}\n" for name in CONTROLS if name in controls) + "text:"

@@ -1,14 +1,15 @@
-"""Answer in a conversation: the model reads the turns so far and generates the next one.
+"""Reply in a conversation: the model reads the turns so far and generates the next one.
 
     workbench run small-talk
 
-Turns alternate between user and assistant. Each turn of the assistant is an example, with the turns before it as its
-prompt, in the chat template of the model's tokenizer. The reply alone is learned and measured.
+Turns alternate between user and assistant. Each turn of the assistant is an example; the turns before it are its
+prompt, in the chat template of the model's tokenizer. The loss and the metrics cover only the reply.
 
-Besides the perplexity of the true replies, the metrics are: how similar generated replies are to them (chrF); how
-varied they are (distinct-1 and -2: different words and pairs of words among all; Li et al. 2016, "A Diversity-Promoting
-Objective Function", section 4.3); and whether the model prefers the true reply: it is ranked among replies of other
-conversations by likelihood per token (recall@k, Lowe et al. 2015, "The Ubuntu Dialogue Corpus", section 4.1).
+Besides the perplexity of the true replies, there are three metrics. chrF measures how similar generated replies are to
+them. distinct-1 and distinct-2, the shares of distinct words and word pairs, measure how varied generated replies are
+(Li et al. 2016, "A Diversity-Promoting Objective Function", section 4.3). recall@k measures whether the model prefers
+the true reply, which is ranked among replies from other conversations by likelihood per token (Lowe et al. 2015, "The
+Ubuntu Dialogue Corpus", section 4.1).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from workbench.tasks.shared.prompts import Prompt, Row, TextColumns, last_rows, 
 from workbench.types import Floats, Ints, Json, TokenIds, Tokenizer
 
 CANDIDATE_BATCH_SIZE = 32  # rows in a batch
-MAX_TURNS = 255  # of a conversation that the model reads; odd, so that the first is the user's
+MAX_TURNS = 255  # maximum number of turns that the model reads; odd, so that the first is the user's
 RANK_MEASURES: dict[str, Measure] = {
     "recall_at_1": ("ratio", "recall_1", "ranked"),
     "recall_at_5": ("ratio", "recall_5", "ranked"),
@@ -47,11 +48,11 @@ RANK_MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Candidates:
-    """The replies among which the true one of an example is ranked.
+    """The candidate replies among which an example's true reply is ranked.
 
     Attributes:
         example: index of the example.
-        replies: indices of the examples whose replies they are, its own first.
+        replies: indices of the examples that the replies come from, the example itself first.
     """
 
     example: int
@@ -60,26 +61,29 @@ class Candidates:
 
 @dataclass(frozen=True)
 class _PromptLengths:
-    """The targets of candidate rows: what ``collate`` needs."""
+    """The targets of candidate rows, as far as ``collate`` needs them."""
 
     more: Ints
 
 
 @tasks.register("dialogue")
 class Dialogue(PromptedTask):
-    """Dialogue: read the turns of a conversation and write the next one."""
+    """Dialogue: read a conversation and write the next reply."""
 
-    baseline_texts_name = "the reply most frequent in training; among candidates, chance"
+    baseline_texts_name = "the most frequent reply in training; for the ranking of candidates, chance"
 
     class Config(PromptedOptions):
         temperature: float = Field(
             0.0,
             ge=0,
             le=10,
-            description="Randomness of sampling: 0 takes the most probable token, 1 samples as learned.",
+            description="Sampling temperature: 0 is greedy decoding, 1 samples from the model's distribution "
+            "unchanged.",
         )
-        candidates: int = Field(10, ge=2, le=1_000, description="Replies among which the true one is ranked.")
-        ranked: int = Field(40, ge=0, le=100_000, description="How many test examples the true reply is ranked for.")
+        candidates: int = Field(
+            10, ge=2, le=1_000, description="Number of candidate replies among which the true reply is ranked."
+        )
+        ranked: int = Field(40, ge=0, le=100_000, description="Number of test examples whose true reply is ranked.")
 
     config: Config
 
@@ -92,7 +96,9 @@ class Dialogue(PromptedTask):
     def columns(self) -> Sequence[Column]:
         guesses = ("turns", "dialogue", "dialog", "conversation", "messages", "utterances")
         return [
-            Column("turns", "The turns of a conversation, the user and the assistant by turns.", guesses, kind="texts")
+            Column(
+                "turns", "The turns of a conversation, alternating between user and assistant.", guesses, kind="texts"
+            )
         ]
 
     def fit(self, train: Examples) -> None:
@@ -154,10 +160,10 @@ class Dialogue(PromptedTask):
         return generated
 
     def _rank(self, context: FinishContext) -> tuple[TextColumns, TextColumns]:
-        """Rank the true last reply among its candidates.
+        """Rank the true last reply among the candidates.
 
         Returns:
-            Columns [D] of whether it is the first, and among the first five; and the same for chance.
+            Columns [D]: whether it ranks first, and whether it ranks among the first five; and the same for chance.
         """
         count = len(context.examples)
         rows = last_rows(context.encoded, count)
@@ -172,7 +178,7 @@ class Dialogue(PromptedTask):
         chance: dict[str, list[float]] = {"recall_1": [], "recall_5": [], "ranked": []}
         for sample in samples:
             own = next(losses)
-            better = int((own[1:] <= own[0]).sum())  # the true one is first; a tie counts against it
+            better = int((own[1:] <= own[0]).sum())  # the true reply comes first; a tie counts against it
             for k in (1, 5):
                 hits[f"recall_{k}"].append(float(better < k))
                 chance[f"recall_{k}"].append(min(1.0, k / len(sample.replies)))
@@ -186,7 +192,7 @@ class Dialogue(PromptedTask):
         return first, second
 
     def _losses(self, context: FinishContext, table: TokenTable, prompts: Ints) -> Floats:
-        """Return the loss per token of the target in each row of ``table``, [N]."""
+        """Return the loss per target token of each row of ``table``, [N]."""
         import torch
 
         order = np.argsort(-table.lengths, kind="stable")
@@ -215,8 +221,8 @@ class Dialogue(PromptedTask):
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("text", "What the user says; it comes after the turns, where there are some.", required=False),
-            Column("turns", "The conversation so far, the user and the assistant by turns.", (), False, "texts"),
+            Column("text", "The user's message; appended to the turns, if there are any.", required=False),
+            Column("turns", "The conversation so far, alternating between user and assistant.", (), False, "texts"),
         ]
 
     def encode_prompts(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput]) -> list[Prompt]:
@@ -247,52 +253,54 @@ def _prompt(chat: Chat, turns: Sequence[TokenIds]) -> Prompt:
 
 
 def _check_turns(examples: Examples) -> None:
-    """Raise DataError for a conversation that has no reply, or an empty turn."""
+    """Raise DataError for a conversation without a reply or with an empty turn."""
     for where, turns in zip(examples.locations(), examples.columns["turns"], strict=True):
         if len(turns) < 2:
             raise DataError(
-                f"{where}: the conversation has {len(turns)} turn; it needs two or more, a question and a reply.",
+                f"{where}: the conversation has {len(turns)} turn, but it needs at least two: a message and a reply.",
                 "Write turns as a list of texts, the user first, then the assistant.",
             )
         empty = next((number for number, turn in enumerate(turns, start=1) if not turn.strip()), None)
         if empty is not None:
-            raise DataError(f"{where}: turn {empty} is empty.", "Leave the conversation out, or write the turn.")
+            raise DataError(f"{where}: turn {empty} is empty.", "Fill in the turn, or remove the conversation.")
 
 
 def input_turns(inputs: TaskInput, number: int) -> list[str]:
-    """Return the conversation of an input: its turns, and the text that the user says after them.
+    """Return the conversation of an input: its turns, followed by the user's message.
 
     Args:
         inputs: one input.
         number: the input's number, from 1, for messages.
 
     Raises:
-        DataError: there is nothing to answer.
+        DataError: there is nothing to reply to.
     """
     turns, text = read_list(inputs, "turns", number), inputs.get("text")
     if turns is None and text is not None:
         turns = []
     if not isinstance(turns, (list, tuple)) or not all(isinstance(turn, str) for turn in (*turns, text or "")):
-        raise DataError(f"Input {number} has no turns.", 'Give {"turns": ["Hello", "Hi!", "How are you?"]}, or a text.')
+        raise DataError(
+            f"Input {number} has no turns.", 'Write {"turns": ["Hello", "Hi!", "How are you?"]}, or a text.'
+        )
     texts = [str(turn) for turn in turns]
     if isinstance(text, str) and text.strip():
         texts.append(text)
     if not texts or not all(turn.strip() for turn in texts):
-        raise DataError(f"Input {number} has an empty turn, or none.", "Write something in each turn.")
+        raise DataError(f"Input {number} has an empty turn, or no turns.", "Write some text in each turn.")
     if len(texts) % 2 == 0:
         raise DataError(
-            f"Input {number} has {len(texts)} turns: the last one is the assistant's, and there is nothing to answer.",
-            "Give an odd number of turns, including a text after them: the user says the first and the last.",
+            f"Input {number} has {len(texts)} turns: the last one is the assistant's, so there is nothing to reply to.",
+            "Pass an odd number of turns, counting the text: the user writes the first and the last.",
         )
     return texts
 
 
 def distinct(texts: Sequence[str], n: int) -> float:
-    """Return the share of different n-grams of words among all n-grams of all texts, 0 to 1.
+    """Return the share of distinct n-grams among all word n-grams of all texts, 0 to 1.
 
     Args:
         texts: generated texts.
-        n: words in an n-gram.
+        n: number of words in an n-gram.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for text in texts:
@@ -307,14 +315,14 @@ def _targets(encoded: Encoded, rows: Ints) -> list[TokenIds]:
 
 
 def sample_candidates(replies: Sequence[TokenIds], chosen: Sequence[int], count: int) -> list[Candidates]:
-    """Sample the candidates of each chosen example: its own reply, and replies that differ from it and each other.
+    """Sample candidates for each chosen example: its own reply, and other replies, all distinct.
 
-    Always the same ones for the same replies; all there are, where fewer than ``count`` are different.
+    The sample is deterministic. If fewer than ``count`` replies are distinct, all of them are candidates.
 
     Args:
         replies: tokens of the reply of each example, [D].
         chosen: examples whose replies are ranked.
-        count: how many candidates each of them gets.
+        count: number of candidates for each of them.
     """
     generator = np.random.Generator(np.random.PCG64(0))
     first = {reply.tobytes(): number for number, reply in reversed(list(enumerate(replies)))}
@@ -333,7 +341,7 @@ def sample_candidates(replies: Sequence[TokenIds], chosen: Sequence[int], count:
 def _candidate_rows(
     encoded: Encoded, rows: Ints, replies: Sequence[TokenIds], samples: Sequence[Candidates]
 ) -> tuple[TokenTable, Ints]:
-    """Return each prompt with each of its candidates after it, as a table, and the length of each prompt."""
+    """Return a table of each prompt followed by each of its candidates, and the length of each prompt."""
     table, prompts = encoded.tokens, encoded.targets.more
     parts, lengths = [], []
     for sample in samples:

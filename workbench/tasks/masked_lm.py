@@ -1,9 +1,9 @@
-"""Predict masked tokens: what BERT learns from text alone (Devlin et al. 2018, section 3.1, task 1).
+"""Predict masked tokens, the first pretraining task of BERT (Devlin et al. 2018, section 3.1, task 1).
 
     task: masked-lm
 
-15% of the tokens are chosen, other ones each time a text is read; 80% of them are shown as [MASK], 10% as some other
-token, 10% unchanged. The loss is that of the chosen tokens.
+Each time a text is read, 15% of its tokens are selected. Of these, 80% are replaced by [MASK], 10% by a random token,
+and 10% stay unchanged. The loss covers only the selected tokens.
 """
 
 from __future__ import annotations
@@ -34,33 +34,38 @@ if TYPE_CHECKING:
 
 
 class MaskedOptions(SpecModel):
-    """Options of the tasks that mask tokens."""
+    """Options of tasks that mask tokens."""
 
-    mask_probability: float = Field(0.15, gt=0, lt=1, description="Share of the tokens that are predicted.")
-    whole_words: bool = Field(False, description="Mask whole words, never a single subword of one.")
-    shown_as_mask: float = Field(0.8, ge=0, le=1, description="Share of the chosen tokens that are shown as [MASK].")
+    mask_probability: float = Field(0.15, gt=0, lt=1, description="Share of the tokens to predict.")
+    whole_words: bool = Field(False, description="Mask whole words, never a single subword.")
+    shown_as_mask: float = Field(
+        0.8, ge=0, le=1, description="Share of the selected tokens that are replaced by [MASK]."
+    )
     shown_as_random: float = Field(
-        0.1, ge=0, le=1, description="Share of the chosen tokens that are shown as some other token; the rest stays."
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the selected tokens that are replaced by a random token; the rest stay unchanged.",
     )
     packing: bool = Field(
-        True, description="Pack several short texts into one row while training, where the model keeps them apart."
+        True, description="Pack several short texts into one training row, if the model can keep them apart."
     )
-    candidates: int = Field(5, ge=1, le=100, description="Answers for each [MASK] in a text to be filled in.")
+    candidates: int = Field(5, ge=1, le=100, description="Number of predictions to return for each [MASK].")
 
     @model_validator(mode="after")
     def _shares(self) -> MaskedOptions:
         if self.shown_as_mask + self.shown_as_random > 1:
-            raise ValueError("shown_as_mask and shown_as_random together are more than 1")
+            raise ValueError("the sum of shown_as_mask and shown_as_random must not exceed 1")
         return self
 
 
 @dataclass(frozen=True)
 class MaskTokens:
-    """The tokens that stand in for masked ones.
+    """The tokens that can replace masked tokens.
 
     Attributes:
         mask_id: the token [MASK].
-        ordinary: int64 [K], the tokens that are not special.
+        ordinary: int64 [K], all tokens that are not special.
     """
 
     mask_id: int
@@ -68,7 +73,7 @@ class MaskTokens:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> MaskTokens:
-        """Return the tokens of a tokenizer.
+        """Build from a tokenizer.
 
         Args:
             tokenizer: the model's tokenizer.
@@ -79,7 +84,7 @@ class MaskTokens:
         if tokenizer.mask_token_id is None:
             raise SpecError(
                 "The model's tokenizer has no mask token, but this task needs one.",
-                "Use a model for masked words (minilm, transformer-encoder), or the task causal-lm.",
+                "Use a masked language model (minilm, transformer-encoder), or the task causal-lm.",
             )
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
         return cls(tokenizer.mask_token_id, ordinary)
@@ -87,7 +92,7 @@ class MaskTokens:
 
 @tasks.register("masked-lm")
 class MaskedLM(SingleTextTask):
-    """Masked language model: guess masked words from both sides, as BERT does."""
+    """Masked language modeling: predict masked tokens from the context on both sides, as BERT does."""
 
     head = "AutoModelForMaskedLM"
     target_kind = "masked token"
@@ -134,7 +139,7 @@ class MaskedLM(SingleTextTask):
         Args:
             batch: whole texts, [B, T].
             words: [B, T], as in :func:`draw_words`.
-            wanted: how many tokens of each row are masked, [B].
+            wanted: number of tokens to mask in each row, [B].
         """
         import torch
 
@@ -144,7 +149,7 @@ class MaskedLM(SingleTextTask):
         ordinary = torch.from_numpy(self.mask_tokens.ordinary)
         shown = replace(ids, masked, self.mask_tokens.mask_id, ordinary, config.shown_as_mask, config.shown_as_random)
         corrupted = {**batch, "input_ids": shown, "labels": ids.masked_fill(~masked, IGNORE_INDEX)}
-        if self.model_inputs.label_positions:  # computed on the host, so that it need not wait for a GPU
+        if self.model_inputs.label_positions:  # computed on the CPU, so that it does not wait for the GPU
             corrupted["label_positions"] = masked.flatten().nonzero().squeeze(1)
         return corrupted
 
@@ -160,14 +165,14 @@ class MaskedLM(SingleTextTask):
         ids, room = inputs["input_ids"], max_text_length(model)
         if room is not None and ids.shape[1] > room:
             raise DataError(
-                f"Input {number} has {ids.shape[1]:,} tokens, but the model has {room:,} positions.",
-                f"Give a shorter text around {tokenizer.mask_token}.",
+                f"Input {number} has {ids.shape[1]:,} tokens, but the model accepts at most {room:,}.",
+                f"Shorten the text around {tokenizer.mask_token}.",
             )
         positions = (ids[0] == tokenizer.mask_token_id).nonzero().squeeze(1)
         if not len(positions):
             raise DataError(
                 f"Input {number} has no {tokenizer.mask_token}.",
-                f"Write {tokenizer.mask_token} where a word is to be filled in.",
+                f"Write {tokenizer.mask_token} where the model should fill in a word.",
             )
         logits = word_logits(model(**context.to_device(inputs)))[0, positions.to(context.device)]
         best = torch.softmax(logits.float(), dim=-1).topk(config.candidates)
@@ -180,7 +185,7 @@ class MaskedLM(SingleTextTask):
         return FilledMasks(str(tokenizer.decode(filled, skip_special_tokens=True)), text, masks)
 
     def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
-        # The beginnings of training texts with their middle word masked.
+        # The beginnings of training texts, with the middle word masked.
         for text in self.excerpts:
             words = text.split()
             middle = len(words) // 2
@@ -190,12 +195,12 @@ class MaskedLM(SingleTextTask):
         return token_sums(word_logits(model_output), batch["labels"])
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        # The score of a token at a mask.
+        # The score of a token at the position of a mask.
         return TargetScore.choice(word_logits(model_output)[:, target.position], target.index)
 
 
 def word_logits(model_output: ModelOutput) -> torch.Tensor:
-    """Return the scores of the vocabulary, whatever the head calls them.
+    """Return the logits over the vocabulary, whatever the head calls them.
 
     Args:
         model_output: output of a head for masked tokens.

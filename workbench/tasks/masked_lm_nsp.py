@@ -1,9 +1,9 @@
-"""BERT's two tasks at once: masked words, and whether the second text follows the first (Devlin et al. 2018, 3.1).
+"""BERT's two pretraining tasks: masked tokens and next sentence prediction (Devlin et al. 2018, section 3.1).
 
     task: masked-lm-nsp
 
-The loss is the sum of both. :mod:`workbench.tasks.shared.sentence_pairs` describes how pairs are made. Which of them
-are replaced, and which words are masked, is sampled again each time.
+The loss is the sum of both. :mod:`workbench.tasks.shared.sentence_pairs` describes how pairs are made. The pairs to
+replace and the words to mask are sampled again each time.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ NEXT_SENTENCE = 2**24  # added to the word numbers of every second sentence
 
 @dataclass(frozen=True)
 class PairPlan:
-    """What is needed to replace second texts.
+    """The data needed to replace second texts.
 
     Attributes:
         documents: the tokens of all documents.
-        others: where in them second texts may be taken from.
+        others: the spans in them that can replace a second text.
         document: int64 [P], the document of each pair.
         second: int64 [P], where the second text begins in its pair, special tokens included; and, once ``placed``, in
             the tokens of all rows.
-        length: int64 [P], its tokens.
+        length: int64 [P], number of tokens of the second text.
         first: int64 [P], where each pair begins in the tokens of all rows.
         row: int64 [N + 1], row i has the pairs ``row[i]:row[i + 1]``.
     """
@@ -66,12 +66,12 @@ class PairPlan:
     row: Ints
 
     def placed(self, lengths: Ints, order: Ints, row: Ints) -> PairPlan:
-        """Return the plan of the rows that the pairs were packed into.
+        """Return the plan for the rows that the pairs were packed into.
 
         Args:
-            lengths: tokens of each pair, [P].
+            lengths: number of tokens in each pair, [P].
             order: the pairs in the order of the rows, [P].
-            row: which of them each row has, [N + 1].
+            row: offsets of each row's pairs in ``order``, [N + 1].
         """
         first = np.cumsum(lengths[order]) - lengths[order]
         return PairPlan(
@@ -87,29 +87,29 @@ class PairPlan:
 
 @tasks.register("masked-lm-nsp")
 class MaskedLMWithPairs(MaskedLM):
-    """BERT's two losses: guess masked words, and whether the second text follows the first."""
+    """BERT pretraining: predict masked tokens, and whether the second text follows the first."""
 
     head = "AutoModelForPreTraining"
     metric_names = ("loss", "perplexity", "bits_per_byte", "masked_accuracy", "nsp_accuracy")
-    baseline_name = "the frequencies of the tokens in training; of pairs one half"
+    baseline_name = "the token frequencies in training; for pairs, chance"
 
     def configure(self, model: Model) -> None:
         super().configure(model)
         if "next_sentence_label" not in signature(model.forward).parameters:
             raise SpecError(
-                f"{type(model).__name__} has no head that predicts whether a text follows another.",
-                "Use a model of BERT's kind (transformer-encoder), or the task masked-lm.",
+                f"{type(model).__name__} has no head for next sentence prediction.",
+                "Use a BERT-like model (transformer-encoder), or the task masked-lm.",
             )
 
     # -- data ----------------------------------------------------------------------------------------------------------
 
     def read(self, tokenizer: Tokenizer, examples: Examples) -> tuple[Documents, list[Ints]]:
-        # The documents' tokens, and the offsets of each document's sentences among them.
+        # The documents' tokens, and the sentence offsets of each document.
         by_document = [sentences(text) for text in examples.columns["text"]]
         flat = tokenize_documents(tokenizer, [s for each in by_document for s in each], self.needs_words)
         first = np.concatenate([[0], np.cumsum([len(each) for each in by_document])])
         sentence_ends = [flat.offsets[a : b + 1] for a, b in pairwise(first)]
-        # Words are numbered in each sentence: the last of one and the first of the next must not look like one word.
+        # Words are numbered within each sentence: the last word of one and the first of the next must stay distinct.
         words = flat.words + np.repeat(np.arange(len(flat)) % 2, flat.lengths).astype(np.int32) * NEXT_SENTENCE
         return Documents(flat.ids, words, flat.offsets[first]), sentence_ends
 
@@ -118,19 +118,19 @@ class MaskedLMWithPairs(MaskedLM):
     ) -> tuple[TokenTable, Ints, PairPlan]:
         if sum(len(each) > 1 for each in sentence_ends) < 2:
             raise DataError(
-                f"A split has {len(documents)} document, but a text that does not follow must come from another one.",
-                "Give more documents to each split, or use the task masked-lm.",
+                f"A split has {len(documents)} document, but random second texts must come from another document.",
+                "Add documents to each split, or use the task masked-lm.",
             )
         prefix, separator, suffix = pair_layout(tokenizer)
         special = len(prefix) + len(separator) + len(suffix)
         if max_length < special + 2:
             raise SpecError(
-                f"data.max_length is {max_length} tokens: a pair of texts takes {special} special ones and two others.",
+                f"data.max_length is {max_length} tokens, but a pair needs {special} special tokens and two others.",
                 f"Set data.max_length to {special + 2} or more.",
             )
         pairs = make_pairs(sentence_ends, max_length - special, PAIR_SEED)
         if not len(pairs.document):
-            raise DataError("No document of a split has two tokens to make a pair of.", "Give longer documents.")
+            raise DataError("No document of a split has the two tokens that a pair needs.", "Use longer documents.")
         a, b = (TokenSpan(pairs.starts[:, i], pairs.lengths[:, i], type=i) for i in (0, 1))
         layout: list[TokenSpan | SpecialTokens] = [
             SpecialTokens(prefix),
@@ -159,16 +159,16 @@ class MaskedLMWithPairs(MaskedLM):
         return {**batch, "next_sentence_label": torch.from_numpy(kinds if packed else kinds[:, 0])}
 
     def replace_texts(self, ids: Ints, words: Ints, encoded: Encoded, indices: Ints) -> Ints:
-        """Replace the second text of about half of the pairs by one of another document, in the arrays themselves.
+        """Replace the second text of about half of the pairs by one from another document, in place.
 
         Args:
             ids: tokens of the rows ``indices``, [B, T].
             words: index of each token's word, [B, T].
-            encoded: the split.
+            encoded: the encoded split.
             indices: indices of the batch's rows, [B].
 
         Returns:
-            int64 [B, T]: at a pair's first token 0 where its second text follows and 1 where it does not; else
+            int64 [B, T]: at a pair's first token, 0 if its second text follows and 1 if it does not; elsewhere
             IGNORE_INDEX.
         """
         import torch
@@ -195,13 +195,13 @@ class MaskedLMWithPairs(MaskedLM):
     output_columns = ("nats", "predicted", "right", "pair_nats", "pairs", "pairs_right")
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        # The sums of the words of each row, and those of its pair, [B, 6].
+        # The sums over the words of each row, and over its pair, [B, 6].
         import torch
         from torch.nn import functional
 
         words = super().outputs(model_output, batch)
         logits, kind = model_output.seq_relationship_logits, batch["next_sentence_label"]
-        assert kind.dim() == 1, "pairs are not packed for an evaluation"
+        assert kind.dim() == 1, "pairs are not packed for evaluation"
         nll = functional.cross_entropy(logits.float(), kind, reduction="none")
         correct = logits.argmax(dim=-1) == kind
         return torch.cat([words, torch.stack([nll, torch.ones_like(nll), correct], dim=1).double().cpu()], dim=1)
@@ -225,13 +225,13 @@ def pair_layout(tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
         tokenizer: the model's tokenizer.
 
     Raises:
-        SpecError: the tokenizer cannot encode a letter.
+        SpecError: the tokenizer cannot encode the letter that locates its special tokens.
     """
     encoding = fast_backend(tokenizer).encode("a", "a")
     special: Array = np.array(encoding.special_tokens_mask, dtype=bool)
     ids = np.array(encoding.ids)
     text = np.flatnonzero(~special)
     if not len(text):
-        raise SpecError("The tokenizer does not know the letter a, so its special tokens cannot be located.")
+        raise SpecError("The tokenizer does not know the letter 'a', so its special tokens cannot be located.")
     first, last = text[0], text[-1]
     return ids[:first].tolist(), ids[first:last][special[first:last]].tolist(), ids[last + 1 :].tolist()

@@ -1,11 +1,11 @@
-"""Choose the best of several texts: how a story continues, which answer is right.
+"""Choose the best of several texts, such as the ending of a story or the answer to a question.
 
     workbench run multiple-choice
     workbench predict RUN --input '{"context": "It began to rain.", "choices": ["She opened her umbrella.", "He won."]}'
 
 As in GPT (Radford et al. 2018, section 3.3) and BERT (Devlin et al. 2018, section 4.4): the model reads the context
-with each choice, one at a time, and returns a number; the softmax is over the numbers of one example. Examples may have
-different numbers of choices: the rows of a batch are those of all choices, and no choice is filled up.
+with each choice, one at a time, and returns a score; the softmax is over the scores of one example. Examples may have
+different numbers of choices: a batch has one row for each choice, without padding choices.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Choices:
     """The choices of N examples.
 
     Attributes:
-        right: int64 [N], index of the right choice.
-        count: int64 [N], how many choices there are.
+        right: int64 [N], index of the correct choice.
+        count: int64 [N], number of choices.
         longest: int64 [N], index of the longest choice, in characters.
     """
 
@@ -56,7 +56,7 @@ class Choices:
 
 @tasks.register("multiple-choice")
 class MultipleChoice(Task):
-    """Multiple choice: find the text that goes with another one best."""
+    """Multiple choice: choose the text that fits a context best."""
 
     head = "AutoModelForMultipleChoice"
     peft_type = "SEQ_CLS"  # peft has no type for this head; SEQ_CLS keeps a new head and passes all inputs on
@@ -65,8 +65,8 @@ class MultipleChoice(Task):
     class Config(SpecModel):
         labels: Literal["auto", "number", "text"] = Field(
             "auto",
-            description="How labels name the right choice: by its number from 0, or by its text; auto takes numbers "
-            "where each training row has one that fits.",
+            description="How labels identify the correct choice: by its number, from 0, or by its text; auto uses "
+            "numbers if every training label is a valid one.",
         )
 
     config: Config
@@ -80,14 +80,14 @@ class MultipleChoice(Task):
     def columns(self) -> Sequence[Column]:
         contexts = ("context", "question", "prompt", "premise", "sent1", "startphrase", "text")
         return [
-            Column("context", "The text that the choices go with.", contexts),
+            Column("context", "The text that the choices belong to.", contexts),
             Column(
                 "choices", "The texts to choose from.", ("choices", "options", "endings", "candidates"), kind="texts"
             ),
-            # Of kind text: where labels are the choices' texts, there are nearly as many labels as rows.
+            # The kind is text: if labels are the texts of choices, there are nearly as many labels as rows.
             Column(
                 "label",
-                "The right choice: its number from 0, or its text.",
+                "The correct choice: its number, from 0, or its text.",
                 ("label", "answer", "gold", "target"),
                 target=True,
                 may_be_empty=True,
@@ -114,31 +114,31 @@ class MultipleChoice(Task):
         return encode_choices(tokenizer, columns["context"], columns["choices"], right, max_length)
 
     def _right(self, where: str, choices: Sequence[str], label: str) -> int:
-        """Return the index of the right choice. Raise DataError with a message that begins with ``where``."""
+        """Return the index of the correct choice. Raise DataError with a message that begins with ``where``."""
         problem = choices_problem(choices)
         if problem:
-            raise DataError(f"{where}: {problem}.", "Give each row two or more different choices.")
+            raise DataError(f"{where}: {problem}.", "Give each row at least two distinct choices.")
         if not label.strip():
-            raise DataError(f"{where}: nothing says which choice is right.", "Give every row a label.")
+            raise DataError(f"{where}: the label is missing.", "Give every row a label.")
         if self.numbered:
             number = _number(label)
             if number is not None and 0 <= number < len(choices):
                 return number
             raise DataError(
-                f"{where}: the label is {label[:60]!r}, and the {len(choices)} choices have the numbers 0 to "
+                f"{where}: the label is {label[:60]!r}, but the {len(choices)} choices have the numbers 0 to "
                 f"{len(choices) - 1}.",
-                "Correct it; where labels are the choices' texts, set task.labels: text.",
+                "Correct the label. If labels are the texts of choices, set task.labels: text.",
             )
         texts = [choice.strip() for choice in choices]
         if label.strip() not in texts:
             raise DataError(
                 f"{where}: the label {label[:60]!r} is none of the {len(choices)} choices.",
-                "Write it as the choice is written; where labels are numbers from 0, set task.labels: number.",
+                "Spell the label exactly like the choice. If labels are numbers from 0, set task.labels: number.",
             )
         return texts.index(label.strip())
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        # Texts [R, 1, T] of the R choices of all examples, the rows of each example's choices, and labels.
+        # Inputs [R, 1, T] of all R choices, the rows of each example's choices, and labels.
         import torch
 
         choices: Choices = encoded.targets
@@ -160,7 +160,7 @@ class MultipleChoice(Task):
         return output
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        # The probability of each choice, [B, C]; NaN where an example has fewer.
+        # The probability of each choice, [B, C]; NaN if an example has fewer choices.
         import torch
 
         rows = batch["rows"]
@@ -215,7 +215,7 @@ class MultipleChoice(Task):
         return answers
 
     def _probabilities(self, context: InferenceContext, encoded: Encoded) -> list[Floats]:
-        """Return the probabilities of the choices of each example, in their order."""
+        """Return the probabilities of each example's choices, in the order of the choices."""
         import torch
 
         rows: dict[int, Floats] = {}
@@ -237,14 +237,14 @@ def encode_choices(
     right: Sequence[int],
     max_length: int,
 ) -> Encoded:
-    """Tokenize each context with each of its choices, as a pair of texts; the longer of the two is cut first.
+    """Tokenize each context with each of its choices as a text pair; the longer of the two is truncated first.
 
     Args:
         tokenizer: the model's tokenizer.
         contexts: contexts of N examples.
-        choices: choices of each, two or more.
-        right: index of the right choice of each.
-        max_length: longest pair in tokens.
+        choices: choices of each example, two or more.
+        right: index of each example's correct choice.
+        max_length: maximum length of a pair in tokens.
     """
     count = np.array([len(each) for each in choices], dtype=np.int64)
     repeated = [context for context, each in zip(contexts, choices, strict=True) for _ in each]
@@ -255,15 +255,15 @@ def encode_choices(
 
 
 def choices_problem(choices: Sequence[str]) -> str:
-    """Return what is wrong with the choices of an example; an empty text for nothing.
+    """Return the problem with the choices of an example; an empty string if there is none.
 
     Args:
         choices: choices of one example.
     """
     if len(choices) < 2:
-        return f"there {'is 1 choice' if choices else 'is no choice'}, but two are needed to choose from"
+        return f"there {'is only 1 choice' if choices else 'is no choice'}, but at least two are needed"
     duplicate = next((choice for i, choice in enumerate(choices) if choice in choices[:i]), None)
-    return "" if duplicate is None else f"the choice {duplicate[:60]!r} is there twice"
+    return "" if duplicate is None else f"the choice {duplicate[:60]!r} occurs twice"
 
 
 def _context_and_choices(number: int, inputs: TaskInput) -> tuple[str, list[str]]:
@@ -271,30 +271,30 @@ def _context_and_choices(number: int, inputs: TaskInput) -> tuple[str, list[str]
     example = '{"context": "It began to rain.", "choices": ["She opened her umbrella.", "The sun is hot."]}'
     context = str(inputs.get("context") or "")
     if not context.strip():
-        raise DataError(f"Input {number} has no context.", f"Give both, as in {example}.")
+        raise DataError(f"Input {number} has no context.", f"Write context and choices, as in {example}.")
     try:
         choices = as_texts(inputs.get("choices"))
     except ValueError as error:
-        raise DataError(f"Input {number}: choices {error}.", f"Give a list of texts, as in {example}.") from error
+        raise DataError(f"Input {number}: choices {error}.", f"Write a list of texts, as in {example}.") from error
     problem = choices_problem(choices)
     if problem:
-        raise DataError(f"Input {number}: {problem}.", f"Give two or more, as in {example}.")
+        raise DataError(f"Input {number}: {problem}.", f"Write two or more, as in {example}.")
     return context, choices
 
 
 def _number(label: str) -> int | None:
-    """Return a label as a whole number, None where it is none; a table may have written 2 as 2.0."""
+    """Return a label as an integer, or None if it is not one; a table may have written 2 as 2.0."""
     text = label.strip().removesuffix(".0")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _by_example(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Arrange the numbers of all choices, [R, 1], by example, [B, C]; -inf where an example has fewer."""
+    """Arrange the scores of all choices, [R, 1], by example, [B, C]; -inf if an example has fewer choices."""
     import torch
 
     return logits.float().flatten()[rows.clamp(min=0)].masked_fill(rows < 0, -torch.inf)
 
 
 def _sums(chosen: Ints, targets: Choices) -> dict[str, Floats]:
-    """Return what the measures add up for each example, columns [N]."""
+    """Return the columns that the measures sum over the examples, [N] each."""
     return {"right": (chosen == targets.right).astype(np.float64), "examples": np.ones(len(chosen))}

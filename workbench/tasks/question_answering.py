@@ -1,13 +1,14 @@
-"""Find the answer to a question in a text: where in it the answer begins, and where it ends.
+"""Extract the answer to a question from a text by predicting where the answer begins and ends.
 
     workbench run question-answering
     workbench predict RUN --input '{"question": "Who wrote it?", "context": "It was written by Ada Lovelace in 1843."}'
 
-As in BERT (Devlin et al. 2018, sections 4.2 and 4.3): each token of the context gets a score for being the first of the
-answer and one for being the last; the score of a span is the sum of both. The scores of the first token, [CLS], stand
-for no answer. A long context is read in overlapping windows, and the best span of all windows counts.
+As in BERT (Devlin et al. 2018, sections 4.2 and 4.3), each token of the context gets a score for being the first token
+of the answer and a score for being the last; the score of a span is the sum of both. The scores of the first token,
+[CLS], represent "no answer". A long context is read in overlapping windows; the best span over all windows is the
+answer.
 
-During training, tokens that no answer can begin or end with (the question, padding) stay out of both softmaxes.
+During training, tokens that cannot begin or end an answer (the question, padding) are excluded from both softmaxes.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-ANSWER, NO_ANSWER = "answer", "no answer"  # the model's labels, which are saved with it
+ANSWER, NO_ANSWER = "answer", "no answer"  # the model's labels, saved with the model
 WINDOW_BATCH_SIZE = 16  # windows in a batch of predictions
-EXCERPT = 2000  # characters of a context that predictions hold
+EXCERPT = 2000  # characters of a context that predictions store
 
 MEASURES: measures.Measures = {
     "f1": ("ratio", "overlap", "examples"),
     "exact_match": ("ratio", "exact", "examples"),
 }
-# Where some questions have no answer, as SQuAD 2.0 reports them.
+# Reported if some questions have no answer, as for SQuAD 2.0.
 NO_ANSWER_MEASURES: measures.Measures = {
     "answered_f1": ("ratio", "overlap_answered", "answered"),
     "no_answer_accuracy": ("ratio", "right_without_answer", "without_answer"),
@@ -55,16 +56,16 @@ NO_ANSWER_MEASURES: measures.Measures = {
 
 @dataclass(frozen=True)
 class Questions:
-    """Questions, their right answers, and the positions of these in the windows.
+    """Questions, their correct answers, and the positions of the answers in the windows.
 
     Attributes:
         contexts: contexts of N questions.
-        right: the right answers of each; none where there is no answer.
+        right: the correct answers to each; empty if there is no answer.
         example: int64 [W], the question of each window, ascending.
         offsets: int64 [W + 1], where each window's tokens begin.
-        spans: int32 [total tokens, 2], the characters of a token in its context; -1 outside of it.
-        start, end: int64 [W], first and last token of the answer in its window; 0 where it is not in the window, and
-            IGNORE_INDEX where no window holds it whole.
+        spans: int32 [total tokens, 2], the span of each token in its context, in characters; -1 outside the context.
+        start, end: int64 [W], first and last token of the answer in its window; 0 if the window does not contain it,
+            and IGNORE_INDEX if no window contains all of it.
     """
 
     contexts: list[str]
@@ -81,13 +82,14 @@ class Questions:
 
 @dataclass(frozen=True)
 class BestSpans:
-    """The model's answers to N questions, the best first; characters are those of the context.
+    """The model's answers to N questions, best first, as character positions in the context.
 
     Attributes:
-        start, end: int64 [N, C], characters; -1 where there are fewer candidates.
-        probability: float64 [N, C], of each candidate among all spans of all windows, and no answer where that may be.
-        p_no_answer: float64 [N], probability that there is no answer; 0 where the model may not say so.
-        no_answer: bool [N], whether the model says that there is no answer.
+        start, end: int64 [N, C], character positions; -1 if there are fewer candidates.
+        probability: float64 [N, C], probability of each candidate among all spans of all windows (and "no answer", if
+        allowed).
+        p_no_answer: float64 [N], probability that there is no answer; 0 if the model may not predict that.
+        no_answer: bool [N], whether the model predicts that there is no answer.
     """
 
     start: Ints
@@ -99,7 +101,7 @@ class BestSpans:
 
 @tasks.register("question-answering")
 class QuestionAnswering(Task):
-    """Question answering: find the words of a text that answer a question."""
+    """Extractive question answering: find the span of a text that answers a question."""
 
     head = "AutoModelForQuestionAnswering"
     target_kind = "span"
@@ -107,25 +109,27 @@ class QuestionAnswering(Task):
     primary_metric = "f1"
 
     class Config(SpecModel):
-        stride: int = Field(128, ge=0, le=8192, description="Tokens of the context that neighbouring windows share.")
-        max_answer_tokens: int = Field(30, ge=1, le=512, description="Longest answer, in tokens.")
-        candidates: int = Field(5, ge=1, le=50, description="Most answers that are returned, the best first.")
+        stride: int = Field(128, ge=0, le=8192, description="Overlap of consecutive windows of a context, in tokens.")
+        max_answer_tokens: int = Field(30, ge=1, le=512, description="Maximum length of an answer, in tokens.")
+        candidates: int = Field(5, ge=1, le=50, description="Maximum number of answers to return, best first.")
         no_answer: Literal["auto", "allowed", "never"] = Field(
             "auto",
-            description="Whether the model may say that there is no answer; auto: if training has such questions.",
+            description="Allow the model to predict that there is no answer; auto: if the training data has such "
+            "questions.",
         )
         null_bias: float = Field(
             0.0,
             ge=-10_000,
             le=10_000,
-            description="Added to the score of no answer (a sum of two logits): above 0, no answer is more frequent.",
+            description="Added to the score of no answer (a sum of two logits): a value above 0 makes no answer "
+            "more frequent.",
         )
 
     config: Config
 
     @property
     def allows_no_answer(self) -> bool:
-        """Whether the model may say that there is no answer."""
+        """Whether the model may predict that there is no answer."""
         return NO_ANSWER in self.labels
 
     # -- data ----------------------------------------------------------------------------------------------------------
@@ -135,13 +139,13 @@ class QuestionAnswering(Task):
             Column("question", "The question.", ("question", "query")),
             Column(
                 "context",
-                "The text with the answer.",
+                "The text that contains the answer.",
                 ("context", "passage", "paragraph", "document", "text"),
                 keeps_together=True,
             ),
             Column(
                 "answers",
-                "Its answers, with their positions; none for no answer.",
+                "The answers, with their positions; empty if there is no answer.",
                 ("answers", "answer"),
                 kind="answers",
             ),
@@ -157,7 +161,8 @@ class QuestionAnswering(Task):
             )
         if without and self.config.no_answer == "never":
             raise DataError(
-                f"{without[0]}: there is no answer; {len(without):,} training questions have none, and task.no_answer "
+                f"{without[0]}: the answer is missing ({len(without):,} training questions have none), but "
+                "task.no_answer "
                 "is never.",
                 "Set task.no_answer: auto, or remove these rows.",
             )
@@ -175,17 +180,17 @@ class QuestionAnswering(Task):
         return Encoded(windows.tokens, questions, self._note(windows, questions))
 
     def _note(self, windows: Windows, questions: Questions) -> str:
-        """Return how many windows there are, and what was lost."""
+        """Return a note about the number of windows and the truncated or lost text."""
         notes = [f"{len(questions):,} questions in {len(windows):,} windows"]
         cut = len(np.unique(windows.example[windows.tokens.full_lengths > windows.tokens.lengths]))
         lost = len(np.unique(questions.example[questions.start == IGNORE_INDEX]))
         without = sum(not answers for answers in questions.right)
         if cut:
-            notes.append(f"{cut:,} questions were cut: they leave no room for the context")
+            notes.append(f"{cut:,} questions were truncated to leave room for the context")
         if lost:
-            notes.append(f"{lost:,} answers fit whole into no window (data.max_length), and are not learned")
+            notes.append(f"{lost:,} answers do not fit into any window (data.max_length) and are not trained on")
         if without and not self.allows_no_answer:
-            notes.append(f"{without:,} questions have no answer, which this model cannot say")
+            notes.append(f"{without:,} questions have no answer, which this model cannot predict")
         return "" if len(notes) == 1 and len(windows) == len(questions) else f"{'; '.join(notes)}."
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
@@ -216,8 +221,8 @@ class QuestionAnswering(Task):
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
         # The C best spans of each window, [B, 3 C + 2].
         #
-        # C first tokens, C last ones and C scores; then the logarithm of the sum of exp(score) over all spans of the
-        # window, and the score of no answer.
+        # C first tokens, C last tokens and C scores; then the log-sum-exp of the scores of all spans of the window, and
+        # the score of no answer.
         import torch
         from torch.nn import functional
 
@@ -226,7 +231,7 @@ class QuestionAnswering(Task):
         no_answer = start[:, 0] + end[:, 0]
         start = start.masked_fill(~eligible, -torch.inf)
         end = functional.pad(end.masked_fill(~eligible, -torch.inf), (0, longest - 1), value=-torch.inf)
-        # [B, T, L]: of the span that begins at a token and is l + 1 tokens long
+        # [B, T, L]: the score of the span that begins at a token and is l + 1 tokens long
         spans = (start[:, :, None] + end.unfold(1, longest, 1)).flatten(1)
         best = spans.topk(min(count, spans.shape[1]))
         first = best.indices // longest
@@ -237,7 +242,7 @@ class QuestionAnswering(Task):
         return torch.cat([*tokens, scores, spans.logsumexp(1, keepdim=True), no_answer[:, None]], dim=1)
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        # The score of the span from ``target.position`` to ``target.end``; without a position, of no answer.
+        # The score of the span from ``target.position`` to ``target.end``; without a position, the score of no answer.
         position = target.position or 0
         start = TargetScore.choice(model_output.start_logits, position)
         end = TargetScore.choice(model_output.end_logits, position if target.end is None else target.end)
@@ -246,10 +251,10 @@ class QuestionAnswering(Task):
     # -- results -------------------------------------------------------------------------------------------------------
 
     def best_spans(self, outputs: Array, questions: Questions) -> BestSpans:
-        """Return the answers that the windows' outputs give.
+        """Return the best answers to the questions from the outputs of their windows.
 
         Args:
-            outputs: what ``outputs`` returned for every window, [W, 3 C + 2].
+            outputs: the outputs for every window, [W, 3 C + 2].
             questions: the questions of the windows.
         """
         count = (outputs.shape[1] - 2) // 3
@@ -262,7 +267,7 @@ class QuestionAnswering(Task):
         end = np.where(exists, questions.spans[begin + end, 1], -1)
         first = np.flatnonzero(np.diff(questions.example, prepend=-1))  # the first window of each question
         total = np.logaddexp.reduceat(total, first)
-        no_answer = np.minimum.reduceat(no_answer, first)  # there is none if no window has one
+        no_answer = np.minimum.reduceat(no_answer, first)  # there is no answer if no window has one
         if self.allows_no_answer:
             total = np.logaddexp(total, no_answer)
         windows = np.diff(first, append=len(questions.example))
@@ -279,7 +284,7 @@ class QuestionAnswering(Task):
 
         Args:
             spans: predicted spans of N questions.
-            contexts: the texts that were searched, [N].
+            contexts: the contexts, [N].
         """
         answers = []
         for row, context in enumerate(contexts):
@@ -341,7 +346,7 @@ class QuestionAnswering(Task):
         refuse_missing_texts(
             inputs,
             ("question", "context"),
-            'Give both, as in {"question": "Who wrote it?", "context": "It was written by Ada Lovelace."}.',
+            'Write both, as in {"question": "Who wrote it?", "context": "It was written by Ada Lovelace."}.',
         )
         task = type(self)(with_options(self.config, options, self.name))
         task.labels = self.labels
@@ -352,7 +357,7 @@ class QuestionAnswering(Task):
         return list(task.decode(spans, columns["context"]))
 
     def window_outputs(self, context: InferenceContext, encoded: Encoded) -> Array:
-        """Return the outputs of every window, [W, 3 C + 2], in their order.
+        """Return the outputs of every window, [W, 3 C + 2], in order.
 
         Args:
             context: a finished model.
@@ -370,7 +375,7 @@ class QuestionAnswering(Task):
 
 
 def _position_loss(logits: torch.Tensor, positions: torch.Tensor, eligible: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy of ``positions`` [B] among the context's tokens and [CLS]."""
+    """Return the mean cross-entropy of ``positions``, [B], over the context's tokens and [CLS]."""
     import torch
     from torch.nn import functional
 
@@ -382,7 +387,7 @@ def _position_loss(logits: torch.Tensor, positions: torch.Tensor, eligible: torc
 
 
 def _stripped(context: str, start: int, end: int, score: float) -> Span:
-    """Return a span without the spaces around it, which some tokenizers count as part of a token."""
+    """Return a span without surrounding spaces, which some tokenizers include in a token."""
     text = context[start:end]
     start += len(text) - len(text.lstrip())
     text = text.strip()
@@ -390,17 +395,17 @@ def _stripped(context: str, start: int, end: int, score: float) -> Span:
 
 
 def _best_texts(spans: BestSpans, contexts: Sequence[str]) -> list[str]:
-    """Return the answer to each question; an empty text for no answer."""
+    """Return the answer to each question; an empty string for no answer."""
     rows = zip(contexts, spans.start[:, 0], spans.end[:, 0], spans.no_answer, strict=True)
     return ["" if none else context[start:end].strip() for context, start, end, none in rows]
 
 
 def sums(answers: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, Floats]:
-    """Return what the measures add up for each question, columns [N].
+    """Return the columns that the measures sum over the questions, [N] each.
 
     Args:
         answers: answers of N questions, empty for no answer.
-        right: the right answers of each.
+        right: the correct answers to each.
     """
     pairs = [squad.exact_match_and_f1(answer, wanted) for answer, wanted in zip(answers, right, strict=True)]
     exact, overlap = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
@@ -417,7 +422,7 @@ def sums(answers: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, Fl
 
 
 def longest_sentence(context: str) -> str:
-    """Return the longest sentence of a text, in characters; the first of several.
+    """Return the longest sentence of a text, in characters; the first one if several are equally long.
 
     Args:
         context: the text.

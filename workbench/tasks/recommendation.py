@@ -1,14 +1,14 @@
-"""Predict whether a user will like something, from what the user liked before, read as texts.
+"""Predict whether a user will like an item, from texts about what the user liked before.
 
     task: recommendation
 
-The model reads what a user liked before (newest first) and a candidate as one pair of texts, and predicts how probable
-it is that the user likes the candidate: a cross-encoder. It knows users and items by these texts alone, so new ones are
-no problem.
+The model is a cross-encoder: it reads what a user liked before (newest first) and a candidate as one text pair, and
+predicts the probability that the user likes the candidate. It knows users and items only by these texts, so it also
+works for new ones.
 
-The examples of each user in the test split are ranked by their scores. The metrics are means over the users who have
-both there: something they liked and something they did not. The baseline is popularity: how often a candidate was liked
-in training. Split by time, or the model has seen what came later: the data set movielens-small is split so.
+Each user's examples in the test split are ranked by their scores. The metrics are means over the users who have both
+liked and disliked examples there. The baseline is popularity: how often a candidate was liked in training. Split the
+data by time; otherwise the model has seen later ratings. The data set movielens-small is split this way.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ from workbench.types import Bools, Floats, Ints, Json, Tokenizer
 if TYPE_CHECKING:
     import torch
 
-LIKED = ("liked", "like", "yes", "true", "1", "positive", "good")  # labels that plainly mean "liked"
+LIKED = ("liked", "like", "yes", "true", "1", "positive", "good")  # labels that clearly mean "liked"
 HISTORY_SEPARATOR = "; "  # between the texts of a history
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """What is known of N examples.
+    """The targets of N examples.
 
     Attributes:
-        user: int64 [N], from 0 in the order of their first examples.
-        liked: [N].
+        user: int64 [N], index of the user, numbered from 0 in order of first appearance.
+        liked: bool [N], whether the user liked the candidate.
         popularity: float64 [N], how often the candidate was liked in training.
     """
 
@@ -69,7 +69,7 @@ class Ratings:
 
 @tasks.register("recommendation")
 class Recommendation(ScoringTask):
-    """Recommendation: will a user like this, judged by the texts of what the user liked before."""
+    """Recommendation: predict whether a user will like an item, from the titles the user liked before."""
 
     head = "AutoModelForSequenceClassification"
     target_kind = "label"
@@ -78,12 +78,13 @@ class Recommendation(ScoringTask):
 
     class Config(SpecModel):
         liked: str | None = Field(
-            None, description="The label that means liked; empty where one of the two plainly does (liked, yes, 1)."
+            None, description="The label that means liked; may be empty if one of the two clearly does (liked, yes, 1)."
         )
         history_length: int | None = Field(
             None,
             ge=0,
-            description="Most texts of a history that are read, the newest, separated by ; (empty for all).",
+            description="Maximum number of texts of a history to read, newest first; they are separated by ; "
+            "(empty for all).",
         )
 
     config: Config
@@ -98,14 +99,20 @@ class Recommendation(ScoringTask):
     def columns(self) -> Sequence[Column]:
         return [
             Column("history", "What the user liked before, newest first.", ("liked_before",), may_be_empty=True),
-            Column("candidate", "What the user may like.", ("item", "title")),
+            Column("candidate", "The item that the user may like.", ("item", "title")),
             Column("label", "Whether the user liked it.", ("liked", "like", "clicked"), kind="label"),
             Column("user", "The user; metrics are computed for each user.", ("user_id", "userid", "customer")),
-            Column("time", "When it was; only to check that the test split is later.", ("timestamp",), False, "number"),
+            Column(
+                "time",
+                "When the user rated it; only used to check that the test split is later.",
+                ("timestamp",),
+                False,
+                "number",
+            ),
         ]
 
     def texts(self, examples: Examples) -> Iterator[str]:
-        # A history consists of candidates: a tokenizer learns the same from the candidates alone.
+        # A history consists of candidates, so the candidates are enough for a tokenizer to learn from.
         yield from examples.columns["candidate"]
 
     def fit(self, train: Examples) -> None:
@@ -113,8 +120,8 @@ class Recommendation(ScoringTask):
         if len(names) != 2:
             shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
             raise DataError(
-                f"The column of labels has {len(names)} different ones ({shown}); liked or not needs two.",
-                "Write one for what users liked, and one for what they did not.",
+                f"The label column has {len(names)} different labels ({shown}), but exactly two are needed.",
+                "Use one label for liked items and one for the others.",
             )
         liked = self._liked(names)
         self.labels = [next(name for name in names if name != liked), liked]
@@ -123,19 +130,19 @@ class Recommendation(ScoringTask):
         self.latest = max(train.columns.get("time", ()), default=-np.inf)
 
     def _liked(self, names: Sequence[str]) -> str:
-        """Return the label that means liked. Raise SpecError where neither does plainly."""
+        """Return the label that means liked. Raise SpecError if it is not clear which one does."""
         if self.config.liked is not None:
             if self.config.liked not in names:
                 raise SpecError(
                     f"task.liked is {self.config.liked!r}, but the labels are {names[0]!r} and {names[1]!r}.",
-                    "Name one of these.",
+                    "Set it to one of these.",
                 )
             return self.config.liked
         plain = [name for name in names if name.casefold() in LIKED]
         if len(plain) != 1:
             raise SpecError(
-                f"Neither of the labels {names[0]!r} and {names[1]!r} plainly means that something was liked.",
-                "Say which does: task.liked.",
+                f"Neither of the labels {names[0]!r} and {names[1]!r} clearly means liked.",
+                "Set task.liked to the one that does.",
             )
         return plain[0]
 
@@ -153,8 +160,8 @@ class Recommendation(ScoringTask):
         note = ""
         if earlier:
             note = (
-                f"{earlier:,} of {len(examples):,} examples are earlier than the last training example: the model has "
-                "seen what came after them."
+                f"{earlier:,} of {len(examples):,} examples are earlier than the last training example: the model was "
+                "trained on later data."
             )
         return Encoded(tokens, ratings, note)
 
@@ -164,13 +171,15 @@ class Recommendation(ScoringTask):
         return HISTORY_SEPARATOR.join(history.split(HISTORY_SEPARATOR)[: self.config.history_length])
 
     def encode_inputs(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput], max_length: int) -> TokenTable:
-        # Tokenize inputs that have one candidate each.
+        # Tokenize inputs with one candidate each.
         histories = [self._newest(_history(each, number)) for number, each in enumerate(inputs, start=1)]
         candidates: list[str] = []
         for number, each in enumerate(inputs, start=1):
             own = _candidates(each, number)
             if len(own) != 1:
-                raise DataError(f"Input {number} has {len(own)} candidates, and one is needed.", "Give one candidate.")
+                raise DataError(
+                    f"Input {number} has {len(own)} candidates, but exactly one is needed.", "Pass one candidate."
+                )
             candidates += own
         return tokenize(tokenizer, histories, candidates, max_length)
 
@@ -187,7 +196,7 @@ class Recommendation(ScoringTask):
         return {**label_options(self.labels), "problem_type": "single_label_classification"}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        # The probabilities of not liked and of liked, [B, 2].
+        # The probabilities of "not liked" and "liked", [B, 2].
         probabilities: torch.Tensor = model_output.logits.float().softmax(dim=-1)
         return probabilities
 
@@ -210,14 +219,14 @@ class Recommendation(ScoringTask):
             "gain": measures.improvements(popular, table, RANKING),
             "baseline_name": "popularity: how often each candidate was liked in training",
             "labels": self.labels,
-            "ranked": "each user's examples of this split; means over the users with both labels there",
+            "ranked": "each user's examples in this split; means over the users with both labels",
             "users": int(table["users"].sum()),
             "users_left_out": int(len(candidates) - table["users"].sum()),
             "candidates_per_user": {"median": float(np.median(candidates)), "largest": int(candidates.max())},
         }
 
     def prediction_rows(self, examples: Examples, outcome: Array, targets: Ratings) -> PredictionRows:
-        # A row for each example; ``correct`` tells whether the more probable label is the right one.
+        # A row for each example; ``correct`` says whether the more probable label is the correct one.
         columns = examples.columns
         predicted = [answer.label for answer in self.decode(outcome)]
         gold = [self.labels[int(liked)] for liked in targets.liked]
@@ -247,15 +256,15 @@ class Recommendation(ScoringTask):
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("history", "What the user liked before, newest first: texts separated by ;.", may_be_empty=True),
-            Column("candidate", "What the user may like; or several, as candidates."),
+            Column("history", "What the user liked before, newest first, separated by ;.", may_be_empty=True),
+            Column("candidate", "The item that the user may like; for several items, use candidates."),
             Column("candidates", "The texts to rank.", required=False, kind="texts"),
         ]
 
     def predict(
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
     ) -> list[Answer]:
-        # Rank the candidates of each input by the probability that they are liked.
+        # Rank the candidates of each input by the probability that the user likes them.
         self.refuse_options(options)
         candidates = [_candidates(each, number) for number, each in enumerate(inputs, start=1)]
         rows: list[TaskInput] = [
@@ -274,17 +283,17 @@ def _by_user(targets: Ratings, scores: Array) -> dict[str, Floats]:
 
 
 def _history(inputs: TaskInput, number: int) -> str:
-    """Return what was liked before as one text. Raise DataError."""
+    """Return the history of an input as one text. Raise DataError if it is invalid."""
     history = read_list(inputs, "history", number)
     if isinstance(history, list | tuple):
         return HISTORY_SEPARATOR.join(str(each) for each in history)
     if history is not None:
-        raise DataError(f"Input {number}: the history is neither text nor a list of texts.", 'Write ["...", "..."].')
+        raise DataError(f"Input {number}: the history is neither a text nor a list of texts.", 'Write ["...", "..."].')
     return ""
 
 
 def _candidates(inputs: TaskInput, number: int) -> list[str]:
-    """Return the candidates of an input; there may be a single one. Raise DataError."""
+    """Return the candidates of an input, one or several. Raise DataError if they are invalid."""
     single = inputs.get("candidate")
     candidates = read_list(inputs, "candidates", number) or ([single] if isinstance(single, str) else single)
     if not isinstance(candidates, list | tuple) or not candidates or not all(str(each).strip() for each in candidates):

@@ -1,15 +1,17 @@
-"""Predict how two marked expressions of a sentence are related, and in which direction.
+"""Predict how two marked expressions in a sentence are related, and in which direction.
 
     workbench run semeval-relations
 
     The <e1>burst</e1> has been caused by water hammer <e2>pressure</e2>.     ->     Cause-Effect(e2,e1)
 
-The marks reach the model as signs around the two expressions (:mod:`workbench.tasks.shared.spans.marked_pairs`),
-not as new tokens: no embedding is added, so every fine-tuning method trains and saves the model unchanged.
+The model sees the marks as punctuation characters around the two expressions
+(:mod:`workbench.tasks.shared.spans.marked_pairs`), not as new tokens. No embedding is added, so every fine-tuning
+method can train and save the model without changes.
 
-The relation is a linear function of the states of the two marks, concatenated (Baldini Soares et al. 2019, arXiv
-1906.03158, "entity start"). Such a function is the sum of two, one for each mark: a head for each token with two scores
-for each relation, one as e1 and one as e2. So any model with a head for tokens can be used, and is saved as it is.
+The relation is a linear function of the concatenated hidden states of the two marks (Baldini Soares et al. 2019, arXiv
+1906.03158, "entity start"). Such a function is a sum of two functions, one for each mark. It is therefore equivalent to
+a token classification head with two scores for each relation, one as e1 and one as e2, so any model with such a head
+can be used and saved unchanged.
 """
 
 from __future__ import annotations
@@ -45,11 +47,11 @@ _DIRECTED = re.compile(r"(?P<name>.+)\((?P<first>e[12]),(?P<second>e[12])\)", re
 
 @dataclass(frozen=True)
 class RelationTargets:
-    """What is to be predicted for N sentences.
+    """The targets of N sentences.
 
     Attributes:
         classes: int64 [N], index of the label.
-        marks: int64 [total tokens], 0 at the mark of e1, the number of labels at that of e2, else IGNORE_INDEX.
+        marks: int64 [total tokens], 0 at the mark of e1, the number of labels at the mark of e2, else IGNORE_INDEX.
     """
 
     classes: Ints
@@ -58,7 +60,7 @@ class RelationTargets:
 
 @tasks.register("relation-extraction")
 class RelationExtraction(Task):
-    """Relation extraction: say how two marked things are related."""
+    """Relation extraction: classify how two marked expressions are related."""
 
     head = "AutoModelForTokenClassification"
     peft_type = "TOKEN_CLS"
@@ -76,7 +78,7 @@ class RelationExtraction(Task):
     # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
-        text = "A sentence with <e1>...</e1> and <e2>...</e2> around two things."
+        text = "A sentence with <e1>...</e1> and <e2>...</e2> around two expressions."
         guesses = ("label", "relation", "class")
         return [
             Column("text", text, ("text", "sentence")),
@@ -86,9 +88,7 @@ class RelationExtraction(Task):
     def fit(self, train: Examples) -> None:
         self.labels = sorted(set(train.columns["label"]))
         if len(self.labels) < 2:
-            raise DataError(
-                f"The training data has one label only: {self.labels}.", "At least two are needed to learn anything."
-            )
+            raise DataError(f"The training data has only one label: {self.labels}.", "At least two labels are needed.")
         if not self.relations:
             raise DataError(
                 f"The training data has no relation besides {self.config.other!r}.",
@@ -97,7 +97,7 @@ class RelationExtraction(Task):
 
     @property
     def relations(self) -> list[str]:
-        """The relations that count, without their direction."""
+        """The relations that the metrics count, without their direction."""
         return sorted({relation(label) for label in self.labels} - {self.config.other})
 
     def texts(self, examples: Examples) -> Iterator[str]:
@@ -115,7 +115,7 @@ class RelationExtraction(Task):
     def _tokens(
         self, tokenizer: Tokenizer, sentences: Sequence[MarkedSentence], max_length: int, where: Sequence[str]
     ) -> tuple[TokenTable, Ints, str]:
-        """Return the tokens of sentences, their marks (see :class:`RelationTargets`), and a message."""
+        """Return the tokens of sentences, their marks (see :class:`RelationTargets`), and a note."""
         signs, note = choose_signs(tokenizer)
         rows = [each.written(signs) for each in sentences]
         tokens = tokenize_words(tokenizer, rows, NO_LIMIT)
@@ -123,7 +123,7 @@ class RelationExtraction(Task):
         chunks = offsets[:-1, None] + np.array([each.marks for each in sentences], dtype=np.int64)  # [N, 4]
         tokens, cut = crop(tokens, first_subwords(tokens, offsets)[chunks], max_length, where)
         if cut:
-            note += f" {cut:,} sentences are longer than data.max_length and were cut, around the marks."
+            note += f" {cut:,} sentences are longer than data.max_length and were cropped around the marks."
         positions = first_subwords(tokens, offsets)[chunks]
         marks = np.full(len(tokens.ids), IGNORE_INDEX, dtype=np.int64)
         marks[tokens.offsets[:-1] + positions[:, 0]] = 0
@@ -131,7 +131,7 @@ class RelationExtraction(Task):
         return tokens, marks, note.strip()
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        # A batch whose ``labels`` [B, T] hold the class at e1, and the class + the number of labels at e2.
+        # The ``labels``, [B, T], are the class at e1, and the class + the number of labels at e2.
         targets: RelationTargets = encoded.targets
         batch = self._batch(encoded.tokens, targets.marks, indices, pad_id, multiple)
         classes = batch["labels"].new_tensor(targets.classes[indices])
@@ -153,7 +153,7 @@ class RelationExtraction(Task):
         return label_options([f"{mark} {label}" for mark in ("e1", "e2") for label in self.labels])
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
-        # The cross-entropy of the relation; ``logits`` are [B, relations].
+        # The loss is the cross-entropy of the relation; ``logits`` have the shape [B, relations].
         from torch.nn import functional
         from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -166,7 +166,7 @@ class RelationExtraction(Task):
         return SequenceClassifierOutput(loss=functional.cross_entropy(logits, classes), logits=logits)
 
     def _relation_logits(self, logits: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the scores of the relations, [B, relations], from those of each token, [B, T, 2 x relations]."""
+        """Return the logits of the relations, [B, relations], from the logits of each token, [B, T, 2 x relations]."""
         import torch
 
         count = len(self.labels)
@@ -181,11 +181,12 @@ class RelationExtraction(Task):
     # -- results -------------------------------------------------------------------------------------------------------
 
     def measures(self) -> dict[str, tuple[str, ...]]:
-        """Return the metrics as sums; macro F1 is the official one of SemEval-2010 task 8.
+        """Return the metrics as sums; macro F1 is the official metric of SemEval-2010 task 8.
 
-        "(9+1)-way with directionality taken into account": for each relation, both directions together, how often it
-        was predicted, how often it was there, and how often it was predicted with the right direction. The mean of the
-        F1 of all relations except ``other`` (Hendrickx et al. 2010, section 3.4; the scorer published with the data).
+        "(9+1)-way with directionality taken into account": for each relation, with both directions together, the sums
+        count how often it was predicted, how often it is correct, and how often it was predicted with the correct
+        direction. Macro F1 is the mean F1 of all relations except ``other`` (Hendrickx et al. 2010, section 3.4; the
+        scorer published with the data).
         """
         macro = [f"{what}:{name}" for name in self.relations for what in ("hits", "found", "gold")]
         return {
@@ -195,7 +196,7 @@ class RelationExtraction(Task):
         }
 
     def _columns(self, predicted: Ints, gold: Ints) -> dict[str, Ints]:
-        """Return what the measures add up, for labels by index, [N] each."""
+        """Return the columns that the measures sum, [N] each, for labels given as indices."""
         names = self.relations
         index = np.array([names.index(n) if n in names else -1 for n in map(relation, self.labels)])
         predicted_name, gold_name, right = index[predicted], index[gold], predicted == gold
@@ -263,9 +264,11 @@ class RelationExtraction(Task):
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("text", "A sentence with <e1>...</e1> and <e2>...</e2>, or without, with head and tail:"),
-            Column("head", "The expression of the sentence that is e1.", required=False),
-            Column("tail", "The expression of the sentence that is e2.", required=False),
+            Column(
+                "text", "A sentence with <e1>...</e1> and <e2>...</e2>, or a sentence without them and head and tail."
+            ),
+            Column("head", "The expression in the sentence that is e1.", required=False),
+            Column("tail", "The expression in the sentence that is e2.", required=False),
         ]
 
     def predict(

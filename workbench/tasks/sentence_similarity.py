@@ -1,4 +1,4 @@
-"""Map texts with the same meaning to similar vectors: for search, for answers to questions, for duplicates.
+"""Map texts with the same meaning to similar vectors, for search, question answering and duplicate detection.
 
     workbench run similar-questions
 
@@ -6,9 +6,9 @@ A text becomes one vector, the mean of its tokens' vectors. In a batch of B pair
 second text among all B: the others are the negatives ("in-batch negatives"; Henderson et al. 2017, arXiv 1705.00652,
 section 4.4; with a temperature: van den Oord et al. 2018; Gao et al. 2021, SimCSE, equation 1).
 
-Pairs come from the data (``text_a``, ``text_b``: a question and its answer), or are sampled in each epoch from the
-texts with one label (``pairs_from_labels``). Two texts with one label, or pairs that share a text, are never each
-other's negatives.
+Pairs come from the data (``text_a``, ``text_b``: a question and its answer, say), or are sampled in each epoch from
+texts with the same label (``pairs_from_labels``). Texts with the same label, and pairs that share a text, are never
+each other's negatives.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ if TYPE_CHECKING:
 FIRST_GUESSES = ("question", "query", "sentence1", "text1", "anchor", "premise")
 SECOND_GUESSES = ("answer", "positive", "sentence2", "text2", "reply", "paraphrase")
 UNTRAINED = "the model before training"
-SAMPLED_PAIRS = "each text with one of its label (1), and with one of another (0)"
+SAMPLED_PAIRS = "each text paired with one of the same label (1) and one of another label (0)"
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A batch's pairs as vectors of length 1.
+    """The pairs of a batch as unit vectors.
 
     Attributes:
-        loss: mean over the pairs.
+        loss: mean loss over the pairs.
         first, second: [B, D].
     """
 
@@ -79,7 +79,7 @@ class Embeddings:
 
 @tasks.register("sentence-similarity")
 class SentenceSimilarity(Task):
-    """Sentence similarity: texts that mean the same come near to each other, for search and retrieval."""
+    """Sentence similarity: embed texts so that similar meanings have similar vectors, for search and retrieval."""
 
     head = "AutoModel"
     peft_type = "FEATURE_EXTRACTION"
@@ -90,20 +90,22 @@ class SentenceSimilarity(Task):
 
     class Config(SpecModel):
         pairs_from_labels: bool = Field(
-            False, description="Pairs are sampled from texts with the same label (columns text and label)."
+            False, description="Sample pairs from texts with the same label (columns text and label)."
         )
         pooling: Literal["mean", "cls"] = Field(
-            "mean", description="A text's vector: the mean of its tokens' vectors, or the first token's."
+            "mean",
+            description="The embedding of a text: the mean of its token vectors, or the vector of its first token.",
         )
         temperature: float = Field(
             0.05,
             gt=0,
             le=10,
-            description="Cosines are divided by this scale: the smaller, the more the nearest negatives count.",
+            description="Divides the cosine similarities in the loss: a smaller value gives hard negatives "
+            "more weight.",
         )
-        both_ways: bool = Field(False, description="Symmetric loss: second texts have to find their first ones, too.")
+        both_ways: bool = Field(False, description="Symmetric loss: each second text also has to find its first text.")
         positive_from: float = Field(
-            0.5, ge=0, le=1, description="Where pairs have a score: the score from which on they count as similar."
+            0.5, ge=0, le=1, description="For pairs with scores: the lowest score that counts as similar."
         )
 
     config: Config
@@ -118,13 +120,18 @@ class SentenceSimilarity(Task):
         if self.config.pairs_from_labels:
             return [
                 Column("text", "The text.", TEXT_GUESSES),
-                Column("label", "Texts with the same label belong together.", LABEL_GUESSES, kind="label"),
+                Column("label", "The label; texts with the same label count as similar.", LABEL_GUESSES, kind="label"),
             ]
         return [
             Column("text_a", "The first text: a question, say.", FIRST_GUESSES),
-            Column("text_b", "The text that belongs to it: its answer, say.", SECOND_GUESSES),
+            Column("text_b", "The text that matches it: its answer, say.", SECOND_GUESSES),
             Column(
-                "score", "How similar they are, 0 to 1.", ("similarity",), required=False, kind="number", target=True
+                "score",
+                "The similarity of the two texts, 0 to 1.",
+                ("similarity",),
+                required=False,
+                kind="number",
+                target=True,
             ),
         ]
 
@@ -133,9 +140,10 @@ class SentenceSimilarity(Task):
             labels, count = len(set(train.columns["label"])), len(train)
             if labels < 2 or labels == count:
                 raise DataError(
-                    f"The {count:,} training texts have {labels:,} different labels: there is nothing to tell apart, "
-                    "or nothing that belongs together.",
-                    "At least two labels are needed, and texts that share one.",
+                    f"The {count:,} training texts have {labels:,} different labels, so there are no similar "
+                    "pairs or no "
+                    "dissimilar ones.",
+                    "At least two labels are needed, and texts that share a label.",
                 )
 
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
@@ -146,20 +154,20 @@ class SentenceSimilarity(Task):
         note = ""
         if training and not positive.all():
             below = int((~positive).sum())
-            note = f"{below:,} pairs with a score below {self.config.positive_from:g} are not learned from."
+            note = f"{below:,} pairs with a score below {self.config.positive_from:g} are not trained on."
             examples, positive = examples.take(np.flatnonzero(positive)), positive[positive]
             score = pair_scores(examples)
             if not len(examples):
                 raise DataError(
                     f"No training pair has a score of {self.config.positive_from:g} or more.",
-                    "Scores go from 0 to 1; set task.positive_from to a lower one.",
+                    "Scores range from 0 to 1. Lower task.positive_from.",
                 )
         a, b = examples.columns["text_a"], examples.columns["text_b"]
         texts = tokenize(tokenizer, [text for pair in zip(a, b, strict=True) for text in pair], max_length=max_length)
         return Encoded(_rows_of_pairs(texts), Pairs(texts, numbered(a), numbered(b), score, positive), note)
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        # 2B rows, first texts, then second texts; ``labels`` [B, B]: 1 positive, 0 negative, -100 neither.
+        # 2B rows: the first texts, then the second texts; ``labels`` [B, B]: 1 positive, 0 negative, -100 neither.
         import torch
 
         pairs: Pairs = encoded.targets
@@ -167,7 +175,7 @@ class SentenceSimilarity(Task):
             rows = np.concatenate([2 * indices, 2 * indices + 1])
         else:
             rows = np.concatenate([indices, sample_positives(pairs, indices)])
-        # Pairs that share a text are similar; texts with one label have the same number as ``second``.
+        # Pairs that share a text count as similar; texts with the same label have the same number in ``second``.
         second, first = pairs.second[indices], pairs.first[indices]
         similar = second[:, None] == second
         if pairs.members is None:
@@ -185,7 +193,8 @@ class SentenceSimilarity(Task):
     def configure(self, model: Model) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise SpecError(
-                f"{type(model).__name__} has an encoder and a decoder, but this task needs one vector for each text.",
+                f"{type(model).__name__} has an encoder and a decoder, but this task needs a single vector for "
+                "each text.",
                 "Use an encoder, such as minilm or transformer-encoder.",
             )
 
@@ -196,16 +205,17 @@ class SentenceSimilarity(Task):
         loss = contrastive_loss(first, second, batch["labels"], self.config.temperature, self.config.both_ways)
         if model.training and not loss.requires_grad:
             raise SpecError(
-                "None of the trainable weights affects a text's vector: the model is used without a head.",
-                "Use another tuning: full, freeze or lora.",
+                "None of the trainable weights affects the text vectors, because this task uses the model "
+                "without a head.",
+                "Use another fine-tuning method, such as full, freeze or lora.",
             )
         return Embeddings(loss, first, second)
 
     def embed(self, model_output: ModelOutput, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return a vector of length 1 for each text, [B, D].
+        """Return a unit vector for each text, [B, D].
 
         Args:
-            model_output: with ``last_hidden_state`` [B, T, D]; a fine-tuning method may prepend virtual tokens.
+            model_output: has ``last_hidden_state`` [B, T, D]; a fine-tuning method may prepend virtual tokens.
             attention_mask: [B, T].
         """
         from torch.nn import functional
@@ -217,7 +227,7 @@ class SentenceSimilarity(Task):
         return functional.normalize((hidden * mask).sum(1) / mask.sum(1).clamp(min=1), dim=-1)
 
     def outputs(self, model_output: Embeddings, batch: Batch) -> torch.Tensor:
-        # The vectors of each pair, [B, 2, D]; with labels the vector of each text, [B, D].
+        # The vectors of each pair, [B, 2, D]; with labels, the vector of each text, [B, D].
         import torch
 
         if self.config.pairs_from_labels:
@@ -246,7 +256,7 @@ class SentenceSimilarity(Task):
         name = next(iter(results))
         if self.untrained is not None:
             vectors, random = self.untrained
-            name = f"{UNTRAINED}, whose weights are random" if random else UNTRAINED
+            name = f"{UNTRAINED} (random weights)" if random else UNTRAINED
             results = {name: search_by_vectors(vectors, targets), **results}
         baselines = {each: result.metrics(targets) for each, result in results.items()}
         improvement = measures.improvements(results[name].retrieved.columns(), table, RETRIEVAL)
@@ -266,7 +276,7 @@ class SentenceSimilarity(Task):
             "notes": notes,
             "queries": int(table["queries"].sum()),
             "candidates": len(outcome.candidate_row),
-            "ranked": "every other text" if self.config.pairs_from_labels else "every different second text",
+            "ranked": "every other text" if self.config.pairs_from_labels else "every distinct second text",
         }
 
     def prediction_rows(self, examples: Examples, outcome: SearchResult, targets: Pairs) -> PredictionRows:
@@ -297,15 +307,15 @@ class SentenceSimilarity(Task):
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("text", "The text to find others for, or to compare with text_b.", ("text_a", "query", "question")),
-            Column("text_b", "The text to compare it with; or one more candidate.", required=False),
-            Column("candidates", "The texts to rank, the nearest first.", required=False, kind="texts"),
+            Column("text", "The query text, or the text to compare with text_b.", ("text_a", "query", "question")),
+            Column("text_b", "The text to compare it with, or one more candidate.", required=False),
+            Column("candidates", "The texts to rank by similarity.", required=False, kind="texts"),
         ]
 
     def predict(
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
     ) -> list[Answer]:
-        # The similarity of two texts, the ranking of candidates, or the vector of a text alone.
+        # The similarity of two texts, the ranking of candidates, or the embedding of a single text.
         self.refuse_options(options)
         queries = [_query(each, number) for number, each in enumerate(inputs, start=1)]
         texts = list(dict.fromkeys(text for query in queries for text in [query.text, *query.others]))
@@ -324,7 +334,7 @@ class SentenceSimilarity(Task):
         return answers
 
     def _vectors(self, context: InferenceContext, texts: list[str]) -> Array:
-        """Return a vector of length 1 for each text, float64 [N, D]."""
+        """Return a unit vector for each text, float64 [N, D]."""
         import torch
 
         tokens = tokenize(context.tokenizer, texts, max_length=context.max_length)
@@ -339,7 +349,7 @@ class SentenceSimilarity(Task):
 
 @dataclass(frozen=True)
 class _Query:
-    """An input: a text, the texts it is compared with, and whether these are candidates to rank."""
+    """An input: a text, the texts to compare it with, and whether these are candidates to rank."""
 
     text: str
     others: list[str]
@@ -347,16 +357,16 @@ class _Query:
 
 
 def _rows_of_pairs(texts: TokenTable) -> TokenTable:
-    """Return the two texts of each pair as one row: for lengths and batches."""
+    """Return the two texts of each pair as one row, to compute lengths and batches."""
     return TokenTable(texts.ids, None, texts.offsets[::2], texts.full_lengths.reshape(-1, 2).max(axis=1))
 
 
 def _query(inputs: TaskInput, number: int) -> _Query:
-    """Return what an input asks. Raise DataError."""
+    """Return the query of an input. Raise DataError if it is invalid."""
     text = str(inputs.get("text_a") or inputs.get("text") or "")
     candidates = read_list(inputs, "candidates", number)
     if candidates is not None and not (isinstance(candidates, list | tuple) and candidates):
-        raise DataError(f"Input {number}: the candidates are no list of texts.", 'Write "candidates": ["...", "..."].')
+        raise DataError(f"Input {number}: candidates is not a list of texts.", 'Write "candidates": ["...", "..."].')
     others = [] if candidates is None else [str(each) for each in candidates]
     if inputs.get("text_b") is not None:
         others.append(str(inputs["text_b"]))

@@ -1,10 +1,10 @@
-"""Restore a text from which spans were removed: what BART learns from text alone (Lewis et al. 2020, section 2.2).
+"""Restore a text from which spans were removed, the pretraining task of BART (Lewis et al. 2020, section 2.2).
 
     task: seq2seq-denoising
 
-Spans of tokens, their lengths sampled from a Poisson distribution of mean 3, are each replaced by one [MASK], until 30%
-of the tokens are removed; a span of no tokens inserts a [MASK] that stands for nothing. The model reads what is left
-and generates the whole text, so it has to find out how much is missing as well. Other spans are sampled each time.
+Spans of tokens are each replaced by one [MASK] until 30% of the tokens are removed. The lengths of the spans are
+sampled from a Poisson distribution with mean 3; a span of length 0 inserts a [MASK]. The model reads the corrupted text
+and generates the original, so it must also predict how many tokens are missing. Spans are sampled again each time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _SpecialTokens:
-    """The tokens that corrupted texts need."""
+    """The special tokens used in corrupted texts."""
 
     mask_id: int
     pad_id: int
@@ -43,7 +43,7 @@ class _SpecialTokens:
 
 @tasks.register("seq2seq-denoising")
 class Seq2SeqDenoising(SingleTextTask):
-    """Denoising: write a text whole again from which spans were taken away, as BART does."""
+    """Denoising: restore a text from which spans were removed, as BART does."""
 
     head = "AutoModelForSeq2SeqLM"
     target_kind = "next token"
@@ -51,10 +51,10 @@ class Seq2SeqDenoising(SingleTextTask):
     metric_names = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 
     class Config(GenerationConfig):
-        mask_share: float = Field(0.3, gt=0, lt=1, description="Share of the tokens that are removed.")
-        span_length: float = Field(3.0, gt=0, le=100, description="Mean length of a span that is removed, in tokens.")
+        mask_share: float = Field(0.3, gt=0, lt=1, description="Share of the tokens to remove.")
+        span_length: float = Field(3.0, gt=0, le=100, description="Mean length of a removed span, in tokens.")
         packing: bool = Field(
-            True, description="Pack several short texts into one row while training, where the model keeps them apart."
+            True, description="Pack several short texts into one training row, if the model can keep them apart."
         )
 
     config: Config
@@ -81,7 +81,7 @@ class Seq2SeqDenoising(SingleTextTask):
         self.special = _SpecialTokens(tokenizer.mask_token_id, tokenizer.pad_token_id)
 
     def predictable(self, table: TokenTable) -> Bools:
-        # All tokens but a first one that the decoder starts with.
+        # All tokens except a first one that the decoder starts with anyway.
         start = -1 if self.start_id is None else self.start_id
         return np.asarray(~(first_tokens(table) & (table.ids == start)))
 
@@ -92,7 +92,7 @@ class Seq2SeqDenoising(SingleTextTask):
 
         assert self.special is not None
         table = encoded.tokens
-        # numpy samples distributions that torch does not; the seed comes from torch, so a resumed run samples the same
+        # numpy has distributions that torch lacks; its seed comes from torch, so a resumed run samples the same spans
         generator = np.random.default_rng(int(torch.randint(2**62, ())))
         predictable = self.predictable(table)
         corrupted, whole = [], []  # of each row, its texts
@@ -112,14 +112,14 @@ class Seq2SeqDenoising(SingleTextTask):
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _without_spans(self, table: TokenTable, text: slice, generator: np.random.Generator) -> TokenIds:
-        """Return one text with spans removed."""
+        """Return a text with spans removed."""
         assert table.words is not None and self.special is not None
         ordinary = table.words[text] != -1
         share, length = self.config.mask_share, self.config.span_length
         return take_spans(table.ids[text], ordinary, self.special.mask_id, share, length, generator)
 
     def _decoder_inputs(self, whole: list[list[TokenIds]]) -> list[list[TokenIds]]:
-        """Return what the decoder reads: in each text its start token, then the text up to the last token."""
+        """Return the decoder's inputs: for each text, the start token, then the text without its last token."""
         assert self.start_id is not None
         start = np.array([self.start_id], dtype=np.int32)
         return [[np.concatenate([start, text[:-1]]) if len(text) else text for text in row] for row in whole]
@@ -142,7 +142,7 @@ class Seq2SeqDenoising(SingleTextTask):
         return GeneratedText(decoded, prompt=text, tokens=len(generated))
 
     def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
-        # The beginnings of training texts with a span of three words removed.
+        # The beginnings of training texts, with a span of three words removed.
         for text in self.excerpts:
             words = text.split()
             middle = len(words) // 2
@@ -164,14 +164,14 @@ def take_spans(
 
     Args:
         ids: [T].
-        ordinary: [T], the tokens that are not special; they are consecutive.
+        ordinary: [T], which tokens are not special; they are consecutive.
         mask_id: the token [MASK].
         share: share of the text's tokens to remove, exactly (rounded).
         mean: mean length of a span.
         generator: source of randomness.
 
     Returns:
-        What is left of the text, with the masks.
+        The remaining tokens, with the masks.
     """
     positions = np.flatnonzero(ordinary)
     removed = int(np.rint(share * len(positions)))
@@ -179,10 +179,10 @@ def take_spans(
         return ids
     spans = _span_lengths(removed, mean, generator)
     left = len(positions) - removed
-    # Remaining tokens and spans in any order, each equally probable: -1 is a token, else the number of a span.
+    # Remaining tokens and spans in random order, all orders equally probable: -1 is a token, else a span's index.
     order = generator.permutation(np.concatenate([np.full(left, -1), np.arange(len(spans))]))
     is_span = order >= 0
-    width = np.where(is_span, spans[order], 1)  # tokens of the whole text that each of them stands for
+    width = np.where(is_span, spans[order], 1)  # number of tokens of the original text that each one covers
     before = int(positions[0])
     begin = before + np.cumsum(width) - width
     middle = np.where(is_span, mask_id, ids[np.minimum(begin, len(ids) - 1)])
@@ -190,7 +190,7 @@ def take_spans(
 
 
 def _span_lengths(removed: int, mean: float, generator: np.random.Generator) -> Ints:
-    """Return lengths of spans that together have exactly ``removed`` tokens."""
+    """Return span lengths whose sum is exactly ``removed``."""
     lengths: list[int] = []
     while removed > 0:
         length = min(removed, int(generator.poisson(mean)))
@@ -200,7 +200,7 @@ def _span_lengths(removed: int, mean: float, generator: np.random.Generator) -> 
 
 
 def _texts_of_row(table: TokenTable, row: int) -> Iterator[slice]:
-    """Yield the tokens of the table that belong to each text of a row: one, or several that are packed into it."""
+    """Yield the slice of the table for each text in a row; a packed row has several."""
     begin, end = int(table.offsets[row]), int(table.offsets[row + 1])
     borders = np.zeros(0, dtype=np.int64)
     if table.documents is not None:
@@ -209,12 +209,12 @@ def _texts_of_row(table: TokenTable, row: int) -> Iterator[slice]:
 
 
 def _numbered(rows: list[list[TokenIds]]) -> list[list[TokenIds]]:
-    """Return the number of its text in the row for each token, from 1."""
+    """Return, for each token, the number of its text within the row, from 1."""
     return [[np.full(len(text), n, dtype=np.int32) for n, text in enumerate(row, start=1)] for row in rows]
 
 
 def _rectangle(rows: list[list[TokenIds]], fill: int, multiple: int) -> Ints:
-    """Return the texts of each row one after another, filled up to one width."""
+    """Return the concatenated texts of each row, padded to a common width."""
     width = math.ceil(max(sum(map(len, row)) for row in rows) / multiple) * multiple
     table = np.full((len(rows), width), fill, dtype=np.int64)
     for line, row in zip(table, rows, strict=True):

@@ -1,9 +1,9 @@
 """Summarize a text.
 
-    workbench run summarize        # a summary of one sentence of scientific abstracts
+    workbench run summarize        # one-sentence summaries of scientific abstracts
 
-ROUGE is that of Lin (2004), without stemming; of several summaries by people the most similar counts. The baseline
-is the text's first sentence, which is hard to beat: writers put first what matters.
+ROUGE is computed as in Lin (2004), without stemming; if there are several reference summaries, the most similar one
+counts. The baseline is the first sentence of the text, which is hard to beat: writers begin with what matters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUMMARIES = ("summary", "summaries", "highlights", "tldr", "target", "headline")
 
 @tasks.register("summarization")
 class Summarization(Seq2Seq):
-    """Summarization: write in a few words what a text says."""
+    """Summarization: write a short summary of a text."""
 
     primary_metric = "rougeL"
     source_role = "text"
@@ -42,8 +42,9 @@ class Summarization(Seq2Seq):
         )
         rouge_words: Literal["auto", "ascii", "unicode"] = Field(
             "auto",
-            description="What ROUGE counts as a word: ascii as rouge-score does (a-z and 0-9, all else is dropped), or "
-            "unicode (any letters; each Chinese or Japanese character is a word); auto looks at the summaries.",
+            description="What ROUGE counts as a word: ascii, like rouge-score (a-z and 0-9; everything else is "
+            "dropped), or "
+            "unicode (any letters; each Chinese or Japanese character is a word). auto decides from the summaries.",
         )
 
     config: Config
@@ -56,7 +57,7 @@ class Summarization(Seq2Seq):
     def columns(self) -> Sequence[Column]:
         return [
             Column("text", "The text to summarize.", TEXTS),
-            Column("summary", "Its summary, or several.", SUMMARIES, kind="texts", target=True),
+            Column("summary", "Its summary, or several summaries.", SUMMARIES, kind="texts", target=True),
         ]
 
     def fit(self, train: Examples) -> None:

@@ -1,9 +1,9 @@
-"""Put each text into one of several classes, or into any number of them.
+"""Assign one of several labels to each text, or any number of labels.
 
     workbench run demo-full        # sentiment of film reviews, two classes
 
-:mod:`workbench.tasks.shared.labels` has the two ways of labelling. With pairs, both texts form one input, divided by
-the tokenizer's separator.
+:mod:`workbench.tasks.shared.labels` implements the two kinds of labels. With pairs, both texts form one input, joined
+by the tokenizer's separator.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TEXT_GUESSES = (
 
 @tasks.register("text-classification")
 class TextClassification(ScoringTask):
-    """Text classification: put each text into one of several classes."""
+    """Text classification: assign one of several labels, or any number of them, to each text."""
 
     head = "AutoModelForSequenceClassification"
     target_kind = "label"
@@ -63,9 +63,11 @@ class TextClassification(ScoringTask):
     class Config(SpecModel):
         pairs: bool = Field(False, description="Each example is a pair of texts (columns text and text_pair).")
         multi_label: bool = Field(
-            False, description="An example may have several labels, or none; separated by | or ;."
+            False, description="An example may have several labels, separated by | or ;, or none."
         )
-        threshold: float = Field(0.5, gt=0, lt=1, description="Multi-label: probability from which a label is given.")
+        threshold: float = Field(
+            0.5, gt=0, lt=1, description="Multi-label: the lowest probability at which a label is assigned."
+        )
 
     config: Config
 

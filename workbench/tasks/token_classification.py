@@ -1,11 +1,11 @@
-"""Find entities (or slots) in texts: each word gets a tag, and tags that belong together form an entity.
+"""Find entities (or slots) in texts: each word gets a tag, and consecutive tags form an entity.
 
     workbench run wikigold-entities
 
-The first token of a word carries its tag. The predicted tags of a text are the most probable sequence that is possible:
-I-LOC only follows B-LOC or I-LOC (Viterbi's search over the head's probabilities).
+A word's tag is predicted at its first token. The predicted tags of a text are the most probable valid sequence: I-LOC
+can only follow B-LOC or I-LOC (Viterbi search over the head's probabilities).
 
-An entity is right when its borders and its type are (entity F1 as seqeval computes it in its mode "strict").
+An entity is correct if its boundaries and its type are correct (entity F1 as computed by seqeval in "strict" mode).
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class WordTargets:
     """The tags of N rows of words, and the positions of the words among the tokens.
 
     Attributes:
-        words: the rows themselves.
-        offsets: int64 [N + 1]; row i has the words ``offsets[i]:offsets[i + 1]`` of all.
-        tags: int64 [words], numbers of BIO; types that the model does not know have numbers above those of its labels.
-        first: int64 [words], position in its row of a word's first token; -1 where it has none.
-        labels: int64 [total tokens], the tag that is learned for a token; IGNORE_INDEX for none.
-        learned: int64 [N], how many tokens of a row have one.
+        words: the words of each row.
+        offsets: int64 [N + 1]; row i has the words ``offsets[i]:offsets[i + 1]``.
+        tags: int64 [words], BIO tag ids; types that the model does not know have ids above those of its labels.
+        first: int64 [words], position of each word's first token in its row; -1 if the word has no token.
+        labels: int64 [total tokens], the tag id to learn for each token; IGNORE_INDEX for none.
+        learned: int64 [N], number of tokens in each row that have a label.
         types: names of the types in ``tags``.
     """
 
@@ -86,7 +86,7 @@ class WordTargets:
 
         Args:
             outputs: outputs of the tokens, [N, T].
-            missing: the value for a word without a token.
+            missing: the value for a word without tokens.
         """
         row = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
         return np.where(self.first >= 0, outputs[row, np.maximum(self.first, 0)], missing)
@@ -94,7 +94,7 @@ class WordTargets:
 
 @tasks.register("token-classification")
 class TokenClassification(Task):
-    """Token classification: find names or slots in texts."""
+    """Token classification: find named entities or slots in texts."""
 
     head = "AutoModelForTokenClassification"
     target_kind = "label of a word"
@@ -104,15 +104,16 @@ class TokenClassification(Task):
     class Config(SpecModel):
         scheme: Literal["auto", "bio", "iob1", "io", "bioes", "plain"] = Field(
             "auto",
-            description="How tags are written; plain: types without a prefix. auto detects it from the tags.",
+            description="The tagging scheme; plain means types without a prefix, auto detects the scheme.",
         )
         label_all_pieces: bool = Field(
-            False, description="Every token of a word learns the word's tag, not only its first token."
+            False, description="Train on the tag at every token of a word, not only at its first token."
         )
         constrained: bool = Field(
             True,
-            description="Answer with the most probable sequence of tags that is possible (I-LOC after B-LOC or I-LOC "
-            "only); otherwise with the most probable tag of each word.",
+            description="Predict the most probable valid sequence of tags (I-LOC only after B-LOC or I-LOC); "
+            "otherwise, "
+            "predict the most probable tag of each word.",
         )
 
     config: Config
@@ -133,7 +134,7 @@ class TokenClassification(Task):
         tags = self._read(train)
         if not tags.types:
             raise DataError(
-                "No word of the training data has another tag than O: there is nothing to find.",
+                "Every word of the training data has the tag O, so there is no entity to learn.",
                 "Check the column that is mapped to 'tags'.",
             )
         self.scheme = tags.scheme() if self.config.scheme == "auto" else self.config.scheme
@@ -154,7 +155,7 @@ class TokenClassification(Task):
         tag = examples.columns["tags"][row][word - int(tags.offsets[row])]
         raise DataError(
             f"{examples.locations()[row]}: the tag {tag!r} has no prefix such as B- or I-, but other tags have one.",
-            "Write all tags in one way; if a prefix belongs to the types' names, set task.scheme to plain.",
+            "Write all tags in the same scheme. If the prefixes are part of the type names, set task.scheme to plain.",
         )
 
     def texts(self, examples: Examples) -> Iterator[str]:
@@ -175,8 +176,8 @@ class TokenClassification(Task):
         return Encoded(tokens, targets, " ".join(self._notes(tokens, targets, impossible, training)))
 
     def _token_labels(self, tokens: TokenTable, gold: Ints, first: Ints, offsets: Ints) -> Ints:
-        """Return the tag that is learned for each token, int64 [total tokens]."""
-        gold = np.where(gold < len(self.labels), gold, OUTSIDE)  # an unknown type: the model has no label for it
+        """Return the tag id to learn for each token, int64 [total tokens]."""
+        gold = np.where(gold < len(self.labels), gold, OUTSIDE)  # the model has no label for an unknown type
         labels = np.full(len(tokens.ids), IGNORE_INDEX, dtype=np.int64)
         if self.config.label_all_pieces:
             assert tokens.words is not None
@@ -194,13 +195,13 @@ class TokenClassification(Task):
             yield f"Tags are read as {SCHEME_NAMES[self.scheme]}."
         if impossible:
             yield (
-                f"{impossible:,} tags are impossible at their position (such as I-LOC after O); each was read as the "
+                f"{impossible:,} tags are invalid at their position (such as I-LOC after O); each was read as the "
                 "beginning of an entity."
             )
         cut = tokens.full_lengths > tokens.lengths
         lost = int((targets.first < 0)[np.repeat(cut, np.diff(targets.offsets))].sum())
         if lost:
-            what = "they are not learned from" if training else "entities there count as missed"
+            what = "they are not trained on" if training else "their entities count as missed"
             yield f"{lost:,} words of {int(cut.sum()):,} rows were cut off by data.max_length: {what}."
         known = len(types_of(self.labels))
         unknown = int((Entities.read(targets.tags, targets.offsets).type >= known).sum())
@@ -224,23 +225,24 @@ class TokenClassification(Task):
         return label_options(self.labels)
 
     def init_head(self, model: Model, train: Encoded, new: Collection[str]) -> None:
-        # Set the bias of each tag to the logarithm of its share in the training data.
+        # Set the bias of each tag to the log of its share in the training data.
         #
-        # Nearly every word is outside of all entities. A head that begins with equal probabilities learns this first,
-        # in large steps that all have one direction; adapters and LoRA in a small model then make all tokens similar,
-        # for good. Lin et al. 2017, "Focal Loss for Dense Object Detection", section 4.1, do the same for this reason.
+        # Most words are outside any entity. A head that starts from equal probabilities learns this first, in large
+        # steps in the same direction. In a small model, adapters and LoRA then make all tokens similar and do not
+        # recover. Lin et al. 2017, "Focal Loss for Dense Object Detection", section 4.1, initialize the bias for the
+        # same reason.
         import torch
 
         if "classifier.bias" not in new:
             return
         learned = train.targets.labels[train.targets.labels != IGNORE_INDEX]
-        counts = np.bincount(learned, minlength=len(self.labels)) + 1.0  # add one: a tag that was cut off is possible
+        counts = np.bincount(learned, minlength=len(self.labels)) + 1.0  # add one: all words of a tag may be cut off
         bias = model.get_parameter("classifier.bias")
         with torch.no_grad():
             bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        # The tag of each token that has a label and its probability, [B, T, 2]; NaN for the other tokens.
+        # The tag and its probability for each token that has a label, [B, T, 2]; NaN for the other tokens.
         import torch
 
         tagged = batch["labels"] != IGNORE_INDEX
@@ -294,8 +296,8 @@ class TokenClassification(Task):
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("text", "The text to find names in."),
-            Column("words", "Or its words, as a list.", kind="words", required=False),
+            Column("text", "The text to find entities in."),
+            Column("words", "The words of the text, as a list, instead of the text.", kind="words", required=False),
         ]
 
     def predict(
@@ -303,8 +305,8 @@ class TokenClassification(Task):
     ) -> list[Answer]:
         # Find the entities of each input.
         #
-        # Characters are those of the text; for a list of words, those of the words joined by spaces. The score of an
-        # entity is the mean probability of its tags. A long text is read in overlapping windows.
+        # Character positions refer to the text, or to the words joined by spaces. The score of an entity is the mean
+        # probability of its tags. A long text is read in overlapping windows.
         config = with_options(self.config, options, self.name)
         texts = [_text_and_words(each, number) for number, each in enumerate(inputs, start=1)]
         rows = [[text[start:end] for start, end in words] for text, words in texts]
@@ -325,15 +327,15 @@ class TokenClassification(Task):
 
 
 def _refuse_unreadable(examples: Examples, first: Ints, offsets: Ints) -> None:
-    """Raise DataError for a row that has no token: there is nothing to learn from it."""
+    """Raise DataError for a row without tokens, which nothing can be learned from."""
     readable = np.add.reduceat(first >= 0, offsets[:-1])
     if readable.all():
         return
     row = int(readable.argmin())
     raise DataError(
-        f"{examples.locations()[row]}: the tokenizer finds nothing in "
+        f"{examples.locations()[row]}: the tokenizer finds no tokens in "
         f"{' '.join(examples.columns['words'][row])[:60]!r}.",
-        "Remove the row (invisible characters?), or use a model whose tokenizer knows this script.",
+        "Remove the row if it has only invisible characters, or use a model whose tokenizer supports this script.",
     )
 
 
@@ -361,7 +363,7 @@ def _per_type(counts: EntityCounts, types: Sequence[str]) -> dict[str, dict[str,
 
 
 def majority_tags(train: WordTargets, targets: WordTargets) -> Ints:
-    """Return each word's most frequent tag in training, O for a word unknown there, int64 [words].
+    """Return each word's most frequent tag in training, or O for an unknown word, int64 [words].
 
     Args:
         train: targets of the training split.
@@ -386,7 +388,7 @@ def _entities_as_text(targets: WordTargets, tags: Ints) -> list[str]:
 
 
 def _text_and_words(inputs: TaskInput, number: int) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of an input, and the first and last character of its words. Raise DataError."""
+    """Return the text of an input, and the start and end of each word. Raise DataError if there is no text."""
     words = inputs.get("words") or inputs.get("text")
     if isinstance(words, list | tuple) and words and all(isinstance(w, str) and w.strip() for w in words):
         texts = [str(word) for word in words]

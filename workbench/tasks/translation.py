@@ -1,9 +1,9 @@
 """Translate a text into another language.
 
-    workbench run translate        # English to Chinese from nothing, on sentences of tatoeba.org
+    workbench run translate        # English to Chinese from scratch, on sentences from tatoeba.org
 
-BLEU is sacreBLEU's, on words that suit the target's script; chrF compares characters, and suits every script. The
-baselines are translating word by word with a lexicon of the training split, and copying the source.
+BLEU is computed as in sacreBLEU, with a tokenization that suits the target's script; chrF compares characters and suits
+every script. The baselines translate word by word with a lexicon of the training split, or copy the source.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TARGETS = ("target", "tgt", "target_text", "translation", "translated")
 
 @tasks.register("translation")
 class Translation(Seq2Seq):
-    """Translation: write a text in another language."""
+    """Translation: translate a text into another language."""
 
     primary_metric = "chrf"
     source_role = "source"
@@ -41,8 +41,9 @@ class Translation(Seq2Seq):
         )
         bleu_words: Literal["auto", "13a", "zh", "char"] = Field(
             "auto",
-            description="What BLEU counts as a word, by sacreBLEU's names: 13a where spaces separate words, zh for "
-            "Chinese, char for other scripts without spaces; auto looks at the targets.",
+            description="Tokenization for BLEU, by its name in sacreBLEU: 13a if spaces separate words, zh "
+            "for Chinese, "
+            "char for other scripts without spaces. auto decides from the targets.",
         )
 
     config: Config

@@ -161,10 +161,10 @@ def test_labels_are_indices_or_texts(tokenizer: Any) -> None:
     [
         (("a", ["b", "c"], "2"), "own.csv, line 3: the label is '2', and the 2 choices have the numbers 0 to 1"),
         (("a", ["b", "c"], "-1"), "line 3: the label is '-1'"),
-        (("a", ["b", "c"], " "), "line 3: nothing says which choice is right"),
+        (("a", ["b", "c"], " "), "line 3: the label is missing"),
         (("a", ["b"], "0"), "line 3: there is 1 choice"),
         (("a", [], "0"), "line 3: there is no choice"),
-        (("a", ["b", "c", "b"], "0"), "line 3: the choice 'b' is there twice"),
+        (("a", ["b", "c", "b"], "0"), "line 3: the choice 'b' occurs twice"),
     ],
 )
 def test_unusable_rows_are_refused_with_their_line(

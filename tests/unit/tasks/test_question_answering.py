@@ -163,7 +163,7 @@ def test_an_answer_that_fits_in_no_window_is_noted_and_has_no_loss() -> None:
     rows = examples(("q", "ab cd ef gh ij kl mn", [("ab cd ef gh ij kl", 0)]), ("q", "ab", [("ab", 0)]))
     encoded = make_task(stride=0).encode(tokenizer(), rows, 9)
     assert (encoded.targets.start[:-1] == IGNORE_INDEX).all() and encoded.targets.start[-1] > 0
-    assert "1 answers fit whole into no window" in encoded.note
+    assert "1 answers do not fit into any window" in encoded.note
     assert make_task().loss_weight(encoded, np.arange(len(encoded))) == 1
 
 

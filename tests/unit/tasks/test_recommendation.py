@@ -174,7 +174,7 @@ def test_candidates_are_ranked(model: Any, tokenizer: Any) -> None:
     [
         ({"history": ["great film"]}, "Input 2 has no candidates"),
         ({"history": "", "candidates": ["film", " "]}, "Input 2 has no candidates, or an empty one"),
-        ({"history": 7, "candidates": ["film"]}, "Input 2: the history is neither text nor a list"),
+        ({"history": 7, "candidates": ["film"]}, "Input 2: the history is neither a text nor a list"),
     ],
 )
 def test_unusable_inputs_are_refused(model: Any, tokenizer: Any, inputs: dict[str, Any], message: str) -> None:

@@ -202,7 +202,7 @@ def test_long_sentences_are_cut_around_the_marks(tokenizer: Any) -> None:
     for side, position in (("<e1>b</e1> c <e2>d</e2>" + " e" * 30, 1), ("a " * 30 + "<e1>b</e1> c <e2>d</e2>", 7)):
         encoded = task.encode(tokenizer, examples([side], [CE]), 16)
         assert (encoded.targets.marks == 0).argmax() in (position, 8)
-    with pytest.raises(DataError, match=r"line 1: from e1 to e2 there are 7 tokens, .* has room for 6"):
+    with pytest.raises(DataError, match=r"line 1: e1 and e2 span 7 tokens, .* leaves room for 6"):
         task.encode(tokenizer, examples([text], [CE]), 8)
 
 

@@ -194,7 +194,7 @@ def test_dissimilar_pairs_are_no_positives(tokenizer: Any) -> None:
 def test_labels_that_make_no_pairs_are_refused() -> None:
     task = make_task(pairs_from_labels=True)
     for labels in (["a", "a", "a"], ["a", "b", "c"]):
-        with pytest.raises(DataError, match="nothing to tell apart, or nothing that belongs"):
+        with pytest.raises(DataError, match="no similar pairs or no dissimilar ones"):
             task.fit(examples(text=["x", "y", "z"], label=labels))
 
 
@@ -300,7 +300,7 @@ def test_answers(model: Any, tokenizer: Any) -> None:
     ("inputs", "message"),
     [
         ({"text": " "}, "Input 2: the text is empty"),
-        ({"text": "great", "candidates": []}, "Input 2: the candidates are no list"),
+        ({"text": "great", "candidates": []}, "Input 2: candidates is not a list"),
         ({"text": "great", "candidates": ["film", ""]}, "Input 2: the text to compare with is empty"),
         ({"text": "great", "candidates": 7}, "no list of texts"),
     ],
@@ -311,5 +311,5 @@ def test_unusable_inputs_are_refused(model: Any, tokenizer: Any, inputs: dict[st
 
 
 def test_an_encoder_decoder_model_is_refused() -> None:
-    with pytest.raises(SpecError, match="one vector for each text"):
+    with pytest.raises(SpecError, match="a single vector for each text"):
         make_task().configure(SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=True)))

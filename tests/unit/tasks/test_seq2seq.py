@@ -279,7 +279,7 @@ def test_a_prompt_has_one_placeholder_for_the_source(prompt):
 def test_a_seq2seq_model_without_a_decoder_start_token_is_refused(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer)
     model.config.decoder_start_token_id = None
-    with pytest.raises(SpecError, match="which token its decoder begins with"):
+    with pytest.raises(SpecError, match="the token that its decoder starts with"):
         task.configure(model)
 
 

@@ -262,7 +262,7 @@ def test_words_that_are_cut_off_count_as_missed_and_are_noted(letter_tokenizer: 
     words, tags = [["abcd", "a", "b"], ["a"]], [["O", "B-X", "B-X"], ["B-X"]]
     task = fitted(tags)
     encoded = task.encode(letter_tokenizer, examples(words, tags), 6)
-    assert encoded.note == "2 words of 1 rows were cut off by data.max_length: entities there count as missed."
+    assert encoded.note == "2 words of 1 rows were cut off by data.max_length: their entities count as missed."
     outputs = np.full((2, 6, 2), np.nan, dtype=np.float32)
     outputs[0, 1], outputs[1, 1] = (0, 0.9), (1, 0.8)
     metrics = task.metrics(outputs, encoded.targets)

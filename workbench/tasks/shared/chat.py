@@ -1,13 +1,13 @@
-"""The chat template of a tokenizer as tokens, without the turns.
+"""The tokens that a tokenizer's chat template puts around the turns of a conversation.
 
     <|im_start|>user\\n | turn 1 | <|im_end|>\\n<|im_start|>assistant\\n | turn 2 | <|im_end|>\\n ...
 
-The template is rendered once for each number of turns, with a placeholder for each turn, and split at the placeholders:
-special tokens are read only in what the template itself writes. What people wrote is text, whatever it looks like; it
+The template is rendered once for each number of turns, with a placeholder for each turn, and split at the placeholders.
+Special tokens are recognized only in the output of the template. Text written by people is always plain text, so it
 can neither end its own turn nor speak for the other side.
 
-Where a tokenizer has no template, turns are separated by the token that ends a text (Zhang et al. 2020, DialoGPT,
-section 3.1); a history always begins with the user, so the order of the turns tells the roles.
+If a tokenizer has no template, turns are separated by its end-of-text token (Zhang et al. 2020, DialoGPT, section
+3.1). A history always begins with the user, so the order of the turns determines the roles.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workbench.data.text.tokens import fast_backend
 from workbench.errors import MissingPackageError, SpecError
 from workbench.types import TokenIds, Tokenizer
 
-_PLACEHOLDER = "\ue000{}\ue001"  # private-use characters: in no template
+_PLACEHOLDER = "\ue000{}\ue001"  # private-use characters, which no template contains
 _ROLES = ("user", "assistant")
 
 
@@ -31,8 +31,8 @@ class Chat:
         tokenizer: the model's tokenizer.
 
     Raises:
-        SpecError: its template cannot be used, or it has neither a template nor a token that ends a text.
-        MissingPackageError: templates need jinja2.
+        SpecError: its template cannot be used, or it has neither a template nor an end-of-text token.
+        MissingPackageError: it has a template, but jinja2 is not installed.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -42,8 +42,8 @@ class Chat:
         end = tokenizer.eos_token_id
         if end is None:
             raise SpecError(
-                "The model's tokenizer has no token that ends a text, but a dialogue needs one to end its turns.",
-                "Use a model whose tokenizer has an end token (eos_token).",
+                "The model's tokenizer has no end-of-text token, which a dialogue needs to end its turns.",
+                "Use a model whose tokenizer has an eos_token.",
             )
         self.end = np.array([end], dtype=np.int32)
         self.closing = self._closing()
@@ -52,7 +52,7 @@ class Chat:
         """Return the tokens before the first turn, between the turns, and after the last one, up to the reply.
 
         Args:
-            turns: an odd number: the user has the first and the last of them.
+            turns: number of turns, which must be odd: the first and the last turn are the user's.
         """
         if turns not in self._frames:
             self._frames[turns] = self._rendered(turns) if self.has_template else self._plain(turns)
@@ -67,7 +67,7 @@ class Chat:
         return [self._tokens(part) for part in self._parts(turns, prompt=True)]
 
     def _closing(self) -> TokenIds:
-        """Return the tokens that end a reply, up to the token that ends a text."""
+        """Return the tokens that end a reply, up to the end-of-text token."""
         if not self.has_template:
             return self.end
         tail = self._tokens(self._parts(2, prompt=False)[-1])
@@ -75,7 +75,7 @@ class Chat:
         return tail[: positions[0] + 1] if len(positions) else self.end
 
     def _parts(self, turns: int, prompt: bool) -> list[str]:
-        """Return what the template writes before, between and after the turns."""
+        """Return the text that the template writes before, between and after the turns."""
         placeholders = [_PLACEHOLDER.format(number) for number in range(turns)]
         messages = [{"role": _ROLES[i % 2], "content": placeholder} for i, placeholder in enumerate(placeholders)]
         try:
@@ -89,12 +89,12 @@ class Chat:
         for placeholder in placeholders:
             before, match, rest = rest.partition(placeholder)
             if not match:
-                raise self._unusable("it leaves turns out, or writes them in another order")
+                raise self._unusable("it omits turns or changes their order")
             parts.append(before)
         return [*parts, rest]
 
     def _tokens(self, text: str) -> TokenIds:
-        """Return the tokens of a text that the template wrote, special tokens included."""
+        """Return the tokens of a text from the template, special tokens included."""
         backend = fast_backend(self.tokenizer)
         before, backend.encode_special_tokens = backend.encode_special_tokens, False
         try:
@@ -106,19 +106,19 @@ class Chat:
     def _unusable(reason: str) -> SpecError:
         return SpecError(
             f"The chat template of the model's tokenizer cannot be used: {reason}.",
-            "Use a model whose template takes turns of user and assistant, or one without a template.",
+            "Use a model whose template supports alternating user and assistant turns, or a model without a template.",
         )
 
 
 def history(chat: Chat, turns: Sequence[TokenIds], room: int) -> TokenIds:
-    """Return the tokens of a conversation up to the reply, without its oldest turns where there is no room for them.
+    """Return the tokens of a conversation up to the reply; the oldest turns are dropped if they do not fit.
 
     Args:
         chat: the tokens around the turns.
         turns: tokens of each turn; the last one is the user's.
-        room: most tokens.
+        room: maximum number of tokens.
     """
-    for first in range(0, len(turns), 2):  # a pair at a time: the first turn must be the user's
+    for first in range(0, len(turns), 2):  # two at a time, because the first turn must be the user's
         newest = turns[first:]
         frames = chat.frames(len(newest))
         if sum(map(len, frames)) + sum(map(len, newest)) <= room:
@@ -126,7 +126,7 @@ def history(chat: Chat, turns: Sequence[TokenIds], room: int) -> TokenIds:
     else:
         newest, frames = turns[-1:], chat.frames(1)
         around = sum(map(len, frames))
-        if around >= room:  # not even the template fits: its end matters most
+        if around >= room:  # not even the template fits; keep its end, which matters most
             return np.concatenate(frames)[-room:]
         newest = [newest[0][-(room - around) :]]
     parts = [frames[0]]

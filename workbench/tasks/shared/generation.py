@@ -16,25 +16,32 @@ from workbench.types import Ints, Tokenizer
 if TYPE_CHECKING:
     import torch
 
-GENERATION_BATCH_SIZE = 32  # texts in a batch
+GENERATION_BATCH_SIZE = 32  # texts per batch
 
 
 class GenerationConfig(SpecModel):
-    """Options of the tasks whose model generates text."""
+    """Options of tasks that generate text."""
 
-    max_new_tokens: int = Field(40, ge=1, le=32_768, description="Most tokens that are generated for a text.")
+    max_new_tokens: int = Field(40, ge=1, le=32_768, description="Maximum number of tokens to generate for a text.")
     temperature: float = Field(
-        0.8, ge=0, le=10, description="Randomness of sampling: 0 takes the most probable token, 1 samples as learned."
+        0.8,
+        ge=0,
+        le=10,
+        description="Sampling temperature: 0 is greedy decoding, 1 samples from the model's distribution unchanged.",
     )
-    top_k: int = Field(50, ge=0, description="Sample from this many of the most probable tokens; 0 for all.")
+    top_k: int = Field(50, ge=0, description="Sample only from the k most probable tokens; 0 disables this.")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="Sample from the most probable tokens that together have this probability."
+        1.0,
+        gt=0,
+        le=1,
+        description="Nucleus sampling: sample from the smallest set of tokens with this total probability; 1 "
+        "disables this.",
     )
-    beams: int = Field(1, ge=1, le=64, description="Beams of a beam search; 1 for none.")
+    beams: int = Field(1, ge=1, le=64, description="Number of beams in beam search; 1 disables beam search.")
     repetition_penalty: float = Field(
-        1.0, ge=0.1, le=10, description="Divides the scores of tokens that were generated before; 1 for none."
+        1.0, ge=0.1, le=10, description="Repetition penalty for tokens that were already generated; 1 disables it."
     )
-    writing_seed: int = Field(0, ge=0, lt=2**31, description="Seed of sampling.")
+    writing_seed: int = Field(0, ge=0, lt=2**31, description="Random seed for sampling.")
 
 
 def generate(
@@ -44,10 +51,10 @@ def generate(
 
     Args:
         context: a model that can ``generate``.
-        ids: the tokens that the model reads.
-        config: how it generates.
-        number: index of the text in its request; each is sampled with a seed of its own.
-        encoder_decoder: whether the model reads with an encoder; otherwise it continues what it reads.
+        ids: the input tokens.
+        config: generation options.
+        number: index of the text in its request; each text is sampled with its own seed.
+        encoder_decoder: whether the model reads the input with an encoder; otherwise it continues the input.
     """
     return _generate_batch(context, [ids], config, config.writing_seed + number, encoder_decoder)[0]
 
@@ -59,16 +66,16 @@ def generate_all(
     encoder_decoder: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
-    """Generate tokens for many texts, in batches of similar length, without the token that ends a text.
+    """Generate tokens for many texts, in batches of similar length, without the end-of-text token.
 
-    What is sampled depends on the batch that a text is in.
+    Sampled tokens depend on the batch that a text is in.
 
     Args:
         context: a model that can ``generate``.
-        rows: the tokens that it reads, N rows, none empty.
-        config: how it generates.
+        rows: the input tokens, N rows, none empty.
+        config: generation options.
         encoder_decoder: see :func:`generate`.
-        progress: takes the number of finished texts and of all texts.
+        progress: called with the number of finished texts and the total number.
     """
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
     generated: list[list[int]] = [[] for _ in rows]
@@ -84,7 +91,7 @@ def generate_all(
 
 
 def until_end(ids: list[int], tokenizer: Tokenizer) -> list[int]:
-    """Return the tokens before the one that ends a text, and before padding.
+    """Return the tokens before the end-of-text token or padding.
 
     Args:
         ids: generated tokens.
@@ -101,7 +108,7 @@ def _generate_batch(
     seed: int,
     encoder_decoder: bool,
 ) -> list[list[int]]:
-    """Generate tokens for a batch; texts that end sooner are filled up with padding."""
+    """Generate tokens for a batch; texts that end earlier are padded."""
     import torch
     import transformers
 
@@ -129,7 +136,7 @@ def _generate_batch(
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         output = model.generate(
-            input_ids=ids.to(model.device),  # by name: peft's models accept nothing else
+            input_ids=ids.to(model.device),  # as a keyword: peft models accept no positional arguments
             attention_mask=mask.to(model.device),
             generation_config=generation_config,
         )
@@ -138,7 +145,7 @@ def _generate_batch(
 
 
 def _rectangle(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return rows filled up to one length, and what of them is text; filled up on the left if they are continued."""
+    """Return padded rows and their attention mask; rows to continue are padded on the left."""
     import torch
 
     longest = max(map(len, rows))
@@ -150,11 +157,11 @@ def _rectangle(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[
 
 
 def evenly_spaced(count: int, most: int) -> Ints:
-    """Return at most ``most`` of the numbers below ``count``, evenly spaced, each once, int64 [min(count, most)].
+    """Return up to ``most`` distinct, evenly spaced integers below ``count``, int64 [min(count, most)].
 
     Args:
-        count: how many numbers there are.
-        most: how many are wanted.
+        count: upper limit of the integers.
+        most: maximum number of integers.
     """
     chosen = min(count, most)
     return np.arange(chosen) * count // max(1, chosen)

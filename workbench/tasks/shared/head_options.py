@@ -1,4 +1,4 @@
-"""Options of the heads that tasks share."""
+"""Head options shared by several tasks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from workbench.tasks.base import HeadOptions
 
 
 def label_options(labels: Sequence[str]) -> HeadOptions:
-    """Return the options of a head that has an output for each label.
+    """Return the options of a head with one output for each label.
 
     Args:
-        labels: in the order of the outputs.
+        labels: label names, in the order of the outputs.
     """
     return {
         "num_labels": len(labels),

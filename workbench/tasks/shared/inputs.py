@@ -1,4 +1,4 @@
-"""Checks and conversions of what a user asks a finished run."""
+"""Checks and conversions of a user's inputs to a finished run."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def with_options(config: ConfigT, options: Mapping[str, Json] | None, task: str)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise SpecError(
-            f"{task} cannot answer with these options: {'; '.join(problems)}.",
-            f"Its options: {', '.join(type(config).model_fields)}.",
+            f"Invalid options for {task}: {'; '.join(problems)}.",
+            f"Options of {task}: {', '.join(type(config).model_fields)}.",
         ) from error
 
 
 def read_list(inputs: TaskInput, role: str, number: int) -> Json:
-    """Return what an input has for a role of several texts; a string is read as in a CSV file.
+    """Return the value of an input for a role that takes several texts; a string is read as in a CSV file.
 
-    In a CSV file such a value is a JSON array, or one text.
+    In a CSV file, such a value is a JSON array or a single text.
 
     Args:
         inputs: one input.
-        role: a role of several texts.
+        role: a role that takes several texts.
         number: the input's number, from 1, for messages.
 
     Raises:
-        DataError: a string begins like an array and is none.
+        DataError: a string begins like a JSON array but is not one.
     """
     value = inputs.get(role)
     if not isinstance(value, str):
@@ -64,8 +64,8 @@ def refuse_missing_texts(inputs: Sequence[TaskInput], roles: Sequence[str], hint
 
     Args:
         inputs: the user's inputs.
-        roles: those that must have a text.
-        hint: what to do.
+        roles: the roles that must have a text.
+        hint: what the user can do about it.
     """
     for number, each in enumerate(inputs, start=1):
         missing = [role for role in roles if not str(each.get(role) or "").strip()]

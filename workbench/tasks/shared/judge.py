@@ -1,7 +1,7 @@
 """A small classifier that judges generated texts: naive Bayes over words and pairs of words.
 
-It is quick to train and hard to beat on short texts (Wang and Manning 2012, "Baselines and Bigrams"). It knows nothing
-of the model that it judges, and learns from texts that the model has not seen.
+It is fast to train and hard to beat on short texts (Wang and Manning 2012, "Baselines and Bigrams"). It is independent
+of the model that it judges, and is trained on texts that the model has not seen.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from workbench.types import Ints
 
 
 class BagOfWords:
-    """Multinomial naive Bayes; a word or pair of words counts once in a text (add-one smoothing).
+    """Multinomial naive Bayes with add-one smoothing; a word or word pair counts once per text.
 
     Args:
         texts: N texts.
-        labels: the index of each one's label, [N].
+        labels: index of each text's label, [N].
         count: number of labels.
     """
 
@@ -35,7 +35,7 @@ class BagOfWords:
         self._prior = np.log(texts_by_label / texts_by_label.sum())
 
     def predict(self, texts: Iterable[str]) -> Ints:
-        """Return the index of the most probable label of each text; the most frequent one without a known word.
+        """Return the index of each text's most probable label; without a known word, the most frequent label.
 
         Args:
             texts: any texts.
@@ -48,7 +48,7 @@ class BagOfWords:
 
 
 def features(text: str) -> set[str]:
-    """Return the words of a text, and each two neighbouring words.
+    """Return the words of a text and its pairs of neighbouring words.
 
     Args:
         text: any text.

@@ -1,7 +1,7 @@
-"""The two ways of labelling a text: exactly one label, or any number of them.
+"""Single-label and multi-label classification: exactly one label for each text, or any number of labels.
 
 single-label    softmax over the head's logits, cross-entropy
-multi-label     a sigmoid for each label, binary cross-entropy; a label applies from a threshold on
+multi-label     a sigmoid for each label, binary cross-entropy; a label applies at or above a threshold
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LABEL_SEPARATOR = "|"  # between the labels of one example in predictions
 
 
 class Labelling(ABC):
-    """How examples are labelled: what a label column holds, and how outputs become answers and metrics."""
+    """A kind of labels: the values of the label column, and the conversion of outputs to answers and metrics."""
 
-    problem_type: ClassVar[str]  # transformers' name, which chooses the loss
+    problem_type: ClassVar[str]  # the name in transformers, which selects the loss
     primary_metric: ClassVar[str]
 
     @abstractmethod
@@ -45,7 +45,7 @@ class Labelling(ABC):
             values: values of the label column.
 
         Raises:
-            DataError: there is nothing to learn from these labels.
+            DataError: nothing can be learned from these labels.
         """
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Labelling(ABC):
 
     @abstractmethod
     def gold_text(self, value: Any) -> str:
-        """Return the right answer as predictions hold it.
+        """Return the correct answer as it is stored in predictions.
 
         Args:
             value: value of the label column.
@@ -92,19 +92,19 @@ class Labelling(ABC):
 
     @abstractmethod
     def answer_text(self, answer: ScoredLabels) -> str:
-        """Return an answer as predictions hold it.
+        """Return an answer as it is stored in predictions.
 
         Args:
-            answer: what ``decode`` returned.
+            answer: an answer from ``decode``.
         """
 
     @abstractmethod
     def confusion(self, outputs: Array, targets: Array, count: int) -> Ints | None:
-        """Return the confusion matrix [labels, labels]; None where an example can have several labels.
+        """Return the confusion matrix, [labels, labels]; None if an example can have several labels.
 
         Args:
             outputs: probabilities, [N, labels].
-            targets: what ``encode`` returned.
+            targets: targets from ``encode``.
             count: number of labels.
         """
 
@@ -114,7 +114,7 @@ class Labelling(ABC):
 
         Args:
             outputs: probabilities, [N, labels].
-            targets: what ``encode`` returned.
+            targets: targets from ``encode``.
         """
 
     @abstractmethod
@@ -123,8 +123,8 @@ class Labelling(ABC):
 
         Args:
             outputs: probabilities, [N, labels].
-            targets: what ``encode`` returned for the split that is reported on.
-            train_targets: the same for the training split.
+            targets: targets of the split that is reported on.
+            train_targets: targets of the training split.
             labels: names of the labels.
         """
 
@@ -136,14 +136,12 @@ class SingleLabel(Labelling):
     primary_metric = "accuracy"
 
     def column(self) -> Column:
-        return Column("label", "Its class.", LABEL_GUESSES, kind="label")
+        return Column("label", "The label of the text.", LABEL_GUESSES, kind="label")
 
     def names(self, values: Sequence[str]) -> list[str]:
         names = sorted(set(values))
         if len(names) < 2:
-            raise DataError(
-                f"The training data has one class only: {names}.", "At least two are needed to learn anything."
-            )
+            raise DataError(f"The training data has only one class: {names}.", "At least two classes are needed.")
         return names
 
     def encode(self, values: Sequence[str], labels: Sequence[str]) -> Ints:
@@ -189,7 +187,7 @@ class MultiLabel(Labelling):
     """Each example has any number of labels, or none.
 
     Args:
-        threshold: the probability from which on a label applies.
+        threshold: the lowest probability at which a label applies.
     """
 
     problem_type = "multi_label_classification"
@@ -199,18 +197,18 @@ class MultiLabel(Labelling):
         self.threshold = threshold
 
     def column(self) -> Column:
-        return Column("label", "Its labels, separated by | or ;", ("labels", *LABEL_GUESSES), kind="labels")
+        return Column("label", "The labels of the text, separated by | or ;", ("labels", *LABEL_GUESSES), kind="labels")
 
     def names(self, values: Sequence[Sequence[str]]) -> list[str]:
         names = sorted({name for labels in values for name in labels})
         ambiguous = [name for name in names if LABEL_SEPARATOR in name]
         if ambiguous:
             raise DataError(
-                f"The label {ambiguous[0]!r} contains '|', which separates labels from each other.",
-                "Rename it, without '|'.",
+                f"The label {ambiguous[0]!r} contains '|', which separates labels.",
+                "Rename the label.",
             )
         if not names:
-            raise DataError("The training data has no label at all.", "Check the column that is mapped to 'label'.")
+            raise DataError("The training data has no labels.", "Check the column that is mapped to 'label'.")
         return names
 
     def encode(self, values: Sequence[Sequence[str]], labels: Sequence[str]) -> Floats32:

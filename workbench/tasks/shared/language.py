@@ -1,11 +1,11 @@
-"""The base of the tasks that learn from text alone: masked-lm, masked-lm-nsp, causal-lm and seq2seq-denoising.
+"""Base class of the self-supervised tasks: masked-lm, masked-lm-nsp, causal-lm and seq2seq-denoising.
 
-    texts --> documents as tokens --> chunks of at most data.max_length --> rows (packed, where trained on)
+    texts --> documents as tokens --> chunks of at most data.max_length --> rows (packed, for training)
 
-A task of this kind says how a document is cut into chunks, which tokens can be predicted, and how a batch is corrupted
-so that there is something to predict. Training rows are packed where the model keeps documents apart
-(``document_ids``). Evaluation rows are not: each is a chunk of one document, and every metric is known by document,
-which is what intervals and comparisons of runs sample from.
+Each task defines how to cut a document into chunks, which tokens can be predicted, and how to corrupt a batch so that
+there is something to predict. Training rows are packed if the model can keep documents apart (``document_ids``).
+Evaluation rows are not packed: each is a chunk of one document. So every metric is known for each document, and
+intervals and comparisons of runs resample documents.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ from workbench.types import Bools, Floats, Ints, Json, JsonObject, Model, Tokeni
 if TYPE_CHECKING:
     import torch
 
-EXCERPT = 200  # characters of a document that predictions hold
+EXCERPT = 200  # characters of a document that predictions store
 SAMPLES = 3  # texts that the model generates after each evaluation
 SAMPLE_WORDS = 12  # words of a training text in a sample's prompt
 
 TEXT_GUESSES = ("text", "sentence", "content", "document", "body", "article", "review", "comment", "docstring")
 
-Plan: TypeAlias = Any  # what a task notes of its rows, for ``corrupt``
+Plan: TypeAlias = Any  # data about the rows that a task needs in ``corrupt``
 
 
 @dataclass(frozen=True)
 class TextTargets:
-    """What the metrics need to know of N rows that were cut from D documents.
+    """The targets of N rows that were cut from D documents.
 
     Attributes:
-        predicted: int64 [N], how many tokens of each row are predicted.
-        document: int64 [N], the document that a row was cut from; -1 where several are packed into it.
-        tokens: int64 [D], tokens of each document that can be predicted.
+        predicted: int64 [N], number of predicted tokens in each row.
+        document: int64 [N], the document that a row was cut from; -1 if several documents are packed into it.
+        tokens: int64 [D], number of tokens in each document that can be predicted.
         bytes: int64 [D], length of each document in UTF-8.
         counts: int64 [V], how often each token can be predicted: the unigram model.
-        more: what the task itself needs to know of the rows.
-        tokenizer: what the tokenizer loses of the texts: ``unknown``, the share of tokens it does not know, and
-            ``lowercase``, whether it drops capitals; None where that was not measured.
+        more: further data about the rows that the task needs.
+        tokenizer: information that the tokenizer loses: ``unknown``, the share of unknown tokens, and
+            ``lowercase``, whether it drops capitals; None if that was not measured.
     """
 
     predicted: Ints
@@ -81,12 +81,12 @@ class TextTargets:
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What a model accepts beyond tokens and labels.
+    """The inputs that a model accepts besides tokens and labels.
 
     Attributes:
-        packed: rows of several documents (``document_ids``).
-        token_types: the number of the text that a token belongs to.
-        label_positions: the positions of the labels, for heads that compute no other logits.
+        packed: ``document_ids``, for rows that contain several documents.
+        token_types: token type ids, which tell the two texts of a pair apart.
+        label_positions: positions of the labels, for heads that compute only those logits.
     """
 
     packed: bool = False
@@ -95,10 +95,10 @@ class ModelInputs:
 
     @classmethod
     def of(cls, model: Model) -> ModelInputs:
-        """Return what a model accepts.
+        """Inspect the inputs of a model.
 
         Args:
-            model: as it was loaded.
+            model: the loaded model.
         """
         names = {*signature(model.forward).parameters, *signature(model.base_model.forward).parameters}
         return cls(
@@ -109,7 +109,7 @@ class ModelInputs:
 
 
 class LanguageModel(Task):
-    """Base of the tasks that learn from text alone."""
+    """Base class of the tasks that learn from unlabelled text."""
 
     peft_type = "FEATURE_EXTRACTION"
     primary_metric = "loss"
@@ -117,7 +117,7 @@ class LanguageModel(Task):
     stochastic_inputs = True
     generates = True
     metric_names: ClassVar[Sequence[str]]  # of text_scores.measures
-    baseline_name = "the frequencies of the tokens in training, whatever the text around"
+    baseline_name = "the token frequencies in training, without any context"
 
     def __init__(self, config: SpecModel | None = None) -> None:
         super().__init__(config)
@@ -148,7 +148,7 @@ class LanguageModel(Task):
         tokens = self.tokens_by_document(documents, chunks, owner)
         counts = np.bincount(chunks.ids[self.predictable(chunks)], minlength=len(tokenizer))
         rows, note = chunks, ""
-        order, first = np.arange(len(chunks)), np.arange(len(chunks) + 1)  # a row is a chunk
+        order, first = np.arange(len(chunks)), np.arange(len(chunks) + 1)  # each row is a chunk
         if training and self.packs:
             rows, order, first = pack_chunks(chunks, max_length)
             owner = np.full(len(rows), -1, dtype=np.int64)
@@ -168,11 +168,11 @@ class LanguageModel(Task):
 
     @property
     def needs_words(self) -> bool:
-        """Whether the word of each token has to be known."""
+        """Whether the task needs the word index of each token."""
         return False
 
     def read_special_tokens(self, tokenizer: Tokenizer) -> None:
-        """Note the special tokens that the task writes.
+        """Store the special tokens that the task uses.
 
         Args:
             tokenizer: the model's tokenizer.
@@ -182,7 +182,7 @@ class LanguageModel(Task):
         """
 
     def read(self, tokenizer: Tokenizer, examples: Examples) -> tuple[Documents, list[Ints]]:
-        """Return the documents' tokens, and the offsets of the sentences of each, where the task needs these.
+        """Return the documents' tokens, and the sentence offsets of each document, if the task needs them.
 
         Args:
             tokenizer: the model's tokenizer.
@@ -197,19 +197,19 @@ class LanguageModel(Task):
 
         Args:
             documents: tokens of D documents.
-            sentence_ends: what ``read`` returned.
+            sentence_ends: sentence offsets from ``read``.
             tokenizer: the model's tokenizer.
-            max_length: most tokens of a chunk.
+            max_length: maximum number of tokens in a chunk.
 
         Returns:
             The chunks; the document of each, int64 [P]; and a plan whose method ``placed`` takes the rows that the
-            chunks were packed into. None where the task needs no plan.
+            chunks were packed into, or None if the task needs no plan.
         """
         prefix, suffix = self.special_tokens(tokenizer)
         document, begin, lengths = split_chunks(documents.lengths, _room(max_length, len(prefix) + len(suffix)))
         span = TokenSpan(documents.offsets[document] + begin, lengths)
         last = None
-        if self.ends_documents:  # a model that generates must not learn to stop where a text was merely cut
+        if self.ends_documents:  # a generating model must not learn to stop where a text was merely cut
             last = begin + lengths == documents.lengths[document]
         return (
             join_chunks(documents, len(lengths), [SpecialTokens(prefix), span, SpecialTokens(suffix, where=last)]),
@@ -217,9 +217,7 @@ class LanguageModel(Task):
             None,
         )
 
-    ends_documents: ClassVar[bool] = (
-        False  # whether only the last chunk of a document has the special tokens at its end
-    )
+    ends_documents: ClassVar[bool] = False  # whether only the last chunk of a document ends with special tokens
 
     def special_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
         """Return the special tokens before and after each chunk.
@@ -239,7 +237,7 @@ class LanguageModel(Task):
         return np.asarray(table.words != -1)
 
     def predicted(self, rows: TokenTable) -> Ints:
-        """Return how many tokens of each row are predicted at a time, int64 [N].
+        """Return the number of tokens predicted in each row at a time, int64 [N].
 
         Args:
             rows: N rows.
@@ -247,7 +245,7 @@ class LanguageModel(Task):
         return row_sums(rows, self.predictable(rows))
 
     def tokens_by_document(self, documents: Documents, chunks: TokenTable, owner: Ints) -> Ints:
-        """Return how many tokens of each document can be predicted, int64 [D].
+        """Return the number of tokens in each document that can be predicted, int64 [D].
 
         Args:
             documents: D documents.
@@ -271,19 +269,19 @@ class LanguageModel(Task):
     def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        """Turn a batch of whole texts into one with something to predict, and with ``labels``.
+        """Corrupt a batch of original texts so that there is something to predict, and add ``labels``.
 
         Args:
-            batch: whole texts, [B, T].
-            encoded: the split.
+            batch: the original texts, [B, T].
+            encoded: the encoded split.
             indices: indices of the batch's rows, [B].
-            multiple: the length of the rows is a multiple of this.
+            multiple: rows are padded to a multiple of this length.
         """
 
     # -- model ---------------------------------------------------------------------------------------------------------
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        # The loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3].
+        # For each row, the loss in nats, the number of predicted tokens and the number of correct ones, [B, 3].
         return token_sums(model_output.logits, batch["labels"])
 
     # -- results -------------------------------------------------------------------------------------------------------
@@ -294,7 +292,7 @@ class LanguageModel(Task):
         """Return the sums of each document, columns [D] of :mod:`workbench.metrics.text_scores`.
 
         Args:
-            outputs: what ``outputs`` returned for all rows, [N, columns].
+            outputs: the outputs for all rows, [N, columns].
             targets: targets of the split.
         """
         documents = len(targets.bytes)
@@ -312,7 +310,7 @@ class LanguageModel(Task):
         known = text_scores.measures(self.metric_names)
         baseline = self.baseline(table, targets, train_targets)
         lost = text_scores.describe_lost_text(targets.tokenizer)
-        note = f"{text_scores.LOSES_TEXT} ({lost}): bits per byte are those of what is left, and too low."
+        note = f"{text_scores.LOSES_TEXT} ({lost}): bits per byte cover only the remaining text and are too low."
         return {
             "metrics": measures.intervals(table, known),
             "measures": known,
@@ -326,7 +324,7 @@ class LanguageModel(Task):
     def baseline(
         self, table: Mapping[str, Floats], targets: TextTargets, train_targets: TextTargets
     ) -> dict[str, float]:
-        """Return the sums of a model that only knows how often each token occurs in training (add-one smoothing).
+        """Return the sums of a unigram model of the training tokens (add-one smoothing).
 
         Args:
             table: the sums of the model, by document.
@@ -353,7 +351,7 @@ class LanguageModel(Task):
 
 
 class SingleTextTask(LanguageModel):
-    """Base of the language models that take one text and generate one for it."""
+    """Base class of language modeling tasks whose input is one text."""
 
     def predict(
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
@@ -387,7 +385,7 @@ class SingleTextTask(LanguageModel):
         samples = []
         with torch.inference_mode():
             for number, prompt in enumerate(self.prompts(context.tokenizer), start=1):
-                with contextlib.suppress(DataError):  # too long for a model of few positions: no reason to end a run
+                with contextlib.suppress(DataError):  # a prompt too long for the model is no reason to end a run
                     text = self.answer(context, prompt, number, self.config).text
                     samples.append({"prompt": prompt, "text": text})
         return samples
@@ -416,10 +414,10 @@ def _room(max_length: int, special: int) -> int:
 def _check_corpus(documents: Documents, max_length: int, training: bool) -> None:
     total, count = int(documents.offsets[-1]), len(documents)
     if total == 0:
-        raise DataError(f"The {count:,} texts of a split hold no token at all.", "Give a corpus with text in it.")
+        raise DataError(f"The {count:,} texts of a split contain no tokens.", "Use a corpus with text in it.")
     if training and total < max_length:
         raise DataError(
-            f"The training texts are {total:,} tokens in {count:,} documents: less than one sequence of "
+            f"The training texts have {total:,} tokens in {count:,} documents, less than one sequence of "
             f"{max_length:,} tokens (data.max_length).",
-            f"Give more text, or set data.max_length to {max(4, total)} or less.",
+            f"Add more text, or set data.max_length to {max(4, total)} or less.",
         )

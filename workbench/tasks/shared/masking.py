@@ -1,6 +1,6 @@
-"""Which tokens are masked, and what is shown instead (Devlin et al. 2018, section 3.1 and appendix A.1).
+"""Selection and replacement of masked tokens (Devlin et al. 2018, section 3.1 and appendix A.1).
 
-Everything is sampled from torch's global generator, for a whole batch at once. Shapes: ``B`` rows, ``T`` tokens.
+All sampling uses torch's global generator and covers a batch at once. Shapes: ``B`` rows, ``T`` tokens.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def draw_tokens(maskable: Tensor, wanted: Tensor) -> Tensor:
-    """Choose exactly ``wanted`` tokens of each row, every choice being equally probable.
+    """Choose exactly ``wanted`` tokens of each row, uniformly at random.
 
     Args:
         maskable: bool [B, T], the tokens to choose from.
@@ -31,15 +31,15 @@ def draw_tokens(maskable: Tensor, wanted: Tensor) -> Tensor:
 def draw_words(words: Tensor, wanted: Tensor) -> Tensor:
     """Choose whole words, until ``wanted`` tokens of each row are chosen.
 
-    The word that would exceed the number is chosen with the probability that makes the expected number right; at least
-    one word of each row is chosen, so that there is something to predict.
+    The word that would exceed ``wanted`` is chosen with the probability that makes the expected number of tokens equal
+    to ``wanted``. At least one word of each row is chosen, so that there is something to predict.
 
     Args:
-        words: int64 [B, T], the number of the word that a token is a subword of; -1 for what cannot be masked.
-        wanted: int64 [B].
+        words: int64 [B, T], index of each token's word; -1 for tokens that cannot be masked.
+        wanted: int64 [B], number of tokens to choose in each row.
 
     Returns:
-        bool [B, T].
+        bool [B, T], the chosen tokens.
     """
     import torch
 
@@ -52,9 +52,9 @@ def draw_words(words: Tensor, wanted: Tensor) -> Tensor:
     order = draws.argsort(dim=1)
     sorted_sizes = sizes.gather(1, order)
     after = sorted_sizes.cumsum(dim=1)
-    left = wanted[:, None] - (after - sorted_sizes)  # tokens still wanted when it is a word's turn
+    left = wanted[:, None] - (after - sorted_sizes)  # tokens still to choose when a word is considered
     share = left.clamp(min=0) / sorted_sizes.clamp(min=1)
-    taken = torch.rand(len(words), 1) < share  # certain for the words that fit
+    taken = torch.rand(len(words), 1) < share  # the probability is 1 for the words that fit
     taken[:, 0] = True
     chosen = torch.zeros_like(taken).scatter_(1, order, taken)
     return chosen.gather(1, group) & maskable
@@ -63,7 +63,7 @@ def draw_words(words: Tensor, wanted: Tensor) -> Tensor:
 def replace(
     ids: Tensor, masked: Tensor, mask_id: int, ordinary: Tensor, mask_share: float, random_share: float
 ) -> Tensor:
-    """Return what the model reads: most masked tokens are [MASK], some another token, some unchanged.
+    """Replace masked tokens: most become [MASK], some become a random token, some stay unchanged.
 
     Args:
         ids: int64 [B, T].
@@ -71,10 +71,10 @@ def replace(
         mask_id: the token [MASK].
         ordinary: int64 [K], the tokens that can replace another.
         mask_share: share of the masked tokens that become [MASK].
-        random_share: share that becomes a token sampled from ``ordinary``; the rest stays.
+        random_share: share that becomes a token sampled from ``ordinary``; the rest stays unchanged.
 
     Returns:
-        int64 [B, T].
+        int64 [B, T], the model's input.
     """
     import torch
 

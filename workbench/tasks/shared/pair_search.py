@@ -1,4 +1,4 @@
-"""Search among the texts of a split: which texts are the nearest, by vectors or by the words in common."""
+"""Nearest-neighbour search among the texts of a split, by embeddings or by shared words."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SearchResult:
     """The result of searching a split.
 
     Attributes:
-        retrieved: for each query.
-        candidate_row: the row of the examples of each candidate.
+        retrieved: the ranks of the candidates for each query.
+        candidate_row: the row of each candidate in the examples.
         similarity: similarity of the pairs in ``Pairs.true_similarity``, with its shape; None if there are none.
     """
 
@@ -45,10 +45,10 @@ class SearchResult:
 
 
 def search_by_vectors(outputs: Array, targets: Pairs) -> SearchResult:
-    """Search with the vectors of a model.
+    """Search with the embeddings of a model.
 
     Args:
-        outputs: vectors of length 1: both of each pair, [N, 2, D]; with labels one for each text, [N, D].
+        outputs: unit vectors: two for each pair, [N, 2, D]; with labels, one for each text, [N, D].
         targets: targets of the split.
     """
     if targets.sampled is not None:
@@ -60,11 +60,11 @@ def search_by_vectors(outputs: Array, targets: Pairs) -> SearchResult:
 
 
 def search_by_words(targets: Pairs, train_targets: Pairs) -> SearchResult:
-    """Search by the words in common (TF-IDF).
+    """Search by shared words (TF-IDF).
 
     Args:
         targets: targets of the split.
-        train_targets: targets of the training split, whose texts tell how rare a word is.
+        train_targets: targets of the training split, from which the inverse document frequencies are computed.
     """
     if targets.sampled is not None:
         near = tf_idf(targets.texts, targets.texts, train_targets.texts)
@@ -80,7 +80,7 @@ def search_by_words(targets: Pairs, train_targets: Pairs) -> SearchResult:
 
 
 def _candidates(targets: Pairs) -> Ints:
-    """Return the rows of the candidates: every text, or the first row of each different second text."""
+    """Return the rows of the candidates: every text, or the first row of each distinct second text."""
     if targets.members is not None:
         return np.arange(len(targets.first))
     return np.unique(targets.second, return_index=True)[1]
@@ -91,7 +91,7 @@ def _search(
 ) -> SearchResult:
     """Rank the candidates for every text, or for the first text of every pair.
 
-    Relevant are the texts with its label, or those that form a similar pair with it.
+    Texts are relevant if they have the same label, or form a similar pair with the query.
     """
     chosen = _candidates(targets)
     queries = len(targets.first)
@@ -131,7 +131,7 @@ def _sampled_similarity(near: Callable[[slice], Array], rows: slice, sampled: In
 
 
 def _texts_of_pairs(texts: TokenTable, which: int) -> TokenTable:
-    """Return the first texts of all pairs (0), or the second ones (1)."""
+    """Return the first (0) or second (1) texts of all pairs."""
     lengths = texts.lengths
     selected = np.repeat(np.arange(len(texts)) % 2 == which, lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths[which::2])])

@@ -1,14 +1,13 @@
-"""The base of the tasks whose model continues a prompt: dialogue, code-generation and controlled-generation.
+"""Base class of the tasks that continue a prompt: dialogue, code-generation and controlled-generation.
 
-    prompt + target --> one row of tokens; the loss is on the target's tokens alone
+prompt + target --> one row of tokens; the loss covers only the target's tokens
 
-A task of this kind says what an example's prompt and target are. A row that is too long is cut by one rule: the target
-gets the room that the prompt leaves, but at least half of ``data.max_length``; the prompt is then shortened by the
-task, the oldest first. A target that was cut has no end token: a model must not learn to stop where a text was merely
-cut.
+Each task defines the prompt and the target of an example. All tasks shorten long rows in the same way: the target gets
+the room that the prompt leaves, but at least half of ``data.max_length``; then the task shortens the prompt, oldest
+content first. A truncated target has no end token, since a model must not learn to stop where a text was merely cut.
 
 The baseline is the model before training (its perplexity on the same targets), or, for a model with random weights,
-the frequencies of the tokens in training.
+the token frequencies in training.
 """
 
 from __future__ import annotations
@@ -51,32 +50,32 @@ if TYPE_CHECKING:
     import torch
 
 
-PROMPT_EXCERPT = 4 * EXCERPT  # characters of a prompt that predictions hold, its last ones
+PROMPT_EXCERPT = 4 * EXCERPT  # characters at the end of a prompt that predictions store
 SAMPLE_MAX_LENGTH = 256  # tokens of a sample's prompt
 
 
 class PromptedOptions(GenerationConfig):
-    """Options of the tasks that continue a prompt."""
+    """Options of tasks that continue a prompt."""
 
     written: int = Field(
         50,
         ge=0,
         le=100_000,
-        description="How many test examples a text is generated and measured for at the end.",
+        description="Number of test examples for which a text is generated and evaluated after training.",
     )
 
 
 @dataclass(frozen=True)
 class GeneratedTexts:
-    """What ``report`` and ``prediction_rows`` get.
+    """The input of ``report`` and ``prediction_rows``.
 
     Attributes:
-        sums: what ``outputs`` returned, [N, 3].
-        chosen: the W examples that texts were generated for.
-        texts: the text of each, [W].
-        columns: columns of measures of these texts, [D], 0 where there is none.
+        sums: the outputs, [N, 3].
+        chosen: the W examples for which texts were generated.
+        texts: the text for each of them, [W].
+        columns: columns of measures of these texts, [D]; 0 for examples without a text.
         baseline: the same for the baseline's texts.
-        extra: metrics that are no sums over examples, by name: of the generated texts, and of the baseline's.
+        extra: metrics that are not sums over examples, by name, for the generated texts and for the baseline's.
         notes: further messages.
     """
 
@@ -90,7 +89,7 @@ class GeneratedTexts:
 
 
 class PromptedTask(LanguageModel):
-    """Base of the tasks whose model continues a prompt."""
+    """Base class of the tasks that continue a prompt."""
 
     head = "AutoModelForCausalLM"
     target_kind = "next token"
@@ -99,7 +98,7 @@ class PromptedTask(LanguageModel):
     stochastic_inputs = False
     evaluates_zero_shot = True
     metric_names = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
-    baseline_texts_name: ClassVar[str]  # what generated texts are compared with
+    baseline_texts_name: ClassVar[str]  # the baseline of generated texts
 
     class Config(PromptedOptions):
         """The task's own options."""
@@ -120,16 +119,16 @@ class PromptedTask(LanguageModel):
 
     @abstractmethod
     def fit(self, train: Examples) -> None:
-        """Learn what must be known before the first batch."""
+        """Collect what must be known before the first batch."""
 
     @abstractmethod
     def rows(self, tokenizer: Tokenizer, examples: Examples, training: bool) -> list[Row]:
-        """Return the texts to learn of all examples, in their order; an example may have several.
+        """Return the rows of all examples, in order; an example may have several.
 
         Args:
             tokenizer: the model's tokenizer.
             examples: examples of one split.
-            training: whether they are trained on.
+            training: whether this is the training split.
 
         Raises:
             DataError: an example cannot be used.
@@ -141,7 +140,7 @@ class PromptedTask(LanguageModel):
 
         Args:
             tokenizer: the model's tokenizer.
-            inputs: role and text of each.
+            inputs: the inputs; each maps roles to texts.
 
         Raises:
             DataError: an input cannot be used; the message says which.
@@ -149,7 +148,7 @@ class PromptedTask(LanguageModel):
 
     @abstractmethod
     def example_inputs(self, examples: Examples, index: int) -> dict[str, Json]:
-        """Return what the model reads of an example before it generates, by role.
+        """Return the inputs of an example, from which the model generates, by role.
 
         Args:
             examples: examples of one split.
@@ -158,7 +157,7 @@ class PromptedTask(LanguageModel):
 
     @abstractmethod
     def example_target(self, examples: Examples, index: int) -> str:
-        """Return the text that is right for an example.
+        """Return the correct text for an example.
 
         Args:
             examples: examples of one split.
@@ -167,12 +166,12 @@ class PromptedTask(LanguageModel):
 
     @abstractmethod
     def measure_texts(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> TextColumns:
-        """Return columns [W] of the measures of generated texts.
+        """Return the columns, [W] each, that the measures of generated texts sum.
 
         Args:
             examples: examples of the split that is reported on.
-            chosen: the W examples that texts were generated for.
-            texts: the text of each.
+            chosen: the W examples for which texts were generated.
+            texts: the text for each of them.
         """
 
     @abstractmethod
@@ -181,23 +180,23 @@ class PromptedTask(LanguageModel):
 
     @abstractmethod
     def baseline_texts(self, context: FinishContext, chosen: Sequence[int]) -> list[str]:
-        """Return the texts that generated texts are compared with.
+        """Return the baseline texts for the generated texts.
 
         Args:
             context: the finished model and the split that is reported on.
-            chosen: the W examples that texts were generated for.
+            chosen: the W examples for which texts were generated.
         """
 
     def corpus_metrics(self) -> dict[str, Callable[[Sequence[str]], float]]:
-        """Return metrics of all generated texts together, by name."""
+        """Return metrics computed on all generated texts together, by name."""
         return {}
 
     def postprocess(self, text: str, complete: bool) -> str:
-        """Return a generated text as a user gets it.
+        """Return the final form of a generated text.
 
         Args:
-            text: as it was generated.
-            complete: whether the model itself ended it.
+            text: the text as generated.
+            complete: whether the model ended it itself.
         """
         return text.strip()
 
@@ -206,7 +205,7 @@ class PromptedTask(LanguageModel):
     def configure(self, model: Model) -> None:
         super().configure(model)
         accepted = signature(model.forward).parameters
-        # The workbench's own models leave out the logits of positions without a label automatically.
+        # The workbench's own models skip the logits of positions without a label automatically.
         self.selects_logits = "logits_to_keep" in accepted and "document_ids" not in accepted
 
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
@@ -218,7 +217,7 @@ class PromptedTask(LanguageModel):
         with verbatim(tokenizer):
             rows = self.rows(tokenizer, examples, training)
         if not rows:
-            raise DataError("A split of the data has nothing to learn.", "Give more examples.")
+            raise DataError("A split of the data has nothing to learn from.", "Add more examples.")
         table, prompts, cut = join_rows(rows, max_length)
         owner = np.array([row.example for row in rows], dtype=np.int64)
         lengths = np.array([len(row.target) for row in rows], dtype=np.int64)
@@ -235,7 +234,7 @@ class PromptedTask(LanguageModel):
     def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        # Add labels on the targets; the texts stay whole.
+        # Add labels for the targets; the texts are not changed.
         import torch
 
         prompt = torch.from_numpy(encoded.targets.more[np.asarray(indices)])[:, None]
@@ -249,7 +248,7 @@ class PromptedTask(LanguageModel):
         self.untrained = None if from_scratch else outputs
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
-        # The model's output; where it can, without the logits of the prompts, which nothing needs.
+        # The model's output, if possible without the logits of the prompts, which are not needed.
         if not self.selects_logits:
             return model(**batch)
         from torch.nn import functional
@@ -273,13 +272,13 @@ class PromptedTask(LanguageModel):
         return ids
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        # The score of a token as the continuation of the prompt.
+        # The score of a token as the next token after the prompt.
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def finish(self, context: FinishContext) -> GeneratedTexts:
-        # Generate texts for some evenly spaced examples, and measure them and the baseline's.
+        # Generate texts for evenly spaced examples; measure them and the baseline's texts.
         examples, encoded = context.examples, context.encoded
         chosen = evenly_spaced(len(examples), self.config.written).tolist()
         if not chosen:
@@ -315,9 +314,9 @@ class PromptedTask(LanguageModel):
 
         Args:
             context: a model.
-            prompts: tokens of each.
-            config: how it generates.
-            progress: takes the number of finished texts and of all texts.
+            prompts: tokens of each prompt.
+            config: generation options.
+            progress: called with the number of finished texts and the total number.
         """
         texts = []
         for ids in generate_all(context, prompts, config, encoder_decoder=False, progress=progress):
@@ -330,7 +329,7 @@ class PromptedTask(LanguageModel):
         known = text_scores.measures(self.metric_names)
         if self.untrained is None:
             sums: Mapping[str, float | Floats] = self.baseline(table, targets, train_targets)
-            name = "the frequencies of the tokens in training"
+            name = "the token frequencies in training"
         else:
             sums = measures.totals(self.by_document(self.untrained, targets))
             name = "the model before training"
@@ -363,7 +362,7 @@ class PromptedTask(LanguageModel):
         report["written"] = len(outcome.chosen)
 
     def prediction_rows(self, examples: Examples, outcome: GeneratedTexts, targets: TextTargets) -> PredictionRows:
-        # A row for each example, with a generated text where there is one; ``score`` is the loss per token.
+        # A row for each example, with a generated text if there is one; ``score`` is the loss per token.
         table = self.by_document(outcome.sums, targets)
         if self.untrained is not None:
             table["untouched_nats"] = self.by_document(self.untrained, targets)["nats"]
@@ -407,7 +406,7 @@ class PromptedTask(LanguageModel):
         ]
 
     def input_text(self, inputs: TaskInput) -> str:
-        """Return an input as one text, for people.
+        """Return an input as one readable text.
 
         Args:
             inputs: one input.
@@ -419,7 +418,7 @@ class PromptedTask(LanguageModel):
 
 
 def _excerpt(value: Json) -> Json:
-    """Return the end of what a model read: the last characters of a text, the last texts of a list."""
+    """Return the end of an input: the last characters of a text, or the last texts of a list."""
     if isinstance(value, str):
         return value[-PROMPT_EXCERPT:]
     if not isinstance(value, list):
@@ -439,6 +438,6 @@ def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:
     if not targets and not prompts:
         return ""
     return (
-        f"Of {rows:,} texts, {prompts:,} had a part of their prompt left out and {targets:,} their target cut, to "
-        f"fit into {max_length} tokens (data.max_length)."
+        f"Of {rows:,} texts, {prompts:,} had their prompt and {targets:,} their target truncated to fit into "
+        f"{max_length} tokens (data.max_length)."
     )

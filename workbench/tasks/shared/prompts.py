@@ -14,19 +14,19 @@ from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.tasks.contexts import Encoded
 from workbench.types import Floats, Ints, TokenIds, Tokenizer
 
-TextColumns: TypeAlias = dict[str, Floats]  # columns of measures
+TextColumns: TypeAlias = dict[str, Floats]  # columns that measures sum
 
 
-MIN_PROMPT = 4  # tokens of a prompt that must fit in front of a target
+MIN_PROMPT = 4  # tokens of a prompt that must fit before a target
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model continues.
+    """A prompt that can be shortened.
 
     Attributes:
-        length: its tokens, nothing cut.
-        within: takes a number of tokens, and returns the prompt shortened to at most this number.
+        length: number of tokens of the full prompt.
+        within: takes a number of tokens, and returns the prompt shortened to at most that number.
     """
 
     length: int
@@ -34,10 +34,10 @@ class Prompt:
 
     @classmethod
     def of(cls, prefix: Sequence[int], ids: TokenIds) -> Prompt:
-        """Return a prompt that loses its first tokens, except for the prefix, when it is shortened.
+        """Return a prompt that is shortened at its beginning, after the prefix.
 
         Args:
-            prefix: the tokens that open every prompt.
+            prefix: the tokens that begin every prompt.
             ids: the tokens after them.
         """
         opening = np.asarray(prefix, dtype=np.int32)
@@ -51,11 +51,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Row:
-    """One text to learn: a prompt and its continuation.
+    """One training text: a prompt and its continuation.
 
     Attributes:
         prompt: see :class:`Prompt`.
-        target: tokens of the continuation, the end token included.
+        target: tokens of the continuation, including the end token.
         example: index of its example.
         bytes: length of the target's text in UTF-8.
     """
@@ -68,7 +68,7 @@ class Row:
 
 @contextlib.contextmanager
 def verbatim(tokenizer: Tokenizer) -> Iterator[None]:
-    """Read special tokens in a text as ordinary text, so that nobody can end a turn by writing its end token.
+    """Treat special tokens in a text as ordinary text, so that users cannot end a turn by writing its end token.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -83,7 +83,7 @@ def verbatim(tokenizer: Tokenizer) -> Iterator[None]:
 
 
 def token_lists(tokenizer: Tokenizer, texts: Sequence[str]) -> list[TokenIds]:
-    """Return the tokens of each text, without special ones.
+    """Return the tokens of each text, without special tokens.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -94,7 +94,7 @@ def token_lists(tokenizer: Tokenizer, texts: Sequence[str]) -> list[TokenIds]:
 
 
 def text_ends(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Return the tokens before a text, as the tokenizer adds them, and the one that ends a generated text.
+    """Return the special tokens that the tokenizer adds before a text, and the token that ends a generated text.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -118,7 +118,7 @@ def last_rows(encoded: Encoded, count: int) -> Ints:
 
 
 def spread_columns(columns: TextColumns, chosen: Sequence[int], count: int) -> TextColumns:
-    """Return columns of all examples, [D], from those of the chosen ones, [W]; 0 for the others.
+    """Expand the columns of the chosen examples, [W], to all examples, [D], with 0 for the others.
 
     Args:
         columns: columns of the chosen examples, [W].
@@ -137,7 +137,7 @@ def join_rows(rows: Sequence[Row], max_length: int) -> tuple[TokenTable, Ints, t
 
     Args:
         rows: N prompts with their targets.
-        max_length: most tokens of a row.
+        max_length: maximum number of tokens in a row.
 
     Returns:
         The rows, the length of each prompt, [N], and how many targets and how many prompts were cut.

@@ -13,10 +13,10 @@ LONGEST_COMPARED = 4_000  # characters of each text that are compared
 
 
 def parses(code: str) -> bool:
-    """Return whether ``code`` is Python of this version; it is never run.
+    """Return whether ``code`` is valid in this version of Python; it is never run.
 
-    Code longer than ``LONGEST_CODE`` counts as invalid, and so does what the parser gives up on: nesting that is too
-    deep, half a character.
+    Code longer than ``LONGEST_CODE`` counts as invalid, and so does code that makes the parser fail, such as nesting
+    that is too deep or a lone surrogate.
 
     Args:
         code: any text.
@@ -33,12 +33,12 @@ def parses(code: str) -> bool:
 
 
 def function_body(text: str, complete: bool) -> str:
-    """Return the body of a function in what a model generated after its head: up to the first line with less indent.
+    """Return the body of a function from generated code: the lines up to the first one with less indentation.
 
     Args:
-        text: what comes after the docstring; its first line of code sets the indent.
-        complete: whether the model ended it; otherwise its last line may be incomplete, and is left out if there are
-            others.
+        text: the code after the docstring; its first line of code sets the indentation.
+        complete: whether the model ended the text; otherwise the last line may be incomplete, and is dropped if there
+            are others.
     """
     lines = text.strip("\n").split("\n")
     if not complete and len(lines) > 1:
@@ -72,8 +72,9 @@ def edit_similarity(one: str, other: str) -> float:
 def edit_distance(one: str, other: str) -> int:
     """Return how many characters must be inserted, deleted or replaced to turn one text into the other.
 
-    The usual table row by row (Wagner and Fischer 1974). Within a row each number depends on the one to its left; as
-    each step adds one, ``min.accumulate`` of the numbers minus their column computes them all at once.
+    Computes the dynamic programming table of Wagner and Fischer (1974) row by row. Within a row, each number depends on
+    the one to its left. As each step adds one, ``min.accumulate`` of the numbers minus their column computes them all
+    at once.
 
     Args:
         one: a text.

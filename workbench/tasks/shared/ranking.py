@@ -1,7 +1,7 @@
-"""Metrics of rankings (nearest texts, candidates ranked for a user), and the TF-IDF baseline.
+"""Ranking metrics (for retrieval and for candidates ranked for a user), and the TF-IDF baseline.
 
-Everything is computed on whole arrays. Ties never improve a metric: of equal scores, the irrelevant one counts as first
-(retrieval), or every order of them counts the same (ranking for users).
+All computations are vectorized. Ties never improve a metric: either the irrelevant candidate counts as first
+(retrieval), or the metric is averaged over all orders of the tied candidates (ranking for users).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from workbench.metrics.scores import percentile_interval
 from workbench.tasks.contexts import Array
 from workbench.types import Bools, Floats, Ints, TokenIds
 
-CELLS_AT_ONCE = 4_000_000  # similarities in memory at a time: 16 MB
+CELLS_AT_ONCE = 4_000_000  # similarities in memory at once: 16 MB
 RESAMPLES = 500
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """The result of Q queries among M candidates.
+    """The results of Q queries over M candidates.
 
     Attributes:
-        rank: int64 [Q], rank from 1 of the first relevant candidate; 0 for a query without a relevant candidate.
-        best: int64 [Q], the first candidate.
+        rank: int64 [Q], rank of the first relevant candidate, from 1; 0 for a query without a relevant candidate.
+        best: int64 [Q], the top candidate.
         score: float64 [Q], its similarity.
     """
 
@@ -36,7 +36,7 @@ class Retrieved:
     score: Floats
 
     def columns(self) -> dict[str, Floats]:
-        """Return each query's share of the metrics: see :data:`RETRIEVAL`."""
+        """Return each query's contribution to the metrics in :data:`RETRIEVAL`."""
         answerable = self.rank > 0
         return {
             "queries": answerable.astype(np.float64),
@@ -46,7 +46,7 @@ class Retrieved:
         }
 
 
-# recall@k: the share of the queries with a relevant candidate among the first k; mrr: the mean of 1 / its rank.
+# recall@k: the share of queries with a relevant candidate among the first k; mrr: the mean of 1 / its rank.
 RETRIEVAL: dict[str, tuple[str, ...]] = {
     "recall@1": ("ratio", "found_1", "queries"),
     "recall@5": ("ratio", "found_5", "queries"),
@@ -64,11 +64,11 @@ def retrieve(
     """Rank all candidates for each query.
 
     Args:
-        similarity: takes some queries, and returns their similarity to every candidate, [q, M].
-        relevant: takes some queries, and returns which candidates are relevant to them, [q, M].
-        queries: Q.
-        candidates: M.
-        itself: int64 [Q], the candidate that is the query itself, and is not ranked; None for none.
+        similarity: takes a slice of queries, and returns their similarity to every candidate, [q, M].
+        relevant: takes a slice of queries, and returns which candidates are relevant to them, bool [q, M].
+        queries: number of queries, Q.
+        candidates: number of candidates, M.
+        itself: int64 [Q], the candidate that is the query itself and is not ranked; None if there is none.
     """
     rank, best = np.zeros(queries, dtype=np.int64), np.zeros(queries, dtype=np.int64)
     score = np.zeros(queries)
@@ -84,7 +84,7 @@ def retrieve(
         first = np.where(hits, near, -np.inf).max(axis=1)
         before = (~hits & (near >= first[:, None])).sum(axis=1)
         if itself is not None:
-            before -= np.isneginf(first)  # the query itself, which is as far away as everything
+            before -= np.isneginf(first)  # the query itself, which is at the same distance as everything else
         rank[rows] = np.where(hits.any(axis=1), before + 1, 0)
         best[rows] = near.argmax(axis=1)
         score[rows] = np.take_along_axis(near, best[rows][:, None], axis=1)[:, 0]
@@ -92,18 +92,18 @@ def retrieve(
 
 
 def tf_idf(queries: TokenTable, candidates: TokenTable, corpus: TokenTable) -> Callable[[slice], Array]:
-    """Return the cosine of TF-IDF vectors: similarity without a model.
+    """Return a function that computes cosine similarities of TF-IDF vectors, a baseline without a model.
 
-    Term frequency is 1 + log(count), inverse document frequency log((1 + N) / (1 + n)) over the corpus, which is 0 for
-    tokens of every text, such as special ones (Manning, Raghavan and Schuetze 2008, section 6.4).
+    Term frequency is 1 + log(count). Inverse document frequency is log((1 + N) / (1 + n)) over the corpus, which is 0
+    for tokens that occur in every text, such as special tokens (Manning, Raghavan and Schuetze 2008, section 6.4).
 
     Args:
         queries: Q texts.
         candidates: M texts.
-        corpus: the texts that tell how rare a token is.
+        corpus: the texts from which document frequencies are computed.
 
     Returns:
-        What :func:`retrieve` takes as ``similarity``.
+        The ``similarity`` argument of :func:`retrieve`.
     """
     import torch
 
@@ -130,7 +130,7 @@ def tf_idf(queries: TokenTable, candidates: TokenTable, corpus: TokenTable) -> C
 
 
 def _word_counts(table: TokenTable, words: TokenIds) -> tuple[Ints, Ints, Ints]:
-    """Return which texts contain which of ``words`` (sorted), and how often: three columns."""
+    """Return the occurrences of ``words`` (sorted) in the texts as three columns: text, word and count."""
     row = np.repeat(np.arange(len(table)), table.lengths)
     index = np.searchsorted(words, table.ids).clip(max=len(words) - 1)
     known = words[index] == table.ids
@@ -153,7 +153,7 @@ def spearman_interval(one: Floats, other: Floats, seed: int = 0) -> tuple[float,
 
     Args:
         one: values, [N] or [N, columns].
-        other: as many values.
+        other: values of the same shape.
         seed: seed of the bootstrap.
     """
     return percentile_interval([spearman(one[rows], other[rows]) for rows in _samples(len(one), seed)])
@@ -164,8 +164,8 @@ def spearman_gain(true: Floats, before: Floats, after: Floats, seed: int = 0) ->
 
     Args:
         true: the true values, [N] or [N, columns].
-        before: the values of the baseline.
-        after: the values of the model.
+        before: values of the baseline.
+        after: values of the model.
         seed: seed of the bootstrap.
     """
     samples = [
@@ -182,7 +182,7 @@ def _samples(count: int, seed: int) -> Iterator[Ints]:
 
 # -- ranking for users -------------------------------------------------------------------------------------------------
 
-# Each is the mean over the users that have both: something that they liked, and something that they did not.
+# Each metric is the mean over the users with both liked and disliked candidates.
 RANKING: dict[str, tuple[str, ...]] = {
     "auc": ("ratio", "user_auc", "users"),
     "ndcg@10": ("ratio", "user_ndcg", "users"),
@@ -193,20 +193,20 @@ RANKING: dict[str, tuple[str, ...]] = {
 def rank_for_users(user: Ints, liked: Bools, scores: Floats, first: int = 10) -> dict[str, Floats]:
     """Measure how well each user's candidates are ranked.
 
-    AUC: the share of pairs (liked, not liked) in the right order, ties counting half. nDCG@k: gains 1 for liked,
-    discounted by log2(1 + rank), divided by that of the best order (Jarvelin and Kekalainen 2002). recall@k: the share
-    of what the user likes that is among the first k. Of equal scores every order counts the same (McSherry and Najork
-    2008).
+    AUC is the share of pairs (liked, not liked) in the correct order, with ties counting half. nDCG@k has gain 1 for
+    liked candidates, discounted by log2(1 + rank) and divided by the value of the ideal order (Jarvelin and Kekalainen
+    2002). recall@k is the share of liked candidates among the first k. Tied scores are averaged over all orders
+    (McSherry and Najork 2008).
 
     Args:
-        user: int64 [N], from 0.
-        liked: [N].
-        scores: [N]; higher ones come first.
-        first: k.
+        user: int64 [N], index of the user, from 0.
+        liked: bool [N], whether the user liked the candidate.
+        scores: [N]; candidates with higher scores rank first.
+        first: the cutoff k.
 
     Returns:
         ``user_auc``, ``user_ndcg``, ``user_recall`` and ``users`` (1 for a user who counts), [N]. A user's values are
-        in the user's first row, the others are 0.
+        in the user's first row; all other rows are 0.
     """
     count = int(user.max()) + 1
     order = np.lexsort((-scores, user))
@@ -215,12 +215,12 @@ def rank_for_users(user: Ints, liked: Bools, scores: Floats, first: int = 10) ->
     rank = np.arange(len(who)) - np.maximum.accumulate(np.where(begins, np.arange(len(who)), 0))
     tie = np.cumsum(begins | np.concatenate([[True], value[1:] != value[:-1]])) - 1
     size_of_tie = np.bincount(tie)
-    gain = (np.bincount(tie, hit) / size_of_tie)[tie]  # the mean at this rank over every order of equal scores
+    gain = (np.bincount(tie, hit) / size_of_tie)[tie]  # the mean at this rank over all orders of tied scores
     likes, size = np.bincount(who, hit, minlength=count), np.bincount(who, minlength=count)
     early = rank < first
     discount = np.where(early, 1 / np.log2(rank + 2.0), 0.0)
     ideal = np.bincount(who, np.where(rank < likes[who], discount, 0.0), minlength=count)
-    # Mann and Whitney (1947): from the sum of the ranks of what is liked, the lowest score having rank 1.
+    # Mann and Whitney (1947): from the sum of the ranks of liked candidates, where the lowest score has rank 1.
     mean_rank = np.bincount(tie, rank) / size_of_tie
     rank_sum = np.bincount(who, hit * (size[who] - mean_rank[tie]), minlength=count)
     pairs = likes * (size - likes)

@@ -9,7 +9,7 @@ from workbench.tasks.base import PredictionRows
 from workbench.tasks.contexts import Array
 from workbench.types import Json
 
-MAX_SCORE_COLUMNS = 100  # with more labels than this, predictions hold the best score only
+MAX_SCORE_COLUMNS = 100  # with more labels than this, predictions store only the highest score
 
 
 def prediction_table(
@@ -22,16 +22,16 @@ def prediction_table(
     correct: Sequence[Json] | None = None,
     columns: Mapping[str, Array] | None = None,
 ) -> PredictionRows:
-    """Return predictions as columns of one length; a row is an example.
+    """Return predictions as columns of equal length, one row for each example.
 
     Args:
         ids: ids of the examples.
-        inputs: what the model read, by role; each becomes a column ``input:ROLE``.
-        gold: the right answers.
+        inputs: the model's inputs, by role; each role becomes a column ``input:ROLE``.
+        gold: the correct answers.
         prediction: the model's answers.
         score: the score of each answer.
-        correct: whether each answer is right; None where an answer is neither right nor wrong.
-        columns: further columns, such as those that the metrics add up, [N] each.
+        correct: whether each answer is correct; None if answers are neither correct nor wrong.
+        columns: further columns, such as those that the metrics sum, [N] each.
     """
     return {
         "id": list(ids),
@@ -45,10 +45,10 @@ def prediction_table(
 
 
 def score_columns(labels: Sequence[str], outputs: Array) -> dict[str, Array]:
-    """Return a column ``score:LABEL`` for each label; none where there are too many labels.
+    """Return a column ``score:LABEL`` for each label; none if there are too many labels.
 
     Args:
-        labels: in the order of the outputs.
+        labels: label names, in the order of the outputs.
         outputs: the probability of each label, [N, labels].
     """
     if len(labels) > MAX_SCORE_COLUMNS:

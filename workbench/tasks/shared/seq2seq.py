@@ -1,14 +1,14 @@
-"""The base of the tasks that generate one text from another: translation and summarization.
+"""Base class of the sequence-to-sequence tasks: translation and summarization.
 
     encoder-decoder:  source -> [encoder]        target -> [decoder], which predicts each next token
     decoder:          source + prompt + target   in one row; only the target's tokens are predicted
 
-The task's option ``architecture`` chooses one of the two, and with it the head that a model must have. The loss is that
-of the target's tokens, its end included; padding, the source and the prompt do not count. A target that had to be cut
-has no end token: a model must not learn to stop where a text was merely cut.
+The task's option ``architecture`` selects one of the two, and with it the head that a model must have. The loss covers
+the target's tokens, including its end token, but not padding, the source and the prompt. A truncated target has no end
+token, since a model must not learn to stop where a text was merely cut.
 
-At the end, texts are generated for at most ``written`` test examples, evenly spaced, and every metric of the report is
-computed on these examples: so runs with texts for different examples cannot be compared by mistake.
+After training, texts are generated for up to ``written`` test examples, evenly spaced. Every metric of the report is
+computed on these examples, so runs with texts for different examples cannot be compared by mistake.
 """
 
 from __future__ import annotations
@@ -49,51 +49,58 @@ from workbench.types import IGNORE_INDEX, Bools, Ints, Json, JsonObject, Model, 
 if TYPE_CHECKING:
     import torch
 
-EXCERPT = 500  # characters of a source that predictions hold
+EXCERPT = 500  # characters of a source that predictions store
 SAMPLES = 3  # training sources whose texts are generated during training
 SAMPLE_EXCERPT = 200  # characters of them that are shown
 LOSSES = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
-SOURCE = "{source}"  # stands for the source in a prompt
+SOURCE = "{source}"  # placeholder for the source in a prompt
 
 
 class Seq2SeqOptions(GenerationConfig):
-    """Options of the tasks that generate a text from a text."""
+    """Options of the sequence-to-sequence tasks."""
 
     architecture: Literal["encoder-decoder", "decoder"] = Field(
         "encoder-decoder",
-        description="Models that read with an encoder (transformer-encoder-decoder, BART, T5, Marian), or models that "
-        "continue a prompt (transformer-decoder, smollm2, GPT-2).",
+        description="Architecture of the model: encoder-decoder (transformer-encoder-decoder, BART, T5, Marian), or a "
+        "decoder that continues a prompt (transformer-decoder, smollm2, GPT-2).",
     )
-    prompt: str = Field(SOURCE + "\n", description="The prompt that a decoder continues; {source} is the text.")
-    max_target: int = Field(128, ge=2, le=32_768, description="Longest target in tokens; longer ones are cut.")
+    prompt: str = Field(SOURCE + "\n", description="Prompt for a decoder; {source} is replaced by the source text.")
+    max_target: int = Field(
+        128, ge=2, le=32_768, description="Maximum length of a target in tokens; longer targets are truncated."
+    )
     written: int = Field(
         500,
         ge=1,
         le=1_000_000,
-        description="Most test examples that texts are generated and measured for at the end.",
+        description="Maximum number of test examples for which a text is generated and evaluated after training.",
     )
-    max_new_tokens: int = Field(64, ge=1, le=32_768, description="Most tokens that are generated for a text.")
+    max_new_tokens: int = Field(64, ge=1, le=32_768, description="Maximum number of tokens to generate for a text.")
     temperature: float = Field(
-        0.0, ge=0, le=10, description="Randomness of sampling: 0 takes the most probable token, 1 samples as learned."
+        0.0,
+        ge=0,
+        le=10,
+        description="Sampling temperature: 0 is greedy decoding, 1 samples from the model's distribution unchanged.",
     )
 
     @field_validator("prompt")
     @classmethod
     def _has_one_source(cls, prompt: str) -> str:
         if prompt.count(SOURCE) != 1:
-            raise ValueError(f"the prompt must hold {SOURCE} once; it holds it {prompt.count(SOURCE)} times")
+            raise ValueError(
+                f"the prompt must contain {SOURCE} exactly once, but contains it {prompt.count(SOURCE)} times"
+            )
         return prompt
 
 
 @dataclass(frozen=True)
 class _EncodedRows:
-    """Sources and targets as rows.
+    """Encoded sources and targets.
 
     Attributes:
-        tokens: what the model reads.
+        tokens: the model's input.
         labels: see ``PairTargets``.
         prompt: see ``PairTargets``.
-        cut: how many sources and how many targets were cut.
+        cut: number of truncated sources and number of truncated targets.
     """
 
     tokens: TokenTable
@@ -103,7 +110,7 @@ class _EncodedRows:
 
 
 class Seq2Seq(Task):
-    """Base of the tasks that generate a text from a text."""
+    """Base class of the sequence-to-sequence tasks."""
 
     class Config(Seq2SeqOptions):
         """The task's own options."""
@@ -123,7 +130,7 @@ class Seq2Seq(Task):
 
     @property
     def is_decoder(self) -> bool:
-        """Whether the model continues a prompt, and has no encoder."""
+        """Whether the model is a decoder that continues a prompt."""
         return self.config.architecture == "decoder"
 
     @property
@@ -142,7 +149,7 @@ class Seq2Seq(Task):
 
     @abstractmethod
     def references(self, examples: Examples) -> list[list[str]]:
-        """Return the right texts for each example.
+        """Return the reference texts of each example.
 
         Args:
             examples: examples of one split.
@@ -150,16 +157,16 @@ class Seq2Seq(Task):
 
     @abstractmethod
     def counts(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
-        """Return the columns [N] that ``text_measures`` need.
+        """Return the columns, [N] each, that ``text_measures`` sum.
 
         Args:
-            texts: N texts.
-            references: the right texts for each.
+            texts: N generated texts.
+            references: the reference texts of each.
         """
 
     @abstractmethod
     def baseline_texts(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
-        """Return texts that need no model, by the name of how they were made; the first is the run's baseline.
+        """Return the texts of each baseline by its name; the first one is the run's main baseline.
 
         Args:
             sources: N sources.
@@ -168,7 +175,7 @@ class Seq2Seq(Task):
 
     @abstractmethod
     def details(self) -> JsonObject:
-        """Return how the texts are measured, for the report."""
+        """Return the details of the metrics, for the report."""
 
     # -- data ----------------------------------------------------------------------------------------------------------
 
@@ -189,12 +196,13 @@ class Seq2Seq(Task):
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
         if not self.is_decoder and self.start_id is None:
             raise SpecError(
-                f"{type(model).__name__} does not say which token its decoder begins with.",
+                f"{type(model).__name__} does not specify the token that its decoder starts with.",
                 "Set decoder_start_token_id in its config.json, or use another model.",
             )
 
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        # In training each reference is a row of its own; otherwise an example is a row, with its first reference.
+        # For training, each reference becomes a separate row; otherwise, each example is a row with its first
+        # reference.
         references = self.references(examples)
         owner = np.repeat(np.arange(len(examples)), [len(each) if training else 1 for each in references])
         sources = [examples.columns[self.source_role][i] for i in owner]
@@ -217,13 +225,13 @@ class Seq2Seq(Task):
     def _encode_encoder_decoder(
         self, tokenizer: Tokenizer, sources: Sequence[str], wanted: Sequence[str], max_length: int
     ) -> _EncodedRows:
-        """Return the source of each example as a row, and its target as labels."""
+        """Return each source as a row, and each target as labels."""
         tokens, labels = tokenize(tokenizer, sources, max_length=max_length), self._target_table(tokenizer, wanted)
         cut = [int((table.full_lengths > table.lengths).sum()) for table in (tokens, labels)]
         return _EncodedRows(tokens, labels, np.zeros(len(tokens), dtype=np.int64), (cut[0], cut[1]))
 
     def _target_table(self, tokenizer: Tokenizer, texts: Sequence[str]) -> TokenTable:
-        """Return what a decoder with an encoder generates: the tokens of each text and the end, cut if too long."""
+        """Return the decoder's targets: the tokens of each text and the end token, truncated if too long."""
         prefix, suffix = self._target_special_tokens(tokenizer)
         documents = tokenize_documents(tokenizer, texts)
         room = self.max_target - len(prefix) - len(suffix)
@@ -235,7 +243,7 @@ class Seq2Seq(Task):
         return replace(table, full_lengths=full.astype(np.int32), words=None)
 
     def _target_special_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-        """Return the special tokens around a target, without one that the decoder starts with anyway."""
+        """Return the special tokens around a target, without the token that the decoder starts with anyway."""
         prefix, suffix = special_prefix_suffix(tokenizer)
         if prefix and prefix[0] == self.start_id:
             prefix = prefix[1:]
@@ -248,14 +256,14 @@ class Seq2Seq(Task):
     ) -> _EncodedRows:
         """Return source, prompt and target of each example as one row.
 
-        A target may take half of the room, and what its source leaves over; a source is cut at its end.
+        A target may take half of the room, plus whatever its source leaves; a source is truncated at its end.
         """
         prefix, middle, suffix = self._prompt_tokens(tokenizer)
         room = max_length - len(prefix) - len(middle) - len(suffix)
         if room < 2:
             raise SpecError(
                 f"data.max_length is {max_length} tokens, but the prompt alone takes {max_length - room}.",
-                "Raise data.max_length, or shorten task.prompt.",
+                "Increase data.max_length, or shorten task.prompt.",
             )
         source, target = tokenize_documents(tokenizer, sources), tokenize_documents(tokenizer, wanted)
         most = np.minimum(np.maximum(room // 2, room - source.lengths), max(1, self.max_target - len(suffix)))
@@ -281,7 +289,7 @@ class Seq2Seq(Task):
         return _EncodedRows(table, None, len(prefix) + source_lengths + len(middle), cut)
 
     def _prompt_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
-        """Return the tokens before a source, those between it and the target, and those that end a target."""
+        """Return the tokens before a source, between source and target, and after a target."""
         prefix, suffix = special_prefix_suffix(tokenizer)
         if not suffix and tokenizer.eos_token_id is not None:
             suffix = [tokenizer.eos_token_id]
@@ -310,7 +318,7 @@ class Seq2Seq(Task):
         return {name: torch.from_numpy(array) for name, array in {**batch, "labels": labels}.items()}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        # The loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3].
+        # For each row, the loss in nats, the number of predicted tokens and the number of correct ones, [B, 3].
         if self.is_decoder:
             return token_sums(model_output.logits[:, :-1], batch["labels"][:, 1:])
         return token_sums(model_output.logits, batch["labels"])
@@ -343,7 +351,7 @@ class Seq2Seq(Task):
         return [text.strip() for text in context.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
     def table(self, outcome: GeneratedTexts, targets: PairTargets) -> Counts:
-        """Return the columns [W] of every measure.
+        """Return the columns, [W] each, that the measures sum.
 
         Args:
             outcome: the texts generated for W examples.
@@ -366,7 +374,7 @@ class Seq2Seq(Task):
             "metrics": measures.intervals(table, known),
             "measures": known,
             "baseline": {**baselines[name], **unigram},
-            "baseline_name": f"{name}; for the loss, the frequencies of the tokens in training",
+            "baseline_name": f"{name}; for the loss, the token frequencies in training",
             "baselines": baselines,
             "gain": measures.improvements(counted[name], table, self.text_measures),
             "written": {"examples": len(outcome.chosen), "of": len(targets.sources)},
@@ -409,7 +417,7 @@ class Seq2Seq(Task):
         ]
 
     def _source(self, inputs: TaskInput, number: int) -> str:
-        """Return the text of an input, under the role's name or as ``text``."""
+        """Return the text of an input, which has the role's name or ``text`` as its key."""
         text = inputs.get(self.source_role, inputs.get("text", ""))
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"Input {number} has no {self.source_role}.", "Write some text.")
@@ -418,7 +426,7 @@ class Seq2Seq(Task):
     def _source_rows(
         self, context: InferenceContext, sources: Sequence[str], config: Seq2SeqOptions
     ) -> tuple[list[list[int]], list[int]]:
-        """Return what the model reads of each source, and how many tokens of it had to be left out."""
+        """Return the tokens that the model reads of each source, and the number of tokens that were cut."""
         tokenizer, max_length = context.tokenizer, context.max_length
         if not self.is_decoder:
             table = tokenize(tokenizer, sources, max_length=max_length)
@@ -446,7 +454,7 @@ def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:
     notes = [f"{count:,} of {rows:,} {what}" for count, what in zip(cut, ("sources", "targets"), strict=True) if count]
     if not notes:
         return ""
-    return f"{' and '.join(notes)} were too long and lost their end (data.max_length is {max_length}, task.max_target)."
+    return f"{' and '.join(notes)} were too long and were truncated (data.max_length is {max_length}, task.max_target)."
 
 
 def _generated_note(count: int, total: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Targets and generated texts of the tasks that generate one text from another."""
+"""Targets and generated texts of the sequence-to-sequence tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from workbench.types import Ints
 
 @dataclass(frozen=True)
 class PairTargets:
-    """What the metrics need to know of N rows.
+    """The targets of N rows.
 
     Attributes:
         sources: the source of each.
-        references: the right texts for each, one or several; the loss is the first's.
-        labels: the tokens that are predicted, for an encoder-decoder; None where they are in the rows.
-        prompt: int64 [N], how many tokens of a row come before the target; 0 for an encoder-decoder.
-        predicted: int64 [N], how many tokens are predicted.
+        references: the reference texts of each, one or several; the loss is computed on the first.
+        labels: the tokens to predict, for an encoder-decoder; None if they are part of the rows.
+        prompt: int64 [N], number of tokens before the target in each row; 0 for an encoder-decoder.
+        predicted: int64 [N], number of predicted tokens.
         bytes: int64 [N], length of the target in UTF-8.
         counts: int64 [V], how often each token is predicted: the unigram model.
     """
@@ -43,7 +43,7 @@ class GeneratedTexts:
     Attributes:
         chosen: the examples, int64 [W], ascending.
         texts: the text of each.
-        sums: loss in nats, predicted tokens, and how many of them are right, [W, 3].
+        sums: loss in nats, number of predicted tokens and number of correct ones, [W, 3].
     """
 
     chosen: Ints
@@ -55,7 +55,7 @@ def loss_columns(sums: Array, size: Ints) -> Counts:
     """Return the columns [N] of :mod:`workbench.metrics.text_scores`.
 
     Args:
-        sums: loss in nats, predicted tokens, and how many of them are right, [N, 3].
+        sums: loss in nats, number of predicted tokens and number of correct ones, [N, 3].
         size: length of each target in UTF-8, [N].
     """
     nll, predicted, right = sums.astype(np.float64).T
@@ -63,7 +63,7 @@ def loss_columns(sums: Array, size: Ints) -> Counts:
 
 
 def unigram_columns(targets: PairTargets, train: PairTargets) -> Counts:
-    """Return the sums of a model that only knows how often each token occurs in training.
+    """Return the sums of a unigram model of the training tokens.
 
     Args:
         targets: targets of the split that is reported on.

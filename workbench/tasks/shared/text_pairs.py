@@ -1,4 +1,4 @@
-"""Pairs of similar texts: their targets, their positives, and the loss that learns from them."""
+"""Pairs of similar texts: their targets, their positives, and the contrastive loss."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Pairs:
     """The pairs of a split.
 
     Attributes:
-        texts: the texts that are embedded: two rows for each pair, the first and the second text; or a row for each
-            labelled text.
-        first, second: int64 [N], number of each pair's first and second text; the same text has the same number. With
-            labels, ``first`` is the text itself and ``second`` its label.
-        score: float64 [N], how similar the two texts are, 0 to 1; None where the data have no scores.
+        texts: the texts to embed: two rows for each pair, the first and the second text, or a row for each labelled
+            text.
+        first, second: int64 [N], ids of each pair's first and second text; equal texts have equal ids. With labels,
+            ``first`` is the id of the text and ``second`` the id of its label.
+        score: float64 [N], similarity of the two texts, 0 to 1; None if the data has no scores.
         positive: bool [N], whether the pair counts as similar.
-        members: with labels: the rows, sorted by label; else None.
-        sampled: with labels: for each text whose label other texts have, and others have not, a row with its label and
-            one with another label, both sampled once; int64 [n, 3], its own row first.
+        members: with labels, the rows sorted by label; otherwise None.
+        sampled: with labels, for each text that has both texts with the same label and texts with another label, one
+            row of each kind, sampled once; int64 [n, 3], its own row first.
     """
 
     texts: TokenTable
@@ -44,14 +44,14 @@ class Pairs:
 
     @property
     def true_similarity(self) -> Floats | None:
-        """How similar pairs are, 0 to 1: the scores of pairs, [N]; 1 and 0 for sampled pairs, [n, 2]; or None."""
+        """The similarity of pairs, 0 to 1: their scores, [N]; 1 and 0 for sampled pairs, [n, 2]; or None."""
         if self.sampled is None or not len(self.sampled):
             return self.score
         return np.tile([1.0, 0.0], (len(self.sampled), 1))
 
 
 def numbered(values: Sequence[str]) -> Ints:
-    """Return a number for each value, the same number for equal values.
+    """Return an id for each value; equal values have equal ids.
 
     Args:
         values: texts or labels.
@@ -61,7 +61,7 @@ def numbered(values: Sequence[str]) -> Ints:
 
 
 def pair_scores(examples: Examples) -> Floats | None:
-    """Return the scores of pairs, [N]; None where there are none.
+    """Return the scores of pairs, [N]; None if there are none.
 
     Args:
         examples: pairs.
@@ -76,7 +76,7 @@ def pair_scores(examples: Examples) -> Floats | None:
     outside = np.flatnonzero((score < 0) | (score > 1))
     if len(outside):
         raise DataError(
-            f"{examples.locations()[outside[0]]}: the score is {score[outside[0]]:g}, and 0 to 1 is allowed "
+            f"{examples.locations()[outside[0]]}: the score is {score[outside[0]]:g}, but it must be from 0 to 1 "
             f"({len(outside):,} such rows).",
             "Divide the scores by the largest possible one.",
         )
@@ -84,12 +84,12 @@ def pair_scores(examples: Examples) -> Floats | None:
 
 
 def encode_labelled(tokenizer: Tokenizer, examples: Examples, max_length: int) -> Encoded:
-    """Encode texts with labels; texts with one label are each other's positives.
+    """Encode texts with labels; texts with the same label are each other's positives.
 
     Args:
         tokenizer: the model's tokenizer.
-        examples: with the columns text and label.
-        max_length: longest text in tokens.
+        examples: examples with the columns text and label.
+        max_length: maximum length in tokens.
     """
     texts = tokenize(tokenizer, examples.columns["text"], max_length=max_length)
     label = numbered(examples.columns["label"])
@@ -102,8 +102,7 @@ def encode_labelled(tokenizer: Tokenizer, examples: Examples, max_length: int) -
 def sample_positives(pairs: Pairs, indices: Ints) -> Ints:
     """Return another text with the same label for each text, sampled with torch's generator.
 
-    A text that is alone with its label is its own positive: dropout makes the two vectors differ (Gao et al. 2021,
-    section 3).
+    The only text with its label is its own positive: dropout makes the two vectors differ (Gao et al. 2021, section 3).
 
     Args:
         pairs: texts with labels.
@@ -115,7 +114,7 @@ def sample_positives(pairs: Pairs, indices: Ints) -> Ints:
 
 
 def _sample_pairs(pairs: Pairs) -> Ints:
-    """Return ``Pairs.sampled``: always the same rows for the same labels."""
+    """Return ``Pairs.sampled``, deterministically for the same labels."""
     rows = np.arange(len(pairs.second))
     size = np.bincount(pairs.second)[pairs.second]
     usable = rows[(size > 1) & (size < len(rows))]
@@ -125,9 +124,9 @@ def _sample_pairs(pairs: Pairs) -> Ints:
 
 
 def _positives_and_negatives(pairs: Pairs, indices: Ints, number: Ints) -> tuple[Ints, Ints]:
-    """Return another row with the label of each text and a row with another label, chosen by a random number each.
+    """Return, for each text, a row with the same label and a row with another label, chosen by random numbers.
 
-    A text that is alone with its label is its own positive; where there is one label only, so are all negatives.
+    The only text with its label is its own positive; with only one label, each text is also its own negative.
     """
     assert pairs.members is not None
     label, count = pairs.second, len(pairs.second)
@@ -148,12 +147,12 @@ def contrastive_loss(
     """Return the mean cross-entropy of finding the second text of each first text in the batch (InfoNCE).
 
     Args:
-        first: [B, D], of length 1.
-        second: the same; row i of both is a pair.
-        labels: [B, B]; on the diagonal 1 where the pair is learned; elsewhere 0 for a negative, and IGNORE_INDEX for
-            what is neither.
-        temperature: cosines are divided by it.
-        symmetric: the mean with the loss of second texts that find their first ones.
+        first: unit vectors, [B, D].
+        second: unit vectors, [B, D]; row i of both is a pair.
+        labels: [B, B]; 1 on the diagonal if the pair is learned; elsewhere 0 for a negative, and IGNORE_INDEX for pairs
+            that are neither positive nor negative.
+        temperature: divides the cosine similarities.
+        symmetric: average with the loss of finding the first text of each second text.
     """
     import torch
     from torch.nn import functional

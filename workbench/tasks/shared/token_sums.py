@@ -1,4 +1,4 @@
-"""Sums over the tokens of rows: losses, correct predictions, and those of the unigram baseline."""
+"""Sums over the tokens of rows: losses and correct predictions, also of the unigram baseline."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 
-SCORED_AT_ONCE = 4096  # predictions scored at a time: float32 logits of all of them would not fit into memory
+SCORED_AT_ONCE = 4096  # predictions scored at once: the float32 logits of all of them would not fit into memory
 
 
 def drops_capitals(tokenizer: Tokenizer) -> bool:
-    """Return whether a capital and its small letter are one token.
+    """Return whether the tokenizer ignores case.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -28,7 +28,7 @@ def drops_capitals(tokenizer: Tokenizer) -> bool:
 
 
 def row_sums(table: TokenTable, values: Array) -> Ints:
-    """Return the sum of some values over each row, int64 [N].
+    """Sum values over each row, int64 [N].
 
     Args:
         table: N rows.
@@ -52,7 +52,7 @@ def first_tokens(table: TokenTable) -> Bools:
 
 
 def unigram_sums(counts: Ints, train_counts: Ints) -> dict[str, float]:
-    """Return the sums of a model that only knows how often each token occurs in training (add-one smoothing).
+    """Return the sums of a unigram model of the training tokens (add-one smoothing).
 
     Args:
         counts: how often each token is predicted, [V].
@@ -67,11 +67,11 @@ def unigram_sums(counts: Ints, train_counts: Ints) -> dict[str, float]:
 
 
 def token_sums(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the sum of losses in nats, the number of labels, and how many are the most probable token, for each row.
+    """Return, for each row, the sum of losses in nats, the number of labels and the number of correct predictions.
 
     Args:
-        logits: [B, T, V], or [M, V] of the M positions with a label, in reading order.
-        labels: [B, T], IGNORE_INDEX where there is nothing to predict.
+        logits: [B, T, V], or [M, V] for the M positions with a label, in reading order.
+        labels: [B, T]; IGNORE_INDEX at positions without a label.
 
     Returns:
         float64 [B, 3].

@@ -1,1 +1,1 @@
-"""Spans of a text: entities, tags of words, marked pairs, answers."""
+"""Spans in texts: entities, word tags, marked pairs and answers."""

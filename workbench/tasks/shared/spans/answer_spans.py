@@ -1,4 +1,4 @@
-"""Answers as spans of tokens: their positions in windows, and the best spans of all windows of a question."""
+"""Answers as token spans: their positions in windows, and the best spans over all windows of a question."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NO_POSITION = 2**31  # above every position
 def answer_positions(windows: Windows, answers: Sequence[Sequence[Mapping[str, str | int]]]) -> tuple[Ints, Ints]:
     """Return the first and the last token of each question's first answer in each window, int64 [W] both.
 
-    0 where a window does not hold the answer whole, or there is none; IGNORE_INDEX where no window of the question
-    holds it. A token that is partly in the answer belongs to it.
+    The positions are 0 if the window does not contain all of the answer, or if there is no answer, and IGNORE_INDEX if
+    no window of the question contains it. A token that is partly in the answer belongs to it.
 
     Args:
         windows: windows of all questions.
@@ -35,7 +35,7 @@ def answer_positions(windows: Windows, answers: Sequence[Sequence[Mapping[str, s
     context_first, context_last = _ends(context, tokens.offsets)
     exists = last >= 0
     row = tokens.offsets[:-1]
-    # An answer that continues after the end of its window is cut off; after the end of the context there are spaces.
+    # An answer that extends past the end of its window is cut off; past the end of the context there are only spaces.
     opens, closes = np.diff(example, prepend=-1) > 0, np.diff(example, append=len(answers)) > 0
     from_left = opens | (first > context_first) | (begin[np.where(exists, row + first, 0)] <= wanted[:, 0])
     to_right = closes | (last < context_last) | (end[np.where(exists, row + last, 0)] >= wanted[:, 1])
@@ -46,24 +46,24 @@ def answer_positions(windows: Windows, answers: Sequence[Sequence[Mapping[str, s
 
 
 def _ends(chosen: Bools, offsets: Ints) -> tuple[Ints, Ints]:
-    """Return the first and last position in each row where ``chosen`` is true; NO_POSITION and -1 for none."""
+    """Return the first and last position in each row where ``chosen`` is true; NO_POSITION and -1 if none is."""
     position = offsets_within(np.diff(offsets))
     first = np.minimum.reduceat(np.where(chosen, position, NO_POSITION), offsets[:-1])
     return first, np.maximum.reduceat(np.where(chosen, position, -1), offsets[:-1])
 
 
 def best_of_windows(start: Ints, end: Ints, scores: Floats, windows: Ints, count: int) -> tuple[Ints, Ints, Floats]:
-    """Return the ``count`` best spans of each question from those of its windows; a span of two windows counts once.
+    """Return the ``count`` best spans of each question over all its windows; a span in two windows counts once.
 
     Args:
         start: first token of each window's spans, [W, C].
         end: their last token, [W, C].
         scores: their scores, [W, C].
-        windows: int64 [N], how many windows each question has.
-        count: most spans of a question.
+        windows: int64 [N], number of windows of each question.
+        count: maximum number of spans per question.
 
     Returns:
-        [N, count] each, the best first; -1 and -inf where there are fewer.
+        First tokens, last tokens and scores, [N, count] each, best first; -1 and -inf if there are fewer spans.
     """
     width = int(windows.max()) * count
     row = np.repeat(np.arange(len(windows)), windows * count)

@@ -1,10 +1,10 @@
-"""Entities in rows of words: how tags spell them, how many are right, and the words of a raw text.
+"""Entities in rows of words: tagging schemes, counts of correct entities, and the words of a raw text.
 
     words   Empire   State    Building   in   New     York
     BIO     B-LOC    I-LOC    I-LOC      O    B-LOC   I-LOC
 
-Tags are numbers: 0 is O, 2k + 1 begins an entity of type k, and 2k + 2 continues it. Rows are stored in flat arrays,
-one after another, with the offset of each; nothing here loops over words.
+Tags are represented by ids: 0 is O, 2k + 1 begins an entity of type k, and 2k + 2 continues it. Rows are stored
+consecutively in flat arrays, with the offset of each row, so all operations are vectorized over words.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def split_tag(tag: str) -> tuple[int, str]:
     """Split a tag into its prefix, as a number, and its type: ``"B-LOC"`` into (B, "LOC").
 
     Args:
-        tag: without a known prefix, all of it is the type.
+        tag: a tag; if it has no known prefix, all of it is the type.
     """
     if tag == "O":
         return _O, ""
@@ -54,7 +54,7 @@ def split_tag(tag: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags of rows of words as a file has them.
+    """The tags of rows of words, as written in a file.
 
     Attributes:
         prefix: int64 [words], 0 for O, else the number from :func:`split_tag`; -1 for none.
@@ -75,7 +75,7 @@ class Tags:
         Args:
             rows: a tag for each word.
             types: known types; other types are appended to them.
-            plain: the whole tag is a type, even where it begins like ``"B-"``.
+            plain: treat the whole tag as a type, even if it begins with ``"B-"``.
         """
         every = sorted(set(chain.from_iterable(rows)))
         divided = {tag: (-1, tag) if plain and tag != "O" else split_tag(tag) for tag in every}
@@ -88,14 +88,14 @@ class Tags:
 
     @property
     def continues(self) -> Bools:
-        """Whether a word has the type of the word before it in its row, [words]."""
+        """Whether each word has the same type as the word before it in its row, bool [words]."""
         same = np.zeros(len(self.type), dtype=bool)
         same[1:] = (self.type[1:] == self.type[:-1]) & (self.type[1:] >= 0)
         same[self.offsets[:-1][self.offsets[:-1] < len(same)]] = False
         return same
 
     def scheme(self) -> Scheme:
-        """Return the scheme of these tags, as far as they show it."""
+        """Detect the tagging scheme of these tags."""
         prefixes = set(np.unique(self.prefix).tolist()) - {_O}
         if -1 in prefixes:
             return "plain"
@@ -104,17 +104,17 @@ class Tags:
         if prefixes <= {_I}:
             return "io"
         continues = self.continues
-        superfluous = (self.prefix == _B) & ~continues  # IOB1 has no B there
-        begun_by_i = (self.prefix == _I) & ~continues  # BIO has no I there
+        superfluous = (self.prefix == _B) & ~continues  # IOB1 would not have B there
+        begun_by_i = (self.prefix == _I) & ~continues  # BIO would not have I there
         return "iob1" if begun_by_i.any() and not superfluous.any() else "bio"
 
     def to_bio(self, scheme: Scheme) -> tuple[Ints, int]:
-        """Return the tags as numbers of BIO, int64 [words], and how many are impossible at their position.
+        """Return the BIO tag ids, int64 [words], and the number of tags that are invalid at their position.
 
-        A tag that continues an entity that is not there begins one.
+        A tag that would continue a missing entity begins a new one.
 
         Args:
-            scheme: how the tags are written.
+            scheme: the tagging scheme.
         """
         continues, named = self.continues, self.type >= 0
         if scheme in ("io", "plain"):
@@ -129,7 +129,7 @@ class Tags:
         return tags, int(impossible.sum())
 
     def _begins_in_bioes(self, continues: Bools, named: Bools) -> tuple[Bools, Bools]:
-        """Return which words begin an entity in BIOES, and which tags are impossible."""
+        """Return which words begin an entity in BIOES, and which tags are invalid."""
         opens = np.isin(self.prefix, (_B, _I)) & named  # one more word must follow
         inner = np.isin(self.prefix, (_I, _E)) & named
         after_open = np.zeros(len(named), dtype=bool)
@@ -152,7 +152,7 @@ def row_offsets(rows: Sequence[Sequence[str]]) -> Ints:
 
 
 def first_subwords(tokens: TokenTable, offsets: Ints) -> Ints:
-    """Return the position in its row of each word's first token, int64 [words]; -1 for a word without a token.
+    """Return the position of each word's first token in its row, int64 [words]; -1 for a word without tokens.
 
     Args:
         tokens: tokenized rows of words.
@@ -169,16 +169,16 @@ def first_subwords(tokens: TokenTable, offsets: Ints) -> Ints:
 
 
 def bio_labels(types: Sequence[str]) -> list[str]:
-    """Return the tags in the order of their numbers: ``["O", "B-LOC", "I-LOC", ...]``.
+    """Return the tags in the order of their ids: ``["O", "B-LOC", "I-LOC", ...]``.
 
     Args:
-        types: types of entities.
+        types: entity types.
     """
     return ["O", *(f"{prefix}-{name}" for name in types for prefix in "BI")]
 
 
 def types_of(labels: Sequence[str]) -> list[str]:
-    """Return the types of tags that :func:`bio_labels` made.
+    """Return the entity types of tags from :func:`bio_labels`.
 
     Args:
         labels: the tags.
@@ -191,13 +191,13 @@ def types_of(labels: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Entities:
-    """The entities in rows of words, in their order.
+    """The entities in rows of words, in text order.
 
     Attributes:
-        start: int64 [entities], the first word, counted over all rows.
-        end: int64 [entities], the word after the last.
-        type: int64 [entities].
-        row: int64 [entities], the row of each.
+        start: int64 [entities], index of the first word, counted over all rows.
+        end: int64 [entities], index after the last word.
+        type: int64 [entities], index of the entity type.
+        row: int64 [entities], index of the row.
     """
 
     start: Ints
@@ -207,12 +207,12 @@ class Entities:
 
     @classmethod
     def read(cls, tags: Ints, offsets: Ints) -> Entities:
-        """Return the entities that tags spell, strictly: an entity begins with B, and I of its type continues it.
+        """Return the entities encoded by tags: each begins with B and continues with I of the same type.
 
-        An I without a beginning belongs to no entity (seqeval's mode "strict" with the scheme IOB2).
+        An I without a preceding B belongs to no entity (seqeval's "strict" mode with the scheme IOB2).
 
         Args:
-            tags: numbers of BIO, [words].
+            tags: BIO tag ids, [words].
             offsets: offsets of the rows, [N + 1].
         """
         kind = np.where(tags > 0, (tags - 1) // 2, -1)
@@ -225,7 +225,7 @@ class Entities:
         return cls(start, end, kind[start], np.searchsorted(offsets, start, side="right") - 1)
 
     def among(self, others: Entities, words: int) -> Bools:
-        """Return which of these entities are in ``others`` too, with the same borders and type, [entities].
+        """Return which of these entities are also in ``others``, with the same boundaries and type, bool [entities].
 
         Args:
             others: entities in the same rows.
@@ -241,9 +241,9 @@ class EntityCounts:
     """Counts of entities.
 
     Attributes:
-        hits: entities that were predicted right, by row, int64 [N].
-        predicted: predicted entities, by row.
-        gold: true entities, by row.
+        hits: correctly predicted entities, by row, int64 [N].
+        predicted: predicted entities, by row, int64 [N].
+        gold: true entities, by row, int64 [N].
         by_type: the three counts by type, int64 [types, 3].
     """
 
@@ -254,11 +254,11 @@ class EntityCounts:
 
     @classmethod
     def of(cls, tags: Ints, gold: Ints, offsets: Ints, types: int) -> EntityCounts:
-        """Count the entities of some tags.
+        """Count the entities encoded by predicted and true tags.
 
         Args:
-            tags: predicted numbers of BIO, [words].
-            gold: true numbers of BIO, [words].
+            tags: predicted BIO tag ids, [words].
+            gold: true BIO tag ids, [words].
             offsets: offsets of the rows, [N + 1].
             types: number of types.
         """
@@ -274,22 +274,22 @@ class EntityCounts:
 
 # -- raw text -------------------------------------------------------------------------------------------------------
 
-_PREFIX_SIGNS = "@#"  # the first characters of handles and topics
-_SEPARATORS = ',;:!?()[]{}"“”„«»…。，、；：！？（）'  # in a word only between digits: 10,000 or 12:30
+_PREFIX_SIGNS = "@#"  # the first characters of user names and hashtags
+_SEPARATORS = ',;:!?()[]{}"“”„«»…。，、；：！？（）'  # part of a word only between digits, as in 10,000 or 12:30
 
 
 def split_words(text: str) -> list[tuple[int, int]]:
-    """Split a raw text into words, as annotated texts commonly do.
+    """Split a raw text into words, in the way that annotated corpora usually do.
 
-    Signs around a word are words of their own, but not those within (``New-York``, ``U.S.``, ``@user``); ``'s`` is
-    split off; every Chinese or Japanese character is a word. What belongs to a sign (the colour of an emoji) stays
-    with it.
+    Punctuation around a word is split off, but not punctuation within it (``New-York``, ``U.S.``, ``@user``). ``'s`` is
+    split off. Every Chinese or Japanese character is a word. Modifiers stay with their symbol, such as the skin tone of
+    an emoji.
 
     Args:
         text: any text.
 
     Returns:
-        The first character of each word, and the character after its last.
+        The start and end of each word, in characters.
     """
     words: list[tuple[int, int]] = []
     start = 0
@@ -303,7 +303,7 @@ def split_words(text: str) -> list[tuple[int, int]]:
 
 
 def _split_chunk(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Return the words of a stretch without a space."""
+    """Return the words of a chunk without spaces."""
     chunk = text[start:end]
     if "://" in chunk:
         return [(start, end)]
@@ -318,7 +318,7 @@ def _split_chunk(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _peel(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Return the word between signs, and the signs."""
+    """Return the word without the punctuation around it, and that punctuation."""
     before: list[tuple[int, int]] = []
     after: list[tuple[int, int]] = []
     while (
@@ -331,7 +331,7 @@ def _peel(text: str, start: int, end: int) -> list[tuple[int, int]]:
         start = until
     while start < end and _is_sign(text[_last_base(text, start, end)]) and not _is_abbreviation(text[start:end]):
         sign = _last_base(text, start, end)
-        while sign > start and text[sign - 1] == text[sign]:  # "..." is one sign
+        while sign > start and text[sign - 1] == text[sign]:  # "..." counts as one symbol
             sign -= 1
         after.append((sign, end))
         end = sign
@@ -342,7 +342,7 @@ def _peel(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _is_ideographic(character: str) -> bool:
-    """Return whether this is a Chinese or Japanese character or sign: these have no spaces between them."""
+    """Return whether this is a Chinese or Japanese character or mark, which are not separated by spaces."""
     return "\u2e80" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff" or character >= "\U00020000"
 
 
@@ -351,12 +351,12 @@ def _is_sign(character: str) -> bool:
 
 
 def _is_tied(character: str) -> bool:
-    """Return whether this belongs to the character before it: accents, joiners, colours of emoji."""
+    """Return whether this modifies the character before it: accents, joiners, skin tones of emoji."""
     return unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or "\U0001f3fb" <= character <= "\U0001f3ff"
 
 
 def _sign_end(text: str, start: int, end: int) -> int:
-    """Return the end of the sign at ``start``, with repetitions of it and what is tied to it."""
+    """Return the end of the symbol at ``start``, including its repetitions and modifiers."""
     i = start + 1
     while i < end and (text[i] == text[start] or _is_tied(text[i]) or text[i - 1] == "\u200d"):
         i += 1
@@ -364,7 +364,7 @@ def _sign_end(text: str, start: int, end: int) -> int:
 
 
 def _last_base(text: str, start: int, end: int) -> int:
-    """Return the last character that is not tied to the one before it."""
+    """Return the index of the last character that does not modify the one before it."""
     i = end - 1
     while i > start and (_is_tied(text[i]) or text[i - 1] == "\u200d"):
         i -= 1
@@ -372,5 +372,5 @@ def _last_base(text: str, start: int, end: int) -> int:
 
 
 def _is_abbreviation(word: str) -> bool:
-    """Return whether the last point belongs to the word: ``U.S.``, ``J.``."""
+    """Return whether the final period belongs to the word: ``U.S.``, ``J.``."""
     return word.endswith(".") and all(len(part) == 1 and part.isalpha() for part in word[:-1].split("."))

@@ -1,4 +1,4 @@
-"""Sentences with two marked expressions: reading the marks, writing them as signs, cropping around them.
+"""Sentences with two marked expressions: parsing the marks, replacing them by punctuation, cropping around them.
 
     The <e1>burst</e1> was caused by water hammer <e2>pressure</e2>.
     The @ burst @ was caused by water hammer # pressure #.
@@ -20,8 +20,13 @@ from workbench.tasks.contexts import TaskInput
 from workbench.types import Ints, Tokenizer
 
 NO_LIMIT = 2**31 - 1
-SIGNS = (("@", "#"), ("$", "^"), ("*", "~"), ("+", "="))  # how marks are written; the first pair the tokenizer knows
-HINT = "Write <e1> and </e1> around the first of the two, <e2> and </e2> around the second."
+SIGNS = (
+    ("@", "#"),
+    ("$", "^"),
+    ("*", "~"),
+    ("+", "="),
+)  # replacements of the marks, by preference
+HINT = "Write <e1> and </e1> around the first expression, and <e2> and </e2> around the second."
 
 _MARK = re.compile(r"(</?e[12]>)")
 _MARKS = ("<e1>", "</e1>", "<e2>", "</e2>")
@@ -32,7 +37,7 @@ class MarkedSentence:
     """A sentence with two marked expressions.
 
     Attributes:
-        chunks: the sentence, split at its marks; the marks are chunks, too.
+        chunks: the sentence, split at its marks; the marks are chunks themselves.
         marks: the indices of the chunks ``<e1>``, ``</e1>``, ``<e2>`` and ``</e2>``.
     """
 
@@ -45,10 +50,10 @@ class MarkedSentence:
 
         Args:
             text: the sentence.
-            where: where it was found, for messages.
+            where: location of the sentence, for messages.
 
         Raises:
-            DataError: a mark is missing or repeated, or there is nothing between two marks.
+            DataError: a mark is missing or repeated, or an expression is empty.
         """
         chunks = [chunk.strip() for chunk in _MARK.split(text)]
         chunks = [chunk for chunk in chunks if chunk]
@@ -68,13 +73,13 @@ class MarkedSentence:
         """Return the chunks with signs instead of marks.
 
         Args:
-            signs: the sign of each expression.
+            signs: the sign for each expression.
         """
         sign = dict(zip(_MARKS, (signs[0], signs[0], signs[1], signs[1]), strict=True))
         return [sign.get(chunk, chunk) for chunk in self.chunks]
 
     def expression(self, number: int) -> str:
-        """Return what is marked as e1 or e2.
+        """Return the expression marked as e1 or e2.
 
         Args:
             number: 1 or 2.
@@ -84,7 +89,7 @@ class MarkedSentence:
 
 
 def choose_signs(tokenizer: Tokenizer) -> tuple[tuple[str, str], str]:
-    """Return two signs that the tokenizer knows as one token each, and a message if it knows no two.
+    """Return two signs that are single tokens of the tokenizer, and a message if there is no such pair.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -95,7 +100,9 @@ def choose_signs(tokenizer: Tokenizer) -> tuple[tuple[str, str], str]:
         first, second = (tokens.ids[tokens.words == word].tolist() for word in (1, 3))
         if len(first) == len(second) == 1 and first != second and tokenizer.unk_token_id not in (*first, *second):
             return signs, ""
-    return SIGNS[0], "The tokenizer knows no two of the signs that mark e1 and e2: the model cannot see the marks."
+    return SIGNS[
+        0
+    ], "The tokenizer knows none of the sign pairs that mark e1 and e2, so the model cannot see the marks."
 
 
 def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str]) -> tuple[TokenTable, int]:
@@ -104,14 +111,14 @@ def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str])
     Args:
         tokens: N rows with their words.
         marks: int64 [N, 4], positions of the marks in their row.
-        max_length: most tokens of a row.
-        where: where each row was found, for messages.
+        max_length: maximum number of tokens in a row.
+        where: location of each row, for messages.
 
     Returns:
-        The rows, and how many of them were cut.
+        The rows, and the number of rows that were cropped.
 
     Raises:
-        DataError: the marks are further apart than that.
+        DataError: the marks are too far apart to fit.
     """
     assert tokens.words is not None
     if (marks < 0).any():
@@ -125,9 +132,8 @@ def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str])
         first, last = np.searchsorted(own, [marks[row].min(), marks[row].max()])
         if last - first + 1 > room:
             raise DataError(
-                f"{where[row]}: from e1 to e2 there are {last - first + 1} tokens, and data.max_length has room for "
-                f"{room}.",
-                "Raise data.max_length, or remove the row.",
+                f"{where[row]}: e1 and e2 span {last - first + 1} tokens, but data.max_length leaves room for {room}.",
+                "Increase data.max_length, or remove the row.",
             )
         start = min(max(0, first - (room - (last - first + 1)) // 2), max(0, len(own) - room))
         selected[begin + own[:start]] = False
@@ -142,11 +148,11 @@ def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str])
 
 
 def marked_text(inputs: TaskInput, where: str) -> str:
-    """Return the text of an input with marks: its own, or around its ``head`` and ``tail``.
+    """Return the marked text of an input: its own marks, or marks around its ``head`` and ``tail``.
 
     Args:
         inputs: one input.
-        where: which input it is, for messages.
+        where: name of the input, for messages.
 
     Raises:
         DataError: there is no text, or head and tail do not each occur once in it.
@@ -161,7 +167,9 @@ def marked_text(inputs: TaskInput, where: str) -> str:
     spans: list[tuple[int, int]] = []
     for number, (role, expression) in enumerate(zip(("head", "tail"), expressions, strict=True), start=1):
         if not isinstance(expression, str) or not expression.strip():
-            raise DataError(f"{where} has no {role}.", "Give text, head and tail; or mark both in the text.")
+            raise DataError(
+                f"{where} has no {role}.", "Write text, head and tail, or mark both expressions in the text."
+            )
         starts = [match.start() for match in re.finditer(re.escape(expression), text)]
         if len(starts) != 1:
             many = "does not occur" if not starts else f"occurs {len(starts)} times"

@@ -1,7 +1,7 @@
-"""From the scores of tokens to a tag for each word: search for the best possible tags, and long texts in windows.
+"""Decoding of token logits into word tags: constrained search for the best tags, and windows for long texts.
 
-Tags are numbers as in :mod:`workbench.tasks.shared.spans.entities`: 0 is O, odd numbers begin an entity (B), even ones
-continue it (I). Shapes: ``B`` rows, ``T`` tokens, ``C`` tags.
+Tags are ids as in :mod:`workbench.tasks.shared.spans.entities`: 0 is O, odd ids begin an entity (B), even ids continue
+it (I). Shapes: ``B`` rows, ``T`` tokens, ``C`` tags.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     import torch
 
 NO_LIMIT = 2**31 - 1
-OVERLAP = 0.25  # share of a window of a long text that the next window repeats
+OVERLAP = 0.25  # share of a window that overlaps with the next window
 
 
-# -- the best possible tags --------------------------------------------------------------------------------------------
+# -- decoding ----------------------------------------------------------------------------------------------------------
 
 
 def read_tags(logits: torch.Tensor, tagged: torch.Tensor, constrained: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the tag of each token, and its probability.
 
     Args:
-        logits: float [B, T, C], scores of the tags.
+        logits: float [B, T, C], logits of the tags.
         tagged: bool [B, T], which tokens have a tag; the others are skipped.
-        constrained: return the most probable possible sequence of tags, not the most probable tag of each token.
+        constrained: return the most probable valid sequence of tags, not the most probable tag of each token.
 
     Returns:
-        int64 and float, [B, T] each; without meaning for tokens that have no tag.
+        int64 and float, [B, T] each; undefined for tokens without a tag.
     """
     scores = logits.log_softmax(-1)
     tags = _best_possible(scores, tagged) if constrained else scores.argmax(-1)
@@ -44,9 +44,9 @@ def read_tags(logits: torch.Tensor, tagged: torch.Tensor, constrained: bool) -> 
 
 
 def _best_possible(scores: torch.Tensor, tagged: torch.Tensor) -> torch.Tensor:
-    """Return the tags with the highest sum of ``scores`` in which I only continues its own type, [B, T].
+    """Return the valid tags with the highest sum of ``scores``, [B, T]: I only continues an entity of its type.
 
-    Where the most probable tags of a row are possible together, no other sequence has a higher sum: only the other rows
+    If the most probable tags of a row form a valid sequence, no other sequence has a higher sum, so only the other rows
     are searched.
     """
     import torch
@@ -64,12 +64,12 @@ def _best_possible(scores: torch.Tensor, tagged: torch.Tensor) -> torch.Tensor:
 
 
 def viterbi(scores: torch.Tensor, tagged: torch.Tensor) -> torch.Tensor:
-    """Return the tags with the highest sum of scores in which I only continues its own type (Viterbi 1967).
+    """Return the valid tags with the highest sum of scores, where I only continues its own type (Viterbi 1967).
 
-    Every tag but I may follow any other: so each step needs two maxima, and no table of C x C.
+    Every tag except I may follow any other tag, so each step needs only two maxima instead of a C x C table.
 
     Args:
-        scores: [B, T, C], logarithms of probabilities.
+        scores: [B, T, C], log probabilities.
         tagged: bool [B, T], which tokens have a tag.
 
     Returns:
@@ -102,10 +102,10 @@ def viterbi(scores: torch.Tensor, tagged: torch.Tensor) -> torch.Tensor:
 
 
 def read_rows(logits: Sequence[torch.Tensor], constrained: bool) -> tuple[list[Ints], list[Floats32]]:
-    """Return the tags of the words of each row and their probabilities; a word without a token is O.
+    """Return the tags of each row's words and their probabilities; a word without tokens is O.
 
     Args:
-        logits: scores of the words of each row, [words, C]; NaN for a word without a token.
+        logits: logits of the words of each row, [words, C]; NaN for a word without tokens.
         constrained: see :func:`read_tags`.
     """
     import torch
@@ -129,7 +129,7 @@ def read_rows(logits: Sequence[torch.Tensor], constrained: bool) -> tuple[list[I
 
 
 class Window(NamedTuple):
-    """A stretch of words of a row that the model reads at once.
+    """A span of words in a row that the model reads at once.
 
     Attributes:
         row: index of the row.
@@ -143,10 +143,10 @@ class Window(NamedTuple):
 
 
 def word_logits(context: InferenceContext, rows: Sequence[Sequence[str]]) -> list[torch.Tensor]:
-    """Return the head's scores for each word of each row, [words, C] on the CPU; NaN for a word without a token.
+    """Return the logits of each row's words, [words, C], on the CPU; NaN for a word without tokens.
 
-    A row that is too long for the model is read in windows that overlap; a word's scores come from the window that
-    shows more around it.
+    A row that is too long for the model is read in overlapping windows. A word's logits come from the window that shows
+    more context around it.
 
     Args:
         context: a finished model.
@@ -162,7 +162,7 @@ def word_logits(context: InferenceContext, rows: Sequence[Sequence[str]]) -> lis
     by_window: list[torch.Tensor | None] = [None] * len(windows)
     for indices in Batches(np.maximum(tokens.lengths, 1), INFERENCE_BATCH_SIZE).in_order():
         if not tokens.lengths[indices].any():
-            continue  # nothing but invisible characters
+            continue  # only invisible characters
         arrays = tokens.pad(indices, context.pad_id)
         batch = context.to_device({name: torch.from_numpy(array) for name, array in arrays.items()})
         with torch.inference_mode():
@@ -175,12 +175,12 @@ def word_logits(context: InferenceContext, rows: Sequence[Sequence[str]]) -> lis
 
 
 def split_windows(tokenizer: Tokenizer, rows: Sequence[Sequence[str]], max_length: int) -> list[Window]:
-    """Return stretches of words that fit into ``max_length`` tokens.
+    """Split rows into windows of words that fit into ``max_length`` tokens.
 
     Args:
         tokenizer: the model's tokenizer.
         rows: the words of each row.
-        max_length: most tokens of a window.
+        max_length: maximum number of tokens in a window.
     """
     tokens = tokenize_words(tokenizer, rows, NO_LIMIT)
     assert tokens.words is not None
@@ -202,7 +202,7 @@ def split_windows(tokenizer: Tokenizer, rows: Sequence[Sequence[str]], max_lengt
             if end >= len(words):
                 break
             shared = int(np.searchsorted(starts, int(ends[end - 1]) - OVERLAP * room, side="right")) - 1
-            fits = int(np.searchsorted(starts, int(ends[end]) - room))  # from there on, the next word fits, too
+            fits = int(np.searchsorted(starts, int(ends[end]) - room))  # starting from there, the next word also fits
             begin = max(begin + 1, min(max(shared, fits), end))
     return windows
 
@@ -213,13 +213,13 @@ def join_windows(
     rows: Sequence[Sequence[str]],
     classes: int,
 ) -> list[torch.Tensor]:
-    """Return the scores of whole rows, [words, C]; where two windows overlap, each provides the half nearer to it.
+    """Join the logits of windows into rows, [words, C]; each window provides the nearer half of an overlap.
 
     Args:
-        windows: in the order of the rows.
-        by_window: the scores of the words of each window; None for a window without a token.
+        windows: the windows, in the order of the rows.
+        by_window: the logits of the words of each window; None for a window without tokens.
         rows: the words of each row.
-        classes: C.
+        classes: number of tags, C.
     """
     import torch
 
