@@ -111,7 +111,7 @@ def test_multiple_choice(workspace: Workspace) -> None:
     inputs = [data[int(key.rpartition(":")[2]) - 1] for key in saved]
     answers = Predictor.load(run).predict([{name: row[name] for name in ("context", "choices")} for row in inputs])
     assert [answer.text for answer in answers] == list(saved.values()), "the loaded model must repeat its choices"
-    with pytest.raises(DataError, match="Input 1: there is 1 choice"):
+    with pytest.raises(DataError, match="Input 1: there is only 1 choice"):
         Predictor.load(run).predict([{"context": "the story", "choices": ["a plot"]}])
 
 

@@ -156,7 +156,7 @@ def test_wrong_options_and_data() -> None:
     for wrong in ({"label": False, "length": False, "keyword": False}, {"short": 9, "long": 3}, {"judge": "mine"}):
         with pytest.raises(ValidationError):
             make_task(NAME, **wrong)
-    with pytest.raises(DataError, match="one label only"):
+    with pytest.raises(DataError, match="only one label"):
         make_task(NAME).fit(Examples({"text": ["a", "b"], "label": ["x", "x"]}, ["t:1", "t:2"], [1, 2]))
     task, _ = fitted(keyword=False)
     with pytest.raises(DataError, match="without that control"):

@@ -103,8 +103,8 @@ def test_the_oldest_pair_of_turns_is_dropped_first(template: str | None, tokeniz
     [
         ("{{ raise_exception('only one turn') }}", "only one turn"),
         ("{% for m in messages %}{{ m.content }}{% if loop.first %}{{ break }}{% endif %}", "fails"),
-        ("{{ messages[0].content }}", "leaves turns out"),
-        ("{% for m in messages | reverse %}{{ m.content }}{% endfor %}", "leaves turns out"),
+        ("{{ messages[0].content }}", "omits turns or changes their order"),
+        ("{% for m in messages | reverse %}{{ m.content }}{% endfor %}", "omits turns or changes their order"),
     ],
 )
 def test_an_unusable_template_is_an_error(template: str, message: str, tokenizer: Any) -> None:
@@ -116,7 +116,7 @@ def test_an_unusable_template_is_an_error(template: str, message: str, tokenizer
 
 def test_a_tokenizer_without_an_end_token_is_refused(tokenizer: Any) -> None:
     tokenizer.eos_token = None
-    with pytest.raises(SpecError, match="ends a text"):
+    with pytest.raises(SpecError, match="has no end-of-text token"):
         Chat(tokenizer)
 
 

@@ -453,7 +453,7 @@ def test_generation_stops_at_the_last_position(tokenizer):
 def test_a_prompt_longer_than_the_positions_is_refused_with_the_numbers(tokenizer):
     task, model = make("masked-lm", tokenizer)
     long = " ".join(["film"] * 70) + " [MASK]"
-    with pytest.raises(DataError, match=r"Input 2 has 73 tokens, but the model has 64 positions"):
+    with pytest.raises(DataError, match=r"Input 2 has 73 tokens, but the model accepts at most 64"):
         predict_json(task, model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
     task.excerpts = [long.removesuffix(" [MASK]"), "the film is dull"]
     assert len(task.samples(InferenceContext(model, tokenizer, LENGTH))) == 1, (
@@ -470,7 +470,7 @@ def test_positions_with_an_offset_and_positions_without_a_limit(tokenizer):
     ).eval()
     longest = {"text": " ".join(["film"] * 61) + " [MASK]"}
     assert predict_json(task, roberta, tokenizer, [longest], LENGTH, {})[0]["masks"]
-    with pytest.raises(DataError, match=r"65 tokens, but the model has 64 positions"):
+    with pytest.raises(DataError, match=r"65 tokens, but the model accepts at most 64"):
         predict_json(task, roberta, tokenizer, [{"text": f"film {longest['text']}"}], LENGTH, {})
     ours = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=8, positions="rotary", **options)
     rotary = transformers.AutoModelForMaskedLM.from_config(ours).eval()

@@ -159,10 +159,10 @@ def test_labels_are_indices_or_texts(tokenizer: Any) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("a", ["b", "c"], "2"), "own.csv, line 3: the label is '2', and the 2 choices have the numbers 0 to 1"),
+        (("a", ["b", "c"], "2"), "own.csv, line 3: the label is '2', but the 2 choices have the numbers 0 to 1"),
         (("a", ["b", "c"], "-1"), "line 3: the label is '-1'"),
         (("a", ["b", "c"], " "), "line 3: the label is missing"),
-        (("a", ["b"], "0"), "line 3: there is 1 choice"),
+        (("a", ["b"], "0"), "line 3: there is only 1 choice"),
         (("a", [], "0"), "line 3: there is no choice"),
         (("a", ["b", "c", "b"], "0"), "line 3: the choice 'b' occurs twice"),
     ],
@@ -213,7 +213,7 @@ def test_answers(tokenizer: Any) -> None:
     [
         ({"choices": ["a", "b"]}, "Input 2 has no context"),
         ({"context": "a"}, "Input 2: there is no choice"),
-        ({"context": "a", "choices": ["b"]}, "Input 2: there is 1 choice"),
+        ({"context": "a", "choices": ["b"]}, "Input 2: there is only 1 choice"),
         ({"context": "a", "choices": 7}, "Input 2: choices holds a int"),
         ({"context": "a", "choices": ["b", "\ud800"]}, "half a character"),
     ],

@@ -249,7 +249,7 @@ INPUTS: dict[str, list[dict[str, Any]]] = {
 }
 UNUSABLE: dict[str, list[tuple[dict[str, Any], str]]] = {
     "dialogue": [
-        ({"turns": ["Hello", "Hi"]}, "nothing to answer"),
+        ({"turns": ["Hello", "Hi"]}, "nothing to reply to"),
         ({"turns": []}, "empty turn"),
         ({"turns": ["Hello", " ", "x"]}, "empty turn"),
         ({"turns": 3}, "no turns"),
@@ -257,8 +257,8 @@ UNUSABLE: dict[str, list[tuple[dict[str, Any], str]]] = {
     ],
     "code-generation": [({"prompt": " "}, "no signature"), ({}, "no signature")],
     "controlled-generation": [
-        ({"label": "so-so"}, "no label 'so-so'"),
-        ({"length": "huge"}, "no length"),
+        ({"label": "so-so"}, "unknown label 'so-so'"),
+        ({"length": "huge"}, "unknown length 'huge'"),
     ],
 }
 

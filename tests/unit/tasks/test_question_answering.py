@@ -347,7 +347,7 @@ def test_no_answer_is_learned_from_the_data_or_refused() -> None:
     assert task.allows_no_answer
     task.fit(rows.take([0]))
     assert not task.allows_no_answer
-    assert "cannot say" in task.encode(tokenizer(), rows, 20).note
+    assert "1 questions have no answer, which this model cannot predict" in task.encode(tokenizer(), rows, 20).note
     with pytest.raises(DataError, match="line 2"):
         make_task(no_answer="never").fit(rows)
     with pytest.raises(DataError, match="None of the 1"):

@@ -74,7 +74,7 @@ def test_ambiguous_labels_need_the_option_liked() -> None:
     assert task.labels == ["sent back", "bought"]
     with pytest.raises(SpecError, match=r"task.liked is 'wanted'"):
         make_task(liked="wanted").fit(examples())
-    with pytest.raises(DataError, match="has 1 different ones"):
+    with pytest.raises(DataError, match="has 1 different labels"):
         make_task().fit(examples(good="liked", bad="liked"))
 
 

@@ -140,7 +140,7 @@ def test_the_label_of_the_other_option_is_no_relation() -> None:
     assert fitted(["no_relation", "works for", "Other"], other="no_relation").relations == ["Other", "works for"]
     with pytest.raises(DataError, match="no relation besides 'no'"):
         fitted(["no(e1,e2)", "no(e2,e1)"], other="no")
-    with pytest.raises(DataError, match="one label only"):
+    with pytest.raises(DataError, match="only one label"):
         fitted([CE, CE])
 
 

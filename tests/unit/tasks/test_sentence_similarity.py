@@ -302,7 +302,7 @@ def test_answers(model: Any, tokenizer: Any) -> None:
         ({"text": " "}, "Input 2: the text is empty"),
         ({"text": "great", "candidates": []}, "Input 2: candidates is not a list"),
         ({"text": "great", "candidates": ["film", ""]}, "Input 2: the text to compare with is empty"),
-        ({"text": "great", "candidates": 7}, "no list of texts"),
+        ({"text": "great", "candidates": 7}, "is not a list of texts"),
     ],
 )
 def test_unusable_inputs_are_refused(model: Any, tokenizer: Any, inputs: dict[str, Any], message: str) -> None:

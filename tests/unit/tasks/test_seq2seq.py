@@ -272,7 +272,7 @@ def test_samples_are_generated_for_training_sources(tokenizer):
 
 @pytest.mark.parametrize("prompt", ["no placeholder", "{source} and {source}"])
 def test_a_prompt_has_one_placeholder_for_the_source(prompt):
-    with pytest.raises(ValidationError, match=r"\{source\} once"):
+    with pytest.raises(ValidationError, match=r"\{source\} exactly once"):
         tasks.get("translation").Config(prompt=prompt)
 
 

@@ -146,7 +146,7 @@ def test_an_input_without_text_is_refused_with_its_number() -> None:
 
     with pytest.raises(DataError, match="Input 2 has no text"):
         make_task(["a", "b"]).encode_inputs(None, [{"text": "x"}, {"text": "  "}], 8)
-    with pytest.raises(DataError, match="one class only"):
+    with pytest.raises(DataError, match="only one class"):
         make_task([]).fit(Examples({"text": ["a"], "label": ["x"]}, ["1"], [1]))
 
 

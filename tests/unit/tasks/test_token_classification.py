@@ -204,7 +204,7 @@ def test_a_bare_tag_among_others_is_refused_with_its_line() -> None:
     with pytest.raises(DataError, match=r"posts\.conll, line 4: the tag 'LOC' has no prefix"):
         fitted([["O", "B-LOC"], ["O", "LOC"]])
     assert fitted([["B-LOC"], ["LOC"]], scheme="plain").labels[1::2] == ["B-B-LOC", "B-LOC"]
-    with pytest.raises(DataError, match="nothing to find"):
+    with pytest.raises(DataError, match="has the tag O, so there is no entity"):
         fitted([["O", "O"]])
 
 
@@ -288,7 +288,7 @@ def test_a_row_without_any_token_is_refused_with_its_line(letter_tokenizer: Any)
     letter_tokenizer.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
         task = fitted([["B-X"]])
-        with pytest.raises(DataError, match=r"posts\.conll, line 4: the tokenizer finds nothing in 'z zz'"):
+        with pytest.raises(DataError, match=r"posts\.conll, line 4: the tokenizer finds no tokens in 'z zz'"):
             task.encode(letter_tokenizer, examples([["a"], ["z", "zz"]], [["O"], ["O", "O"]]), 32)
     finally:
         letter_tokenizer.backend_tokenizer.normalizer = None
