@@ -1,4 +1,4 @@
-"""The public API, on run folders that nothing has trained."""
+"""The public API, on fake run folders."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 
-def as_it_is(spec: RunSpec, workspace: Workspace) -> SimpleNamespace:
+def resolve_to_itself(spec: RunSpec, workspace: Workspace) -> SimpleNamespace:
     """Resolve a spec to itself."""
     return SimpleNamespace(spec=spec)
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    """Neither the package itself nor looking at its names and specs."""
+    """Neither the package nor its names and specs import heavy packages."""
     code = (
         "import sys, workbench as wb; heavy = {'torch', 'transformers', 'pandas', 'numpy', 'pydantic', 'rich'}; "
         "loaded = heavy & set(sys.modules); assert not loaded, loaded; dir(wb); wb.load_spec('demo-lora'); wb.Run; "

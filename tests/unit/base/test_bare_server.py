@@ -1,4 +1,4 @@
-"""The training core on a bare server: only torch, transformers, accelerate, peft, numpy, pyyaml, pydantic and theirs.
+"""The training core on a bare server: torch, transformers, accelerate, peft, numpy, pyyaml, pydantic, and their needs.
 
 The packages of this environment that such a server lacks are hidden from a child process, which then imports every
 module of the core, and fine-tunes a small model.
@@ -34,7 +34,7 @@ def normal(name):
 
 
 def closure(names):
-    """The distributions of these names, with all that they require themselves (extras left out)."""
+    """Return these distributions and all their requirements, without extras."""
     closed, todo = set(), [normal(name) for name in names]
     while todo:
         name = todo.pop()
@@ -58,7 +58,7 @@ hidden = {
 
 
 class Bare:
-    """Finds what the machine has, except what is hidden: as if it were not installed."""
+    """Find installed packages except the hidden ones, as if those were not installed."""
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in hidden:
@@ -87,8 +87,8 @@ for missing in ("streamlit", "datasets", "pyarrow", "duckdb", "pandas", "sklearn
     assert importlib.util.find_spec(missing) is None
 
 count = 0
-for part in sys.argv[1:]:
-    package = importlib.import_module(f"workbench.{part}")
+for name in sys.argv[1:]:
+    package = importlib.import_module(f"workbench.{name}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
         count += 1
@@ -128,7 +128,7 @@ def test_core_imports_on_a_bare_server() -> None:
 
 @pytest.fixture
 def spec_file(workspace: Workspace, tmp_path: Path) -> Path:
-    """A spec for three steps of a tiny model on a file of twenty sentences."""
+    """A spec that trains a tiny model for three steps on a file of forty sentences."""
     model = bert(num_labels=2)
     model.save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
@@ -149,7 +149,7 @@ def spec_file(workspace: Workspace, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("tuning", "weights"), [("full", "model"), ("lora", "adapter_model")])
 def test_core_trains_on_a_bare_server(workspace: Workspace, spec_file: Path, tuning: str, weights: str) -> None:
-    """A whole run, from the file of data to the report."""
+    """Train a complete run, from the data file to the report."""
     spec_file.write_text(json.dumps({**json.loads(spec_file.read_text()), "tuning": tuning}))
     result = _python(TRAIN, str(spec_file))
     (folder,) = [path for path in workspace.runs.iterdir() if not path.name.startswith(".")]

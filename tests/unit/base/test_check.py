@@ -1,4 +1,4 @@
-"""``check`` reports every problem at once, with value and allowed values; confined specs read nothing but uploads."""
+"""``check`` reports all problems at once, with the allowed values; confined specs read only uploads."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_invalid_model_sources(source: str, words: str, workspace: Workspace) ->
 
 @pytest.fixture
 def traps(workspace: Workspace, tmp_path: Path) -> Workspace:
-    """A model and a file inside the uploads, and the same outside, in a sibling with the same prefix, and by links."""
+    """Create a model and a file in the uploads, and copies outside: in a sibling of the same prefix and by links."""
     for folder in (workspace.uploads, tmp_path / "home2", workspace.root / "uploads2", workspace.cache):
         make_model(folder / "m")
         write_csv(folder / "a.csv", 20)
@@ -105,12 +105,12 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_confined_specs_read_only_uploads(path: str, traps: Workspace, tmp_path: Path) -> None:
-    def written(x: str, end: str) -> str:
+    def fill(x: str, end: str) -> str:
         return path.format(tmp=tmp_path, home=traps.root, x=x, end=end)
 
     base = spec(data__train=str(traps.uploads / "a.csv"), model=f"path:{traps.uploads / 'm'}")
     assert check(base, traps, confined=True) == []
-    model, data = written("m", ""), written("a.csv", ".csv")
+    model, data = fill("m", ""), fill("a.csv", ".csv")
     model = model.replace("../uploads2", "uploads/../uploads2").replace("../../home2", "../home2")
     assert fields(check(base.changed({"model": f"path:{model}"}), traps, confined=True)) == ["model"]
     assert fields(check(base.changed({"data.train": data}), traps, confined=True)) == ["data.train"]
@@ -185,7 +185,7 @@ def test_an_invalid_document_is_reported_as_problems() -> None:
 NEW = {"task": "masked-lm", "data": "film-plots", "model": {"source": "transformer-encoder", "max_positions": 64}}
 
 
-def test_misfits_of_a_model_from_scratch(workspace):
+def test_problems_of_a_model_from_scratch(workspace):
     spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 65}})
     (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
     assert problem.field == "data.max_length"
@@ -254,7 +254,7 @@ def test_data_of_another_task_is_refused_with_suitable_data(
 
 
 def test_data_with_the_needed_columns_is_accepted(workspace: Workspace) -> None:
-    """By the role, by a usual name of it, by an option that needs other roles, or because the spec names columns."""
+    """Columns match by role, by an alias, through an option that needs other roles, or because the spec names them."""
     for task, data in (
         ("masked-lm", "banking77"),
         ("masked-lm", "chnsenticorp-hotel"),
@@ -266,14 +266,14 @@ def test_data_with_the_needed_columns_is_accepted(workspace: Workspace) -> None:
         assert "data.train" not in fields(problems), (task, data)
 
 
-@pytest.mark.parametrize(("task", "named"), [("translation", True), ("summarization", True), ("masked-lm", False)])
-def test_an_option_with_which_a_model_fits_is_suggested(task: str, named: bool, workspace: Workspace) -> None:
+@pytest.mark.parametrize(("task", "suggested"), [("translation", True), ("summarization", True), ("masked-lm", False)])
+def test_an_option_with_which_a_model_fits_is_suggested(task: str, suggested: bool, workspace: Workspace) -> None:
     data = {"translation": "tatoeba-en-zh", "summarization": "scitldr", "masked-lm": "film-plots"}[task]
     (problem,) = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "smollm2"}), workspace)]
-    assert problem.field == "model" and ("task.architecture: decoder" in problem.hint) is named
-    if named:
-        choice = {"name": task, "architecture": "decoder"}
-        assert not check(RunSpec.parse({"task": choice, "data": data, "model": "smollm2"}), workspace)
+    assert problem.field == "model" and ("task.architecture: decoder" in problem.hint) is suggested
+    if suggested:
+        task_spec = {"name": task, "architecture": "decoder"}
+        assert not check(RunSpec.parse({"task": task_spec, "data": data, "model": "smollm2"}), workspace)
 
 
 def test_an_adapter_is_refused_where_the_vocabulary_head_would_be_new(workspace: Workspace) -> None:
@@ -283,8 +283,8 @@ def test_an_adapter_is_refused_where_the_vocabulary_head_would_be_new(workspace:
     assert not check(spec.changed({"tuning": "full"}), workspace)
     assert "lora" not in fitting_tunings(tasks.get("masked-lm")(), "minilm")
     assert "lora" in fitting_tunings(tasks.get("causal-lm")(), "smollm2")
-    writes = {"task": "dialogue", "data": "chatterbot-en", "model": "smollm2", "tuning": "lora"}
-    assert not check(RunSpec.parse(writes), workspace)
+    generation = {"task": "dialogue", "data": "chatterbot-en", "model": "smollm2", "tuning": "lora"}
+    assert not check(RunSpec.parse(generation), workspace)
 
 
 def test_absolute_paths_leave_names_and_references_alone(workspace: Workspace, tmp_path: Path) -> None:
@@ -296,12 +296,12 @@ def test_absolute_paths_leave_names_and_references_alone(workspace: Workspace, t
     assert (relative.data.train, relative.model.source) == (str(Path.cwd() / "a.csv"), f"path:{Path.cwd() / 'm'}")
 
 
-def test_an_entry_may_bring_problems_of_its_own(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_may_report_problems_of_its_own(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = {"task": tasks.get("text-classification"), "model": models.get("minilm"), "tuning": tunings.get("full")}
     for section, entry in entries.items():
-        own = Problem("error", section, "is not for Mondays")
+        problem = Problem("error", section, "is not for Mondays")
         with monkeypatch.context() as patch:
-            patch.setattr(entry, "problems", lambda self, spec, own=own: [own])
-            assert check(spec(tuning="full"), workspace) == [own]
+            patch.setattr(entry, "problems", lambda self, spec, problem=problem: [problem])
+            assert check(spec(tuning="full"), workspace) == [problem]
     (problem,) = check(spec(data__columns={"txt": "a"}), workspace)
     assert problem.field == "data.columns.txt" and "text, label" in problem.hint

@@ -1,7 +1,7 @@
-"""The code speaks the field's language, its data are typed, and its functions are documented: figures with limits.
+"""The code uses the field's vocabulary, its data are typed and its functions documented: metrics with limits.
 
-``python tests/code_metrics.py --list any`` (``dict``, ``args``, ``questions``, ``words``, ``files``) shows what is
-behind a figure.
+``python tests/code_metrics.py --list any`` (``dict``, ``args``, ``questions``, ``words``, ``files``) lists what a
+metric counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.code_metrics import PRIVATE_WORDS, PRODUCT, ROOT, Metrics, measure, p
 
 EVERYWHERE = (*PRODUCT, "tests", "notebooks", "tutorials", "docs")
 
-# Phrases that a reader stumbles over, and what to write.
+# Phrases that are hard to read, and what to write instead.
 PHRASES = {
     r"(validation|training|train|test|valid) part": "split",
     r"anew": "again",
@@ -45,7 +45,7 @@ def _product() -> Metrics:
     return measure(*PRODUCT)
 
 
-def test_identifiers_are_the_fields_words() -> None:
+def test_identifiers_use_the_fields_vocabulary() -> None:
     lines = []
     for folder in EVERYWHERE:
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -97,8 +97,8 @@ def test_files_and_folders_are_small() -> None:
     assert count <= 20, folder
 
 
-def test_any_is_allowed_in_ever_fewer_files() -> None:
-    """Ruff's ANN401 holds everywhere else. Take a file off the list in pyproject.toml when it needs Any no more."""
+def test_any_is_allowed_only_in_listed_files() -> None:
+    """Ruff checks ANN401 in all other files. Remove a file from the list in pyproject.toml once it needs no Any."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     ignores = settings["tool"]["ruff"]["lint"]["per-file-ignores"]
     allowed = [name for name, rules in ignores.items() if "ANN401" in rules and "*" not in name]
@@ -106,4 +106,4 @@ def test_any_is_allowed_in_ever_fewer_files() -> None:
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "ANN401", "--output-format", "json"]
     result = subprocess.run([*command, *allowed], cwd=ROOT, capture_output=True, text=True)
     used = {str(Path(item["filename"]).relative_to(ROOT)) for item in json.loads(result.stdout)}
-    assert set(allowed) == used, "these need Any no more, or do not exist"
+    assert set(allowed) == used, "these files no longer need Any, or do not exist"

@@ -1,4 +1,4 @@
-"""A lack is skipped with its reason, in CI a missing Chromium fails, and no test meets the user's files."""
+"""Tests that lack requirements are skipped with a reason, CI requires Chromium, and no test sees the user's files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 @pytest.mark.browser
 def test_marked(): pass
 
-def test_asking(chromium): pass
+def test_with_fixture(chromium): pass
 
 @pytest.mark.mirror
 def test_mirror(): pass
@@ -39,7 +39,7 @@ def _run(tmp_path: Path, **environment: str) -> str:
     base = {
         name: value for name, value in os.environ.items() if name not in {"CI", "WORKBENCH_MIRROR", "HF_HUB_OFFLINE"}
     }
-    own = {
+    own_variables = {
         "PATH": "/nowhere",
         "WORKBENCH_HOME": "/mine",
         "WORKBENCH_CACHE": "/mine",
@@ -49,7 +49,7 @@ def _run(tmp_path: Path, **environment: str) -> str:
     result = subprocess.run(
         [*command, "--rootdir", str(ROOT), str(tmp_path / "test_inner.py")],
         cwd=ROOT,
-        env={**base, **own, **environment},
+        env={**base, **own_variables, **environment},
         capture_output=True,
         text=True,
     )
@@ -71,6 +71,6 @@ def test_ci_must_have_chromium(tmp_path: Path, ci: str) -> None:
     assert "2 passed" in out
 
 
-def test_the_users_workspace_is_not_made(tmp_path: Path) -> None:
+def test_the_users_workspace_is_not_created(tmp_path: Path) -> None:
     _run(tmp_path, HOME=str(tmp_path / "home"))
     assert not (tmp_path / "home" / ".workbench").exists()

@@ -1,4 +1,4 @@
-"""The course is copied into a workspace, and never overwrites what the user has changed."""
+"""The course is copied into a workspace without overwriting the user's changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_checkout_is_used_where_it_is() -> None:
+def test_a_checkout_is_used_directly() -> None:
     assert is_checkout() and (course_root() / "notebooks" / "README.md").is_file()
 
 
@@ -37,7 +37,7 @@ def test_every_file_is_copied(source: Path, workspace: Workspace) -> None:
     ]
 
 
-def test_a_newer_version_replaces_only_what_the_user_left_alone(source: Path, workspace: Workspace) -> None:
+def test_a_newer_version_replaces_only_unchanged_files(source: Path, workspace: Workspace) -> None:
     copy = copy_course(workspace, source)
     (copy / "notebooks" / "00_start.ipynb").write_text("the user's answers")
     (copy / "tutorials" / "01.ipynb").unlink()
@@ -52,8 +52,8 @@ def test_a_newer_version_replaces_only_what_the_user_left_alone(source: Path, wo
 
 
 def test_a_file_of_the_user_with_the_same_name_is_preserved(source: Path, workspace: Workspace) -> None:
-    mine = workspace.root / "course" / "notebooks" / "README.md"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine")
+    own_file = workspace.root / "course" / "notebooks" / "README.md"
+    own_file.parent.mkdir(parents=True)
+    own_file.write_text("mine")
     copy_course(workspace, source)
-    assert mine.read_text() == "mine"
+    assert own_file.read_text() == "mine"

@@ -1,4 +1,4 @@
-"""The tree of errors: what they say, how they travel, and that its drawing is true."""
+"""The tree of errors: messages, pickling, and the drawing of the tree."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _example(kind: type[errors.WorkbenchError]) -> errors.WorkbenchError:
 
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda kind: kind.__name__)
-def test_drawing_holds_every_error(kind: type[errors.WorkbenchError]) -> None:
-    """The tree drawn in the docstring has each class, indented one step further than its parent."""
+def test_the_drawing_contains_every_error(kind: type[errors.WorkbenchError]) -> None:
+    """The tree in the docstring has each class, indented one step further than its parent."""
     lines = {line.strip(" │├└─").split()[0]: line for line in (errors.__doc__ or "").splitlines() if "Error " in line}
 
     def depth(name: str) -> int:
@@ -38,7 +38,7 @@ def test_drawing_holds_every_error(kind: type[errors.WorkbenchError]) -> None:
 
 
 @pytest.mark.parametrize("kind", _kinds(), ids=lambda kind: kind.__name__)
-def test_error_comes_whole_out_of_another_process(kind: type[errors.WorkbenchError]) -> None:
+def test_errors_can_be_pickled(kind: type[errors.WorkbenchError]) -> None:
     error = _example(kind)
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
@@ -47,23 +47,23 @@ def test_error_comes_whole_out_of_another_process(kind: type[errors.WorkbenchErr
 
 
 def test_exit_codes() -> None:
-    """2 says that the request was wrong, 1 that a run or the machine failed."""
+    """2 means that the request was wrong, 1 that a run or the machine failed."""
     assert errors.SpecError("x").exit_code == 2
     assert errors.RefusedError("x").exit_code == 2
     assert errors.StorageError("x").exit_code == 1
 
 
-def test_unknown_name_guesses_and_lists() -> None:
+def test_an_unknown_name_has_a_suggestion_and_a_list() -> None:
     error = errors.UnknownNameError("task", "clasify", ["tag", "classify"])
     assert error.message == "There is no task 'clasify'. Did you mean 'classify'?"
     assert error.hint == "There are: classify, tag."
 
 
-def test_unknown_name_guesses_across_case() -> None:
+def test_suggestions_ignore_case() -> None:
     assert "Did you mean 'lora'?" in errors.UnknownNameError("tuning", "LoRA", ["full", "lora"]).message
 
 
-def test_unknown_name_does_not_list_a_thousand() -> None:
+def test_a_long_list_of_names_is_shortened() -> None:
     hint = errors.UnknownNameError("run", "x", [f"run-{i}" for i in range(1000)]).hint
     assert len(hint) < 600
     assert "and 960 more" in hint

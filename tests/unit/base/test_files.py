@@ -1,4 +1,4 @@
-"""Files that are whole or absent, lines, names that stay inside, and locks."""
+"""Atomic writes, JSON lines, safe names and paths, and locks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from workbench.files import (
 )
 from workbench.locks import Lock, waiting_lock
 
-# -- whole or absent ----------------------------------------------------------------------------------------------
+# -- atomic writes ------------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_replaced_with_the_requested_permissions(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_full_disk_of_a_real_process(tmp_path: Path) -> None:
-    """The system refuses to let the file grow; the old one stays, and nothing is left beside it."""
+    """If the system limits the size of files, the old file stays and no temporary file is left."""
     write_text(tmp_path / "file", "old")
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
@@ -101,12 +101,12 @@ def test_full_disk_of_a_real_process(tmp_path: Path) -> None:
 
 
 def test_folder_that_cannot_be_flushed_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some file systems refuse fsync on a folder with EINVAL."""
+    """Some file systems reject fsync on a folder with EINVAL."""
     monkeypatch.setattr(files.os, "fsync", _fail_in("fsync", errno.EINVAL))
     files.fsync_folder(tmp_path)
 
 
-def test_reader_never_sees_half(tmp_path: Path) -> None:
+def test_reader_never_sees_a_partial_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     contents = ["a" * 50_000, "b" * 80_000]
     write_text(path, contents[0])
@@ -129,13 +129,13 @@ def test_reader_never_sees_half(tmp_path: Path) -> None:
 # -- JSON and lines -----------------------------------------------------------------------------------------------
 
 
-def test_what_json_cannot_hold_becomes_null(tmp_path: Path) -> None:
+def test_non_finite_numbers_become_null(tmp_path: Path) -> None:
     write_json(tmp_path / "file", {"a": math.nan, "b": [math.inf, (-math.inf, 1.5)], "c": {"d": 2}})
     assert read_json(tmp_path / "file") == {"a": None, "b": [None, [None, 1.5]], "c": {"d": 2}}
 
 
 def test_lone_surrogate_survives(tmp_path: Path) -> None:
-    """A user's JSON may hold one as an escape; UTF-8 has no bytes for it."""
+    """JSON may contain one as an escape, but UTF-8 cannot encode it."""
     value = {"text": "half a pair \ud83d, 汉字"}
     write_json(tmp_path / "file", value)
     append_line(tmp_path / "lines", value)
@@ -151,12 +151,12 @@ def test_damaged_json_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=10))
-def test_finite_is_json_and_changes_nothing_else(value: Any) -> None:
+def test_finite_values_are_valid_json_and_otherwise_unchanged(value: Any) -> None:
     text = json.dumps(finite(value), allow_nan=False)
     assert finite(json.loads(text)) == finite(value)
 
 
-def test_half_a_line_spoils_nothing(tmp_path: Path) -> None:
+def test_an_unfinished_line_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     append_line(path, {"step": 1})
     with open(path, "ab") as file:
@@ -166,7 +166,7 @@ def test_half_a_line_spoils_nothing(tmp_path: Path) -> None:
     assert read_lines(path)[0] == [{"step": 1}, {"step": 3}]
 
 
-def test_reading_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_reading_continues_at_the_returned_offset(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     assert read_lines(path) == ([], 0)
     append_line(path, {"a": 1})
@@ -185,10 +185,10 @@ def test_the_last_lines_are_whole_lines(tmp_path: Path, most: int) -> None:
     path = tmp_path / "lines"
     assert last_lines(path, most) == []
     lines = [b'{"a": 1}\n', b'{"b": "{"}\n', b'{"c": 3}\n']
-    path.write_bytes(b"".join(lines) + b'{"d"')  # one of which is being written
+    path.write_bytes(b"".join(lines) + b'{"d"')  # a fourth line is being written
     fits = [sum(map(len, lines[i:])) + 4 <= most for i in range(3)]
     whole = [{"a": 1}, {"b": "{"}, {"c": 3}]
-    assert last_lines(path, most) == [row for row, there in zip(whole, fits, strict=True) if there]
+    assert last_lines(path, most) == [row for row, included in zip(whole, fits, strict=True) if included]
 
 
 def test_the_last_lines_of_an_old_file_are_read_once_until_it_grows(tmp_path: Path) -> None:
@@ -198,24 +198,24 @@ def test_the_last_lines_of_an_old_file_are_read_once_until_it_grows(tmp_path: Pa
     first = last_lines(path, 100)
     assert last_lines(path, 100) is first and last_lines(path, 10) == [{"b": 2}]
     append_line(path, {"c": 3})
-    os.utime(path, (1e9, 1e9))  # by its size alone it is seen to have changed
+    os.utime(path, (1e9, 1e9))  # only its size shows the change
     assert last_lines(path, 100) == [{"a": 1}, {"b": 2}, {"c": 3}]
 
 
-def test_foreign_lines_are_passed_over(tmp_path: Path) -> None:
+def test_lines_that_are_no_json_objects_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b'1\nnull\n[1]\nnot json\n\xff\xff\n\n{"a": 1}\r\n' + b"[" * 100_000 + b'\n{"b": 2}\n')
     assert read_lines(path)[0] == [{"a": 1}, {"b": 2}]
 
 
 def test_a_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long: a process that dies between two writes would leave half of it, and two writers would mix."""
+    """Long lines too: two writes could leave half a line behind, or mix the lines of two writers."""
     path = tmp_path / "lines"
     append_line(path, {"a": 1})
-    trace = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", _COUNT_WRITES, str(path)], capture_output=True, text=True, check=True
     ).stdout
-    assert trace.split() == ["1"]
+    assert output.split() == ["1"]
     assert read_lines(path)[0][1] == {"text": "x" * 100_000}
 
 
@@ -241,20 +241,20 @@ print(writes)
 """
 
 
-def test_a_full_disk_is_an_error_for_a_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_appending_to_a_full_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "open", _fail_in("open", errno.ENOSPC), raising=False)
     with pytest.raises(StorageError, match="the disk is full"):
         append_line(tmp_path / "lines", {"a": 1})
 
 
-# -- names and places ---------------------------------------------------------------------------------------------
+# -- names and paths ----------------------------------------------------------------------------------------------
 
-CLIMBING = ["..", "../x", "a/../../x", "/etc/passwd", "../home2/x", "link/x", "loop", "a\0b", "\ud800"]
+OUTSIDE = ["..", "../x", "a/../../x", "/etc/passwd", "../home2/x", "link/x", "loop", "a\0b", "\ud800"]
 
 
 @pytest.fixture
-def fenced(tmp_path: Path) -> Path:
-    """A folder with a sibling that shares its prefix, a link out of it, and links in a loop."""
+def folder_with_links(tmp_path: Path) -> Path:
+    """A folder with a sibling of the same prefix, a link to the outside, and a loop of links."""
     folder = tmp_path / "home"
     for path in (folder / "a", tmp_path / "home2"):
         path.mkdir(parents=True)
@@ -264,17 +264,17 @@ def fenced(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("path", CLIMBING)
-def test_what_lies_outside_is_refused(fenced: Path, path: str) -> None:
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_paths_outside_are_refused(folder_with_links: Path, path: str) -> None:
     with pytest.raises(RefusedError):
-        inside(fenced, path)
+        inside(folder_with_links, path)
 
 
-def test_what_lies_inside_is_resolved(fenced: Path) -> None:
-    assert inside(fenced, "a/b/../c") == fenced.resolve() / "a" / "c"
-    assert inside(fenced, fenced / "a") == fenced.resolve() / "a"
-    assert inside(fenced, "%2e%2e/x").is_relative_to(fenced.resolve())
-    assert inside(fenced, "link/home/a") == fenced.resolve() / "a"
+def test_paths_inside_are_resolved(folder_with_links: Path) -> None:
+    assert inside(folder_with_links, "a/b/../c") == folder_with_links.resolve() / "a" / "c"
+    assert inside(folder_with_links, folder_with_links / "a") == folder_with_links.resolve() / "a"
+    assert inside(folder_with_links, "%2e%2e/x").is_relative_to(folder_with_links.resolve())
+    assert inside(folder_with_links, "link/home/a") == folder_with_links.resolve() / "a"
 
 
 @given(st.text(max_size=30))
@@ -328,53 +328,53 @@ def test_lock_of_another_process_and_its_sudden_death(tmp_path: Path) -> None:
         other.send_signal(signal.SIGKILL)
         other.wait()
     assert not mine.is_held()
-    assert mine.holder() == {}  # its note is still in the file, and tells nothing
+    assert mine.holder() == {}  # its note is still in the file but no longer counts
     assert mine.acquire()
     mine.release()
 
 
-def test_looking_is_not_holding(tmp_path: Path) -> None:
-    """While others ask all the time whether the lock is held, it can still be taken, every time."""
+def test_checking_a_lock_does_not_hold_it(tmp_path: Path) -> None:
+    """A lock can always be acquired, even while other threads constantly check whether it is held."""
     path = tmp_path / "lock"
     Lock(path).path.touch()
-    looking = threading.Event()
-    looking.set()
+    keep_looking = threading.Event()
+    keep_looking.set()
 
     def look() -> None:
-        while looking.is_set():
+        while keep_looking.is_set():
             Lock(path).is_held()
 
     watchers = [threading.Thread(target=look) for _ in range(3)]
     for watcher in watchers:
         watcher.start()
     try:
-        taken = 0
+        n_acquired = 0
         for _ in range(50):
             lock = Lock(path)
-            taken += lock.acquire()
+            n_acquired += lock.acquire()
             lock.release()
     finally:
-        looking.clear()
+        keep_looking.clear()
         for watcher in watchers:
             watcher.join()
-    assert taken == 50
+    assert n_acquired == 50
 
 
-def test_lock_in_a_folder_that_cannot_be_written_can_be_looked_at(tmp_path: Path) -> None:
-    """Looking asks for no right to write: a colleague's workspace shows what runs there."""
+def test_a_lock_in_a_read_only_folder_can_be_checked(tmp_path: Path) -> None:
+    """Checking a lock needs no write permission: you can see which runs are active in a colleague's workspace."""
     path = tmp_path / "lock"
     lock = Lock(path)
     lock.acquire()
     path.chmod(0o400)
     real_open = os.open
 
-    def as_a_reader(name: Any, flags: int, *rest: Any, **more: Any) -> int:
+    def open_read_only(name: Any, flags: int, *rest: Any, **more: Any) -> int:
         if flags & (os.O_RDWR | os.O_WRONLY):
             raise PermissionError(errno.EACCES, "may only read")
         return real_open(name, flags, *rest, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files.os, "open", as_a_reader)
+        patch.setattr(files.os, "open", open_read_only)
         assert Lock(path).is_held()
     lock.release()
 
@@ -387,7 +387,7 @@ def test_deleted_folder_does_not_come_back(tmp_path: Path) -> None:
     assert not (tmp_path / "gone").exists()
 
 
-def test_full_disk_costs_the_note_and_not_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_is_acquired_without_its_note_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lock"
     with monkeypatch.context() as broken:
         broken.setattr(files.os, "pwrite", _fail_in("pwrite", errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""Translation: the language in force, forms for numbers, and the accented language that shows what was forgotten."""
+"""Translation: the current language, plural forms, and the pseudo-language that shows untranslated text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_without_a_catalogue_texts_stay_english(monkeypatch: pytest.MonkeyPatch)
     assert [ngettext("{n} run", "{n} runs", n).format(n=n) for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
-def test_the_accented_language_keeps_what_programs_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pseudo_language_keeps_markup_and_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "pseudo")
     assert _("{n} runs in `workbench runs`").format(n=3) == "[3 rúñs íñ `workbench runs`]"
     assert pseudo("[docs](https://a.b/c) :material/add: <b>one</b> &amp;") == (
@@ -25,7 +25,7 @@ def test_the_accented_language_keeps_what_programs_read(monkeypatch: pytest.Monk
     assert pseudo(" ") == " "
 
 
-def test_a_language_is_chosen_for_one_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_language_applies_to_one_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     seen = []
 

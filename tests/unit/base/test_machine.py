@@ -1,4 +1,4 @@
-"""What the machine tells, and who a process is."""
+"""The description of the machine, and the identity of processes."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def test_memory_is_counted_in_bytes_with_children() -> None:
     assert machine.oom_kills() >= 0
 
 
-def test_a_process_is_itself_and_no_other() -> None:
+def test_a_process_identity_matches_only_its_process() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
-        identity = json.loads(json.dumps(process_identity(child.pid)))  # as a file keeps it
+        identity = json.loads(json.dumps(process_identity(child.pid)))  # as stored in a file
         assert is_same_process(identity)
         for change in ({"started": identity["started"] + 1}, {"boot": "x"}, {"host": "x"}, {"pid": os.getpid()}):
             assert not is_same_process({**identity, **change})
@@ -112,18 +112,18 @@ def test_a_clock_set_back_changes_no_identity(monkeypatch: pytest.MonkeyPatch) -
     assert is_same_process(before)
 
 
-def test_batches_of_many_lengths_need_less_memory() -> None:
+def test_a_limited_onednn_cache_needs_less_memory() -> None:
     peaks = {}
-    unchanged = {name: value for name, value in os.environ.items() if name != CAPACITY}
-    for way in ("few", "many"):
-        command = [sys.executable, "-c", MEGABYTES_OF_MANY_LENGTHS, way]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=unchanged)
-        assert done.returncode == 0, done.stderr
-        peaks[way] = float(done.stdout)
+    environment = {name: value for name, value in os.environ.items() if name != CAPACITY}
+    for cache in ("few", "many"):
+        command = [sys.executable, "-c", MEGABYTES_OF_MANY_LENGTHS, cache]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        assert result.returncode == 0, result.stderr
+        peaks[cache] = float(result.stdout)
     assert peaks["few"] < 0.75 * peaks["many"], peaks
 
 
-def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capacity_set_by_the_user_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CAPACITY, "7")
     limit_onednn_cache()
     assert os.environ[CAPACITY] == "7"

@@ -1,4 +1,4 @@
-"""The project holds together: versions, commands, layers, links and the tree of the README are what they say."""
+"""Consistency of the project: versions, commands, layers, links and the directory tree in the README."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _text(name: str) -> str | None:
 # -- versions -----------------------------------------------------------------------------------------------------
 
 
-def test_tested_versions_lie_in_the_ranges() -> None:
+def test_tested_versions_are_in_the_declared_ranges() -> None:
     for name, requirement in _declared().items():
         assert name in _constraints(), f"{name} has no tested version in constraints.txt"
         assert requirement.specifier, f"{name} has no lower bound in pyproject.toml"
@@ -116,7 +116,7 @@ def test_tested_versions_lie_in_the_ranges() -> None:
         ("jupyter-server", "2.20"),
     ],
 )
-def test_floors_close_known_holes(name: str, floor: str) -> None:
+def test_lower_bounds_exclude_known_vulnerabilities(name: str, floor: str) -> None:
     assert f">={floor}" in str(_declared()[name].specifier)
 
 
@@ -127,15 +127,15 @@ def test_environment_yml_is_the_same_environment() -> None:
     assert {line for line in pip if "==" not in line} == {"--constraint constraints.txt", "--editable ."}
 
 
-def test_constraints_hold_everything_that_is_required() -> None:
-    """Also what the packages require themselves: else a later release of one would change the tested environment."""
+def test_constraints_pin_every_requirement() -> None:
+    """Includes indirect requirements: otherwise a new release of one would change the tested environment."""
     todo, seen = list(_declared()), set()
     while todo:
         name = todo.pop()
         if name in seen or name in {"setuptools", "pip"}:
             continue
         seen.add(name)
-        assert name in _constraints(), f"{name} is required, and constraints.txt does not hold it"
+        assert name in _constraints(), f"{name} is required, but constraints.txt does not list it"
         try:
             needs = [Requirement(line) for line in metadata.requires(name) or []]
         except metadata.PackageNotFoundError:
@@ -153,7 +153,7 @@ def test_changelog_has_this_version() -> None:
 
 # -- imports ------------------------------------------------------------------------------------------------------
 
-# Packages that are the other half of one that is declared.
+# Packages that come with a declared one.
 BROUGHT_BY = {"annotated_types": "pydantic", "pydantic_core": "pydantic", "packaging": "transformers"}
 
 
@@ -176,7 +176,7 @@ def test_every_import_is_declared(folder: str) -> None:
                 assert packages & _declared().keys(), f"{file.relative_to(ROOT)} imports {module}; it is not declared"
 
 
-# Packages that are declared and never imported: programs, plugins and types; and what another package needs for us.
+# Packages that are declared and never imported: programs, plugins, types, and optional requirements of other packages.
 PROGRAMS = {
     "import-linter", "jupyter-server", "jupyterlab", "mkdocs-material", "mkdocstrings", "mypy", "pre-commit",
     "pytest-timeout", "pytest-xdist", "ruff", "types-pyyaml",
@@ -192,7 +192,7 @@ IMPORTED_IN = {
 
 
 def _imported(folders: tuple[str, ...]) -> set[str]:
-    """The packages that the modules below some folders import."""
+    """Return the packages that modules in these folders import."""
     owners, packages = metadata.packages_distributions(), set()
     for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -235,7 +235,7 @@ def test_python_versions_agree() -> None:
     assert classified == set(re.findall(r"python(3\.\d+)", makefile.split("done")[0]))
 
 
-def test_layers_are_the_designs() -> None:
+def test_layers_match_the_design() -> None:
     contracts = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
     layers = [set(re.findall(r"\w+", line)) for line in contracts["layers"]["layers"]]
     assert layers == LAYERS
@@ -260,8 +260,8 @@ HEAVY = ["torch", "transformers", "duckdb", "pandas", "datasets", "pyarrow", "st
     "module",
     ["workbench.jobs", "workbench.runs", "workbench.data", "workbench.spec", "workbench.workspace", "workbench.cli"],
 )
-def test_no_heavy_package_is_imported_on_the_way(module: str) -> None:
-    """Listing runs and `workbench --help` must not pay for torch. Submodules count too."""
+def test_no_heavy_package_is_imported(module: str) -> None:
+    """Listing runs and `workbench --help` must not import torch, not even through submodules."""
     code = (
         "import importlib, pkgutil, sys\n"
         f"package = importlib.import_module({module!r})\n"
@@ -274,7 +274,7 @@ def test_no_heavy_package_is_imported_on_the_way(module: str) -> None:
     assert result.stdout.strip() == ""
 
 
-def test_streamlit_is_nowhere_in_the_library() -> None:
+def test_the_library_does_not_import_streamlit() -> None:
     for file in (ROOT / "workbench").rglob("*.py"):
         assert not re.search(r"^\s*(import|from) streamlit", file.read_text(encoding="utf-8"), re.MULTILINE), file
 
@@ -318,7 +318,7 @@ def test_the_readme_names_every_task_method_and_explainer() -> None:
 
 
 def _tree() -> list[str]:
-    """The paths of the README's tree, folders with a slash at the end."""
+    """Return the paths of the README's tree, folders with a trailing slash."""
     block = re.search(
         r"## What is where\n\n```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
@@ -333,7 +333,7 @@ def _tree() -> list[str]:
     return paths
 
 
-def test_readme_tree_is_the_tree() -> None:
+def test_readme_tree_matches_the_files() -> None:
     tracked = _tracked()
     for path in _tree():
         assert any(name == path or (path.endswith("/") and name.startswith(path)) for name in tracked), path
@@ -347,7 +347,7 @@ def test_readme_tree_is_the_tree() -> None:
     assert ours <= set(_tree())
 
 
-def test_every_link_to_a_file_leads_there() -> None:
+def test_links_to_files_are_valid() -> None:
     """Links between the site's pages are checked when it is built, for generated pages as well."""
     for page in (ROOT / name for name in _tracked() if name.endswith(".md") and not name.startswith("docs/")):
         text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -357,7 +357,7 @@ def test_every_link_to_a_file_leads_there() -> None:
 
 
 def test_the_example_of_a_new_entry_works(tmp_path: Path) -> None:
-    """Put into one file, with nothing else changed, it is found by name and can be applied."""
+    """The example, saved to one file without other changes, is available by name and can be applied."""
     page = (ROOT / "docs/contributing/add-an-entry.md").read_text(encoding="utf-8")
     example = re.search(r"```python[^\n]*\n(.*?)```", page, re.DOTALL)
     assert example is not None
@@ -374,7 +374,7 @@ def test_the_example_of_a_new_entry_works(tmp_path: Path) -> None:
 
 
 def test_no_package_index_is_named() -> None:
-    """Which index serves the packages is the user's own setting."""
+    """The package index is the user's own setting."""
     hosts = [
         "pypi" + ".org",
         "python" + "hosted.org",
@@ -389,7 +389,7 @@ def test_no_package_index_is_named() -> None:
 
 
 def test_package_data_is_declared() -> None:
-    """What an installed copy needs beside its modules."""
+    """An installed package needs these files besides its modules."""
     for name in ("workbench/py.typed", "workbench/data/catalogue/catalogue.yaml"):
         assert name in _tracked()
     shipped = PROJECT["tool"]["setuptools"]["package-data"]

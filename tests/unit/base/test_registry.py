@@ -59,7 +59,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins
         del sys.modules[name]
 
 
-def test_a_file_is_discovered_by_being_there(plugins: Plugins) -> None:
+def test_a_file_in_the_package_is_discovered(plugins: Plugins) -> None:
     plugins.add("one.py", "one", "One", "The first line.\n\n    More.")
     plugins.add("two.py", "two", "Two")
     registry = plugins.registry
@@ -71,14 +71,14 @@ def test_a_file_is_discovered_by_being_there(plugins: Plugins) -> None:
     assert registry.get("one").name == "one"  # type: ignore[attr-defined]
 
 
-def test_unknown_name_is_an_error_that_says_what_there_is(plugins: Plugins) -> None:
+def test_an_unknown_name_is_an_error_with_a_suggestion(plugins: Plugins) -> None:
     plugins.add("one.py", "classify", "Classify")
     with pytest.raises(UnknownNameError, match=r"There is no thing 'clasify'. Did you mean 'classify'"):
         plugins.registry.get("clasify")
 
 
-def test_two_files_cannot_take_one_name(plugins: Plugins) -> None:
-    """Also not when the file was copied and the class's name with it. The first keeps the name."""
+def test_two_files_cannot_use_the_same_name(plugins: Plugins) -> None:
+    """The first file keeps the name, even if the second is a copy with the same class name."""
     plugins.add("one.py", "same", "Same")
     plugins.add("two.py", "same", "Same")
     registry = plugins.registry
@@ -95,7 +95,7 @@ def test_a_broken_file_is_reported_and_does_not_stop_the_others(plugins: Plugins
         file.write("\nimport no_such_package\n")
     (plugins.folder / "syntax.py").write_text("def broken(:\n")
     registry = plugins.registry
-    assert registry.names() == ["one"], "what half a file has registered is taken back"
+    assert registry.names() == ["one"], "entries of a broken file are removed again"
     assert [problem.source for problem in registry.problems()] == [
         "plugins_for_a_test.half",
         "plugins_for_a_test.syntax",

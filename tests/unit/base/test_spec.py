@@ -23,9 +23,9 @@ LONG: dict[str, Any] = {
 }
 
 
-def _parts(model: type[BaseModel]) -> list[type[BaseModel]]:
+def _spec_models(model: type[BaseModel]) -> list[type[BaseModel]]:
     below = [field.annotation for field in model.model_fields.values()]
-    return [model, *(p for b in below if isinstance(b, type) and issubclass(b, BaseModel) for p in _parts(b))]
+    return [model, *(p for b in below if isinstance(b, type) and issubclass(b, BaseModel) for p in _spec_models(b))]
 
 
 def test_short_and_long_form_are_the_same() -> None:
@@ -54,7 +54,7 @@ def test_a_full_example_loads() -> None:
 
 
 def test_learning_rate_without_a_dot() -> None:
-    """YAML 1.1 takes 5e-5 for a string; people write it all the time."""
+    """YAML 1.1 reads 5e-5 as a string, although people often write it."""
     assert RunSpec.from_yaml(SHORT + "training: {learning_rate: 5e-5}").training.learning_rate == 5e-5
 
 
@@ -88,7 +88,7 @@ def test_rare_line_breaks_are_preserved(end: str) -> None:
 def test_any_spec_loads_back(
     name: str, notes: str, train: str, columns: dict[str, str], rate: float, options: dict[str, Any]
 ) -> None:
-    """Whatever people write into fields: quotes, colons, line ends, 'no', '1e5', emoji."""
+    """Fields may contain anything: quotes, colons, line breaks, 'no', '1e5', emoji."""
     spec = RunSpec.parse(
         {
             **LONG,
@@ -103,10 +103,10 @@ def test_any_spec_loads_back(
 
 
 def test_every_field_has_a_description() -> None:
-    for part in _parts(RunSpec):
-        for name, field in part.model_fields.items():
-            assert field.description, f"{part.__name__}.{name} has no description"
-            assert field.description[0].isupper() or part is RunSpec or "`" in field.description
+    for model in _spec_models(RunSpec):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name} has no description"
+            assert field.description[0].isupper() or model is RunSpec or "`" in field.description
 
 
 def test_every_wrong_field_is_reported_with_its_value() -> None:
@@ -170,12 +170,12 @@ def test_unreadable_files(tmp_path: Path) -> None:
             RunSpec.load(path)
 
 
-def test_json_loads_too(tmp_path: Path) -> None:
+def test_a_json_spec_loads(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(RunSpec.parse(LONG).model_dump_json())
     assert RunSpec.load(tmp_path / "spec.json") == RunSpec.parse(LONG)
 
 
-def test_holding_everything_out_is_an_error() -> None:
+def test_a_holdout_of_everything_is_an_error() -> None:
     with pytest.raises(SpecError, match="leave something to train on"):
         RunSpec.parse({**LONG, "data": {"train": "x", "holdout": {"valid": 0.5, "test": 0.5}}})
 

@@ -1,4 +1,4 @@
-"""Documents of older versions: run folders and sweeps load, and old names in new specs are errors that help.
+"""Documents of older versions: run folders and sweeps load, and old names in new specs are errors with the new name.
 
 ``tests/old_runs`` holds two runs and a sweep as version 1 wrote them, without weights.
 """
@@ -32,7 +32,7 @@ SHORT = "task: text-classification\ndata: rotten-tomatoes\nmodel: lstm\n"
 
 @pytest.fixture
 def old_runs(workspace: Workspace) -> list[Run]:
-    """Two runs in the workspace that version 1 wrote."""
+    """Copy two runs that version 1 wrote into the workspace."""
     for name in ("seed-0", "seed-1"):
         shutil.copytree(OLD / name, workspace.runs / name)
     return [Run(workspace.runs / name) for name in ("seed-0", "seed-1")]
@@ -40,8 +40,8 @@ def old_runs(workspace: Workspace) -> list[Run]:
 
 def test_every_new_name_is_a_field() -> None:
     for path in RENAMED.values():
-        part, _, name = path.rpartition(".")
-        assert name in (TrainingSpec if part else RunSpec).model_fields
+        section, _, name = path.rpartition(".")
+        assert name in (TrainingSpec if section else RunSpec).model_fields
 
 
 def test_a_version_1_spec_loads(old_runs: list[Run]) -> None:
@@ -96,12 +96,12 @@ def test_an_old_sweep_loads(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [(old, new) for old, new in RENAMED.items() if old != "version"])
-def test_an_old_name_in_a_new_spec_names_the_new_one(old: str, new: str) -> None:
+def test_the_error_for_an_old_name_gives_the_new_one(old: str, new: str) -> None:
     name, new_name = old.removeprefix("training."), new.removeprefix("training.")
     value = json.dumps(TrainingSpec.model_fields[new_name].default)
-    for head in ("", f"schema_version: {SCHEMA_VERSION}\n"):
+    for header in ("", f"schema_version: {SCHEMA_VERSION}\n"):
         with pytest.raises(SpecError) as caught:
-            RunSpec.from_yaml(f"{head}{SHORT}training: {{{name}: {value}}}")
+            RunSpec.from_yaml(f"{header}{SHORT}training: {{{name}: {value}}}")
         assert f"training.{name}: `{name}` is now `{new_name}`" in caught.value.message
     with pytest.raises(SpecError, match=f"`{name}` is now `{new_name}`"):
         RunSpec.from_yaml(SHORT).changed({old: 1})

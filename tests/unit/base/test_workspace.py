@@ -1,4 +1,4 @@
-"""The workspace: found by the environment, made on demand, closed to names that climb out, settings kept private."""
+"""The workspace: set by the environment, created on demand, safe from paths outside, with private settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.errors import RefusedError, StorageError
 from workbench.workspace import Workspace
 
 
-def test_environment_names_it_and_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_workspace_of_the_environment_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "a" / "b"))
     workspace = Workspace.current()
     assert workspace.root == tmp_path / "a" / "b"
@@ -38,24 +38,24 @@ def test_a_file_of_that_name_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["..", "../runs2/x", "/etc", "a/b", "a\\b", "", ".hidden", "a\0b", "C:x", "%2e%2e", "x\n"]
 )
-def test_run_ids_that_are_no_names(workspace: Workspace, name: str) -> None:
+def test_unsafe_run_ids_are_refused(workspace: Workspace, name: str) -> None:
     with pytest.raises(RefusedError, match="is not a valid run id"):
         workspace.run_folder(name)
 
 
-def test_run_folder_that_is_a_link_out(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_folder_that_links_outside_is_refused(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (workspace.runs / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RefusedError, match="is outside"):
         workspace.run_folder("link")
 
 
-def test_run_folder_is_the_same_path_whoever_asks(tmp_path: Path) -> None:
-    """A workspace that is reached through a link gives paths through that link, also for a run that is opened."""
+def test_run_folders_keep_the_path_of_the_workspace(tmp_path: Path) -> None:
+    """A workspace opened through a link returns paths through that link, also for opened runs."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    space = Workspace(tmp_path / "link").create()
-    assert space.run_folder("some-run") == space.runs / "some-run"
+    workspace = Workspace(tmp_path / "link").create()
+    assert workspace.run_folder("some-run") == workspace.runs / "some-run"
 
 
 def test_settings_are_merged_and_private(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""The inputs of `workbench predict`: several roles, rows of files; and errors for what cannot be read."""
+"""The inputs of `workbench predict`: several roles, rows of files, and errors for unreadable inputs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from workbench.tasks.answers import GeneratedText
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.inputs import read_list
 
-QUESTIONS = tasks.get("question-answering")()
+QUESTION_ANSWERING = tasks.get("question-answering")()
 
 
 def test_inputs_are_objects_of_roles() -> None:
-    question = {"question": "Who?", "context": "Mary sings."}
-    assert inputs_of_json(['{"question": "Who?", "context": "Mary sings."}'], QUESTIONS) == [question]
+    expected = {"question": "Who?", "context": "Mary sings."}
+    assert inputs_of_json(['{"question": "Who?", "context": "Mary sings."}'], QUESTION_ANSWERING) == [expected]
     for document, message in (
         ("{text}", "is not JSON"),
         ("[1]", "an object is needed"),
         ("[" * 100_000, "is not JSON"),
     ):
         with pytest.raises(RequestError, match=message) as error:
-            inputs_of_json([document], QUESTIONS)
+            inputs_of_json([document], QUESTION_ANSWERING)
         assert '"question": "..."' in error.value.hint
 
 
@@ -43,15 +43,15 @@ def test_a_text_for_each_pair() -> None:
 def test_rows_of_a_file_by_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('question,context,other\nWho?,"Mary, sings.",x\n', encoding="utf-8")
-    assert inputs_of_file(path, QUESTIONS) == [{"question": "Who?", "context": "Mary, sings."}]
+    assert inputs_of_file(path, QUESTION_ANSWERING) == [{"question": "Who?", "context": "Mary, sings."}]
     path.write_text("title,body\na,b\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"columns title, body; .* reads question, context"):
-        inputs_of_file(path, QUESTIONS)
+        inputs_of_file(path, QUESTION_ANSWERING)
     with pytest.raises(DataError, match="does not exist"):
-        inputs_of_file(tmp_path / "no.csv", QUESTIONS)
+        inputs_of_file(tmp_path / "no.csv", QUESTION_ANSWERING)
 
 
-def test_what_was_written_is_shown_though_the_input_has_the_same_key(capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_text_is_shown_although_the_input_has_the_same_key(capsys: pytest.CaptureFixture[str]) -> None:
     show_answers([{"text": "He is my friend."}], [GeneratedText("他是我的朋友。")])
     assert "他是我的朋友。" in capsys.readouterr().out
 
@@ -60,7 +60,7 @@ def test_what_was_written_is_shown_though_the_input_has_the_same_key(capsys: pyt
 
 
 class Echo:
-    """A task that tells what reached it."""
+    """A task that returns its inputs as answers."""
 
     def __init__(self, name: str) -> None:
         self.of = tasks.get(name)()
@@ -84,19 +84,17 @@ def predictor_of(name: str) -> Predictor:
         ("text-classification", {"text": "good", "label": "fresh"}, "no role 'label'"),
     ],
 )
-def test_a_role_that_the_task_does_not_read_is_refused_with_a_guess(
-    task: str, inputs: dict[str, str], message: str
-) -> None:
-    right = {column.role: "a" for column in tasks.get(task)().inputs()}
+def test_an_unknown_role_is_refused_with_a_suggestion(task: str, inputs: dict[str, str], message: str) -> None:
+    valid = {column.role: "a" for column in tasks.get(task)().inputs()}
     with pytest.raises(DataError, match=message) as error:
-        predictor_of(task).predict([right, inputs])
-    assert next(iter(right)) in error.value.hint
+        predictor_of(task).predict([valid, inputs])
+    assert next(iter(valid)) in error.value.hint
 
 
 @pytest.mark.parametrize(
     ("task", "role"), [("translation", "text"), ("sentence-similarity", "text_a"), ("code-generation", "text")]
 )
-def test_other_names_of_a_role_are_read_still(task: str, role: str) -> None:
+def test_aliases_of_a_role_are_read(task: str, role: str) -> None:
     assert predictor_of(task).predict([{role: "a"}]) == [GeneratedText(json.dumps({role: "a"}))]
 
 
@@ -104,31 +102,35 @@ def test_other_names_of_a_role_are_read_still(task: str, role: str) -> None:
     ("task", "role"),
     [("sentence-similarity", "candidates"), ("recommendation", "candidates"), ("dialogue", "turns")],
 )
-def test_a_csv_file_carries_lists(task: str, role: str, tmp_path: Path) -> None:
+def test_a_csv_file_may_contain_lists(task: str, role: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    listed = json.dumps(["a, b", "c", "d"]).replace('"', '""')
-    path.write_text(f'text,{role},text_b\nasked,"{listed}",\nasked,only one,\n', encoding="utf-8")
+    json_list = json.dumps(["a, b", "c", "d"]).replace('"', '""')
+    path.write_text(f'text,{role},text_b\nasked,"{json_list}",\nasked,only one,\n', encoding="utf-8")
     inputs = inputs_of_file(path, tasks.get(task)())
-    assert "text_b" not in inputs[0], "an empty cell of a role that may be left out is left out"
-    assert [read_list(arguments, role, 1) for arguments in inputs] == [["a, b", "c", "d"], ["only one"]]
+    assert "text_b" not in inputs[0], "an empty cell of an optional role is dropped"
+    assert [read_list(row, role, 1) for row in inputs] == [["a, b", "c", "d"], ["only one"]]
     with pytest.raises(DataError, match=f"Input 3: {role} "):
         read_list({role: '["a", '}, role, 3)
 
 
-def test_what_a_csv_file_holds_reaches_every_task_as_a_list() -> None:
+def test_json_lists_of_a_csv_file_are_read_by_every_task() -> None:
     from workbench.tasks import dialogue, recommendation, sentence_similarity
 
-    listed = '["a", "b", "c"]'
-    assert astuple(sentence_similarity._query({"text": "x", "candidates": listed}, 1)) == ("x", ["a", "b", "c"], True)
+    json_list = '["a", "b", "c"]'
+    assert astuple(sentence_similarity._query({"text": "x", "candidates": json_list}, 1)) == (
+        "x",
+        ["a", "b", "c"],
+        True,
+    )
     assert astuple(sentence_similarity._query({"text": "x", "text_b": "d"}, 1)) == ("x", ["d"], False)
-    assert sentence_similarity._query({"text": "x", "candidates": listed, "text_b": "d"}, 1).others == [*"abcd"]
-    assert recommendation._candidates({"candidates": listed}, 1) == ["a", "b", "c"]
+    assert sentence_similarity._query({"text": "x", "candidates": json_list, "text_b": "d"}, 1).others == [*"abcd"]
+    assert recommendation._candidates({"candidates": json_list}, 1) == ["a", "b", "c"]
     assert (
-        recommendation._history({"history": listed}, 1)
+        recommendation._history({"history": json_list}, 1)
         == "a; b; c"
         == recommendation._history({"history": "a; b; c"}, 1)
     )
-    assert dialogue.input_turns({"turns": listed}, 1) == ["a", "b", "c"]
+    assert dialogue.input_turns({"turns": json_list}, 1) == ["a", "b", "c"]
 
 
 def test_a_message_comes_after_the_turns() -> None:

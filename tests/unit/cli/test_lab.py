@@ -1,4 +1,4 @@
-"""How `workbench lab` starts JupyterLab: what it opens, with which kernel, and that nobody else's settings count."""
+"""How `workbench lab` starts JupyterLab: the opened notebook, the kernel, and isolation from other settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workbench.cli.commands.lab import jupyter_command, jupyter_environment
 from workbench.workspace import Workspace
 
 
-def opened(root: Path, *arguments: str) -> str:
+def default_url(root: Path, *arguments: str) -> str:
     (flag,) = [
         flag for flag in jupyter_command(root, True, 8888, list(arguments)) if flag.startswith("--LabApp.default_url=")
     ]
@@ -24,43 +24,45 @@ def opened(root: Path, *arguments: str) -> str:
 
 
 def test_the_first_notebook_is_opened_or_else_the_list(tmp_path: Path) -> None:
-    assert opened(tmp_path) == "/lab/tree/notebooks"
+    assert default_url(tmp_path) == "/lab/tree/notebooks"
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "README.md").touch()
-    assert opened(tmp_path) == "/lab/tree/notebooks/README.md"
+    assert default_url(tmp_path) == "/lab/tree/notebooks/README.md"
     (tmp_path / "notebooks" / "00_start_here.ipynb").touch()
-    assert opened(tmp_path) == "/lab/tree/notebooks/00_start_here.ipynb"
+    assert default_url(tmp_path) == "/lab/tree/notebooks/00_start_here.ipynb"
 
 
-def test_a_notebook_that_is_named_is_opened_if_it_is_of_the_course(tmp_path: Path) -> None:
+def test_a_named_notebook_of_the_course_is_opened(tmp_path: Path) -> None:
     root = tmp_path / "course"
     (root / "tutorials").mkdir(parents=True)
     for path in (root / "tutorials" / "01 mail.ipynb", tmp_path / "other.ipynb"):
         path.touch()
-    assert opened(root, "--debug", "tutorials/01 mail.ipynb") == "/lab/tree/tutorials/01%20mail.ipynb"
+    assert default_url(root, "--debug", "tutorials/01 mail.ipynb") == "/lab/tree/tutorials/01%20mail.ipynb"
     assert "tutorials/01 mail.ipynb" not in jupyter_command(root, True, 8888, ["tutorials/01 mail.ipynb"])
-    assert opened(root, "../other.ipynb") == "/lab/tree/notebooks"
+    assert default_url(root, "../other.ipynb") == "/lab/tree/notebooks"
 
 
 def test_the_kernel_is_this_python_whatever_else_is_installed(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs = tmp_path / "theirs" / "kernels" / "python3"
-    theirs.mkdir(parents=True)
-    (theirs / "kernel.json").write_text(json.dumps({"argv": ["other"], "display_name": "Other", "language": "python"}))
+    other_kernel = tmp_path / "theirs" / "kernels" / "python3"
+    other_kernel.mkdir(parents=True)
+    (other_kernel / "kernel.json").write_text(
+        json.dumps({"argv": ["other"], "display_name": "Other", "language": "python"})
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "theirs"))
-    listed = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "jupyter", "kernelspec", "list", "--json"],
         env=jupyter_environment(workspace),
         capture_output=True,
         check=True,
     )
-    assert json.loads(listed.stdout)["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+    assert json.loads(result.stdout)["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
 
 
-def test_what_jupyter_keeps_stays_in_the_workspace(workspace: Workspace) -> None:
-    made = jupyter_environment(workspace)
-    changed = {name: value for name, value in made.items() if os.environ.get(name) != value}
+def test_jupyters_files_stay_in_the_workspace(workspace: Workspace) -> None:
+    environment = jupyter_environment(workspace)
+    changed = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     assert {"JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_PATH"} <= set(changed)
     assert all(Path(value).is_relative_to(workspace.root) for value in changed.values())
 
@@ -70,7 +72,7 @@ def test_a_setting_of_the_user_replaces_ours(tmp_path: Path) -> None:
     assert [flag for flag in command if flag.startswith("--ServerApp.root_dir")] == ["--ServerApp.root_dir=/elsewhere"]
 
 
-def test_the_command_starts_it_for_this_machine_with_the_users_arguments_last(
+def test_jupyter_starts_locally_with_the_users_arguments_last(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []

@@ -1,4 +1,4 @@
-"""Another package adds a task and a dataset format through entry points; a broken one is reported and harms nothing."""
+"""Another package adds a task through entry points; a broken entry point is reported and does no harm."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_task_of_another_package_is_listed_with_warnings_for_broken_ones(site:
     assert "'text-classification' is already workbench.tasks.text_classification.TextClassification" in warnings
 
 
-def test_a_spec_may_name_it(site: Path) -> None:
+def test_a_spec_may_name_a_task_of_another_package(site: Path) -> None:
     result = workbench(site, "check", "demo-lora", "--set", "task=haiku", "--json")
     assert result.returncode == 0 and json.loads(result.stdout) == [], result.stdout
     result = workbench(site, "check", "demo-lora", "--set", "task=broken", "--json")

@@ -1,4 +1,4 @@
-"""Comparisons: the statistics against hand-worked cases and brute force, the refusals, and the sentences."""
+"""Comparisons: statistics checked by hand and by brute force, refused comparisons, and verdicts."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def make_run(
 
 
 def two_runs(workspace: Workspace, both: int, only_a: int, only_b: int, neither: int) -> tuple[Run, Run]:
-    """Runs A and B that are right on so many examples together and alone."""
+    """Return runs A and B that are both, alone, or neither correct on these numbers of examples."""
     total = both + only_a + only_b + neither
     a = ["x"] * (both + only_a) + ["y"] * (only_b + neither)
     b = ["x"] * both + ["y"] * only_a + ["x"] * only_b + ["y"] * neither
     return make_run(workspace, ["x"] * total, a, name="A"), make_run(workspace, ["x"] * total, b, name="B")
 
 
-def test_mcnemar_is_the_binomial_test_worked_by_hand() -> None:
-    by_hand = 2 * sum(math.comb(10, k) for k in (0, 1, 2)) / 2**10
-    assert mcnemar(8, 2) == pytest.approx(by_hand) == pytest.approx(mcnemar(2, 8))
+def test_mcnemar_equals_the_binomial_test_by_hand() -> None:
+    expected = 2 * sum(math.comb(10, k) for k in (0, 1, 2)) / 2**10
+    assert mcnemar(8, 2) == pytest.approx(expected) == pytest.approx(mcnemar(2, 8))
     assert mcnemar(5, 5) == pytest.approx(1)
     assert mcnemar(0, 0) == 1
 
 
-def test_holm_is_worked_by_hand() -> None:
+def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.2]) == [0.2]
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
@@ -68,17 +68,19 @@ def test_a_clear_difference_names_the_better_run(workspace: Workspace) -> None:
     assert (result.metric, result.examples, result.test) == ("accuracy", 1000, "McNemar's exact test")
     assert result.difference == pytest.approx(0.06)
     assert 0 < result.low < 0.06 < result.high
-    error = math.sqrt((0.1 + 0.04 - 0.06**2) / 1000)  # of a paired difference, in closed form
-    assert [result.low, result.high] == pytest.approx([0.06 - 1.96 * error, 0.06 + 1.96 * error], abs=0.002)
+    standard_error = math.sqrt((0.1 + 0.04 - 0.06**2) / 1000)  # of a paired difference, in closed form
+    assert [result.low, result.high] == pytest.approx(
+        [0.06 - 1.96 * standard_error, 0.06 + 1.96 * standard_error], abs=0.002
+    )
     assert result.p_value == pytest.approx(mcnemar(100, 40))
     assert result.verdict.startswith(
         "A is better than B by 6.0 points of accuracy (80.0 against 74.0); the 95% interval "
     )
     assert result.verdict.endswith("excludes zero.")
-    turned = compare([b, a])
-    assert turned.difference == pytest.approx(-0.06) and turned.high < 0
-    assert turned.verdict.startswith("A is better than B by 6.0 points")
-    assert not any(word in turned.verdict for word in ("-", "−"))
+    swapped = compare([b, a])
+    assert swapped.difference == pytest.approx(-0.06) and swapped.high < 0
+    assert swapped.verdict.startswith("A is better than B by 6.0 points")
+    assert not any(word in swapped.verdict for word in ("-", "−"))
 
 
 def test_no_difference_is_claimed_when_the_interval_includes_zero(workspace: Workspace) -> None:
@@ -96,7 +98,7 @@ def test_an_interval_without_zero_is_not_enough_when_the_test_says_otherwise(wor
     assert "No difference can be claimed" in result.verdict and "p = 0.06" in result.verdict
 
 
-def test_examples_needed_shows_the_difference_four_times_in_five() -> None:
+def test_examples_needed_have_a_power_of_80_percent() -> None:
     both, only_a, only_b, total = 0.7, 0.06, 0.04, 500
     low, high = accuracy_interval(int(only_a * total), int(only_b * total), total)
     needed = examples_needed(only_a - only_b, low, high, total)
@@ -130,8 +132,8 @@ def test_bootstrap_of_a_metric_equals_resampling_examples(workspace: Workspace, 
     }[metric]
     result = compare([make_run(workspace, gold, first, name="A"), make_run(workspace, gold, second, name="B")], metric)
     assert result.values == pytest.approx([score(gold, first), score(gold, second)])
-    picks = [generator.integers(0, 150, 150) for _ in range(250)]
-    expected = np.quantile([score(gold[i], first[i]) - score(gold[i], second[i]) for i in picks], [0.025, 0.975])
+    resamples = [generator.integers(0, 150, 150) for _ in range(250)]
+    expected = np.quantile([score(gold[i], first[i]) - score(gold[i], second[i]) for i in resamples], [0.025, 0.975])
     assert [result.low, result.high] == pytest.approx(expected, abs=0.035)
     assert result.test == "paired bootstrap, 10,000 resamples"
     same = make_run(workspace, gold, first, name="A again")
@@ -144,14 +146,14 @@ def test_bootstrap_p_values_are_uniform_where_there_is_no_difference(
     monkeypatch.setattr(module, "RESAMPLES", 400)
     generator = np.random.default_rng(1)
     labels = np.array(["a", "b"])
-    small = 0
+    n_significant = 0
     for _ in range(40):
         gold = labels[generator.integers(0, 2, 120)]
-        one, other = (
+        first, second = (
             make_run(workspace, gold, np.where(generator.random(120) < 0.7, gold, "a").tolist()) for _ in range(2)
         )
-        small += compare([one, other], "macro_f1").p_value < 0.05
-    assert small <= 7  # 2 expected
+        n_significant += compare([first, second], "macro_f1").p_value < 0.05
+    assert n_significant <= 7  # 2 expected
 
 
 def test_several_labels_are_compared_by_label(workspace: Workspace) -> None:
@@ -178,7 +180,7 @@ def test_several_runs_are_compared_with_the_first_and_corrected(workspace: Works
     raw = [mcnemar(100, 72), mcnemar(100, 98)]
     assert [pair.p_value for pair in result.pairs] == pytest.approx(holm(raw))
     assert [pair.runs for pair in result.pairs] == [(a.id, b.id), (a.id, c.id)]
-    assert raw[0] < 0.05 < 2 * raw[0]  # enough for one comparison, and not for two
+    assert raw[0] < 0.05 < 2 * raw[0]  # significant in one comparison, but not in two
     assert "is better" in compare([a, b]).verdict and "is better" not in result.verdict
     assert "Holm-corrected for 2 comparisons" in result.verdict
     document = result.as_dict()
@@ -188,26 +190,26 @@ def test_several_runs_are_compared_with_the_first_and_corrected(workspace: Works
 
 def test_order_of_the_rows_does_not_matter(workspace: Workspace) -> None:
     gold, predicted = ["x", "y", "x", "y"], ["x", "x", "x", "y"]
-    one = make_run(workspace, gold, predicted, ids=["1", "2", "3", "4"])
-    other = make_run(workspace, gold[::-1], predicted[::-1], ids=["4", "3", "2", "1"])
-    assert compare([one, other]).difference == 0
-    assert compare([one, other]).p_value == 1
+    first = make_run(workspace, gold, predicted, ids=["1", "2", "3", "4"])
+    second = make_run(workspace, gold[::-1], predicted[::-1], ids=["4", "3", "2", "1"])
+    assert compare([first, second]).difference == 0
+    assert compare([first, second]).p_value == 1
 
 
-def test_what_cannot_be_compared_is_refused_with_the_reason(workspace: Workspace) -> None:
-    one = make_run(workspace, ["x", "y"], ["x", "y"])
+def test_incomparable_runs_are_refused_with_the_reason(workspace: Workspace) -> None:
+    run = make_run(workspace, ["x", "y"], ["x", "y"])
     with pytest.raises(RequestError, match="given 1"):
-        compare([one])
+        compare([run])
     with pytest.raises(RequestError, match="with itself"):
-        compare([one, one])
+        compare([run, run])
     with pytest.raises(RequestError, match=r"has no predictions: it is queued"):
-        compare([one, make_run(workspace, [])])
+        compare([run, make_run(workspace, [])])
     with pytest.raises(RequestError, match=r"on 2 \(1 of them its own\).* on 3 \(2 of them its own\)"):
-        compare([one, make_run(workspace, "xyz", "xyz", ids=["00000", "8", "9"])])
+        compare([run, make_run(workspace, "xyz", "xyz", ids=["00000", "8", "9"])])
     with pytest.raises(RequestError, match="1 test examples have another gold label"):
-        compare([one, make_run(workspace, ["x", "x"], ["x", "y"])])
+        compare([run, make_run(workspace, ["x", "x"], ["x", "y"])])
     with pytest.raises(UnknownNameError, match=r"macro_f1.*There are: accuracy, macro_f1, matthews"):
-        compare([one, make_run(workspace, ["x", "y"], ["x", "x"])], "macro-f1")
+        compare([run, make_run(workspace, ["x", "y"], ["x", "x"])], "macro-f1")
 
 
 def test_the_primary_metric_of_the_run_is_the_default(workspace: Workspace) -> None:
@@ -219,30 +221,30 @@ def test_the_primary_metric_of_the_run_is_the_default(workspace: Workspace) -> N
 
 
 def test_settings_show_differences_and_damaged_specs(workspace: Workspace) -> None:
-    one = make_run(workspace, [], name="one", training={"epochs": 2}, tuning={"method": "lora", "rank": 4})
-    two = make_run(workspace, [], name="two", training={"epochs": 3})
-    result = {row["field"]: row for row in compare_settings([one, two], only_different=True)}
-    assert result["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
-    assert result["tuning.rank"]["values"] == [4, None]
-    assert set(result) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
-    every = compare_settings([one, two])
+    first = make_run(workspace, [], name="one", training={"epochs": 2}, tuning={"method": "lora", "rank": 4})
+    second = make_run(workspace, [], name="two", training={"epochs": 3})
+    differing = {row["field"]: row for row in compare_settings([first, second], only_different=True)}
+    assert differing["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
+    assert differing["tuning.rank"]["values"] == [4, None]
+    assert set(differing) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
+    every = compare_settings([first, second])
     assert len(every) > 30 and not {row["field"]: row for row in every}["training.seed"]["differs"]
-    (two.folder / "spec.yaml").write_text("version: 99\n")
-    rows = compare_settings([one, two], only_different=True)
+    (second.folder / "spec.yaml").write_text("version: 99\n")
+    rows = compare_settings([first, second], only_different=True)
     assert [row["field"] for row in rows] == ["spec"]
     assert rows[0]["values"][0] is None and "spec.yaml" in rows[0]["values"][1]
 
 
 def holm_by_definition(p_values: Sequence[float]) -> list[float]:
-    """Holm (1979), as textbooks write it: adjusted p of rank i is the largest of (m - j + 1) p_(j) over j <= i."""
+    """Holm (1979) by definition: the adjusted p of rank i is the maximum of (m - j + 1) p_(j) over j <= i."""
     ranked = sorted(p_values)
     adjusted = [min(1, max((len(ranked) - j) * ranked[j] for j in range(i + 1))) for i in range(len(ranked))]
     return [adjusted[ranked.index(p)] for p in p_values]
 
 
 def test_holm_keeps_order_and_ties_and_never_lowers_a_p_value() -> None:
-    worked = [0.0001, 0.04, 0.013, 0.04, 0.006, 0.3]  # x 6, 5, 4, 3, 2, 1 in order of size, never falling
-    assert holm(worked) == pytest.approx([0.0006, 0.12, 0.052, 0.12, 0.03, 0.3])
+    p_values = [0.0001, 0.04, 0.013, 0.04, 0.006, 0.3]  # x 6, 5, 4, 3, 2, 1 in order of size, never falling
+    assert holm(p_values) == pytest.approx([0.0006, 0.12, 0.052, 0.12, 0.03, 0.3])
     generator = np.random.default_rng(3)
     for _ in range(50):
         p_values = generator.random(generator.integers(1, 9)).round(2).tolist()
@@ -250,8 +252,8 @@ def test_holm_keeps_order_and_ties_and_never_lowers_a_p_value() -> None:
     assert holm([]) == []
 
 
-def test_holm_claims_falsely_in_at_most_five_of_a_hundred_comparisons_of_many() -> None:
-    """Ten models that are all alike, 2,000 times: how often is any of them said to differ?"""
+def test_holm_bounds_the_familywise_error_rate() -> None:
+    """Simulate ten equal models 2,000 times and count how often any of them is reported as different."""
     generator = np.random.default_rng(4)
     p_values = generator.random((2000, 10))
     corrected = np.mean([min(holm(row)) < 0.05 for row in p_values.tolist()])
@@ -259,13 +261,15 @@ def test_holm_claims_falsely_in_at_most_five_of_a_hundred_comparisons_of_many() 
 
 
 @pytest.mark.parametrize("comparisons", [1, 4])
-def test_as_many_more_examples_as_the_sentence_says_give_the_verdict_four_times_in_five(comparisons: int) -> None:
-    """The whole rule is simulated, McNemar's exact test among it, not the formula that the number came from."""
-    shares, seen = [0.13, 0.09, 0.78], 400
-    low, high = accuracy_interval(round(shares[0] * seen), round(shares[1] * seen), seen)
-    needed = examples_needed(shares[0] - shares[1], low, high, seen, comparisons)
+def test_the_suggested_number_of_examples_has_a_power_of_80_percent(comparisons: int) -> None:
+    """Simulate the whole decision including McNemar's exact test, not the formula behind the number."""
+    probabilities, n_examples = [0.13, 0.09, 0.78], 400
+    low, high = accuracy_interval(
+        round(probabilities[0] * n_examples), round(probabilities[1] * n_examples), n_examples
+    )
+    needed = examples_needed(probabilities[0] - probabilities[1], low, high, n_examples, comparisons)
     generator, claimed = np.random.default_rng(5), []
-    for only_a, only_b, _ in generator.multinomial(needed, shares, size=400):
+    for only_a, only_b, _ in generator.multinomial(needed, probabilities, size=400):
         difference = (only_a - only_b) / needed
         error = math.sqrt(((only_a + only_b) / needed - difference**2) / needed)
         p_value = comparisons * mcnemar(int(only_a), int(only_b))
@@ -274,7 +278,7 @@ def test_as_many_more_examples_as_the_sentence_says_give_the_verdict_four_times_
     assert examples_needed(0.02, -0.02, 0.06, 400, 5) > examples_needed(0.02, -0.02, 0.06, 400)
 
 
-def test_a_correction_that_undoes_a_claim_says_what_would_be_needed(workspace: Workspace) -> None:
+def test_a_claim_lost_by_correction_reports_the_needed_examples(workspace: Workspace) -> None:
     a, b = two_runs(workspace, both=700, only_a=100, only_b=72, neither=128)
     _, c = two_runs(workspace, both=700, only_a=100, only_b=98, neither=102)
     first, second = compare([a, b, c]).pairs

@@ -1,4 +1,4 @@
-"""The report of a comparison: complete, small, escaped, and asking for nothing."""
+"""The report of a comparison: complete, small, escaped, and without external resources."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALLOWED = {
 
 
 class Elements(HTMLParser):
-    """Collects what a page holds."""
+    """Collect the elements, attributes and words of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,27 +46,27 @@ class Elements(HTMLParser):
         self.words.append(data)
 
 
-def read(page: str) -> Elements:
-    result = Elements()
-    result.feed(page)
-    return result
+def read_page(page: str) -> Elements:
+    elements = Elements()
+    elements.feed(page)
+    return elements
 
 
-def harmless(page: str) -> Elements:
-    result = read(page)
-    assert result.names <= ALLOWED, result.names - ALLOWED
-    assert not [name for name in result.attributes if name.startswith("on") or name in ("src", "href", "action")]
+def read_safe_page(page: str) -> Elements:
+    elements = read_page(page)
+    assert elements.names <= ALLOWED, elements.names - ALLOWED
+    assert not [name for name in elements.attributes if name.startswith("on") or name in ("src", "href", "action")]
     assert "default-src 'none'" in page and "url(" not in page
-    return result
+    return elements
 
 
 def test_the_report_contains_the_verdicts(workspace: Workspace) -> None:
     runs = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
     page = comparison_report(runs, "macro_f1")
-    words = " ".join(harmless(page).words)
+    words = " ".join(read_safe_page(page).words)
     verdict = compare(runs, "macro_f1").verdict
     for run in runs:
-        verdict = verdict.replace(run.id, run.id[16:])  # the time is left out where an id is the name
+        verdict = verdict.replace(run.id, run.id[16:])  # an id shown as a name has no time
         assert run.id in words
     assert verdict in words and "60 test examples" in words
     for heading in (
@@ -88,7 +88,7 @@ def test_a_report_over_seeds_of_twelve_long_runs_stays_small(workspace: Workspac
         for seed in range(4)
     ]
     page = comparison_report(runs)
-    words = " ".join(harmless(page).words)
+    words = " ".join(read_safe_page(page).words)
     for pair in compare_seeds(runs).pairs:
         assert pair.verdict in words
     assert "mean of n = 4" in words and "permutation" in words
@@ -106,7 +106,7 @@ def test_text_of_users_files_and_models_is_escaped(workspace: Workspace) -> None
         write_json(run.report_file, report)
         run.update_status(title=SCRIPT + str(run.id))
     page = comparison_report(runs)
-    harmless(page)
+    read_safe_page(page)
     assert "&lt;script&gt;" in page and "\x00" not in page and "\u202e" not in page and len(page) < 1_000_000
 
 
@@ -115,11 +115,11 @@ def test_runs_with_nothing_but_predictions_have_a_report(workspace: Workspace) -
     for run in runs:
         run.report_file.unlink()
         run.metrics_file.unlink()
-    words = " ".join(harmless(comparison_report(runs)).words)
+    words = " ".join(read_safe_page(comparison_report(runs)).words)
     assert "What can be claimed" in words and "Quality against cost" not in words
 
 
-def test_what_cannot_be_compared_is_refused_and_leaves_no_file(workspace: Workspace, tmp_path: Path) -> None:
+def test_incomparable_runs_are_refused_and_leave_no_file(workspace: Workspace, tmp_path: Path) -> None:
     runs = [fake_run(workspace), fake_run(workspace, examples=20)]
     with pytest.raises(RequestError, match="tested on different examples"):
         write_comparison(runs, tmp_path / "page.html")
@@ -133,5 +133,5 @@ def test_what_cannot_be_compared_is_refused_and_leaves_no_file(workspace: Worksp
 def test_the_command_writes_the_report(workspace: Workspace, tmp_path: Path) -> None:
     runs: list[Run] = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
     path = tmp_path / "page.html"
-    done = CliRunner().invoke(app, ["compare", *(run.id for run in runs), "--html", str(path)])
-    assert done.exit_code == 0 and re.match(r"<!DOCTYPE html>", path.read_text())
+    result = CliRunner().invoke(app, ["compare", *(run.id for run in runs), "--html", str(path)])
+    assert result.exit_code == 0 and re.match(r"<!DOCTYPE html>", path.read_text())

@@ -1,7 +1,7 @@
-"""Paired bootstrap of F1, BLEU, chrF and ROUGE: draw for draw what other packages give for the examples drawn.
+"""Paired bootstrap of F1, BLEU, chrF and ROUGE: each resample equals what other packages compute for its examples.
 
-The figure of a corpus is computed anew from the examples of each draw. A mean of the sentences' own scores would be
-another figure for BLEU, chrF and F1 over entities; for ROUGE, which is such a mean, it is the same.
+A corpus metric is computed again from the examples of each resample. For BLEU, chrF and entity F1, a mean of the
+sentences' own scores would differ; for ROUGE, which is such a mean, it is the same.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 
 
 def rewritten(texts: Sequence[str], share: float, seed: int) -> list[str]:
-    """The texts with this share of their words replaced, and some of them cut."""
+    """Return the texts with a share of their words replaced, some of them cut."""
     generator = np.random.default_rng(seed)
     out = []
     for text in texts:
@@ -59,18 +59,20 @@ def measured_run(workspace: Workspace, sums: dict[str, Any], measures: dict[str,
     return run
 
 
-def drawn(count: int) -> list[list[int]]:
-    """The very examples of each draw, as the comparison draws them: from one seed."""
+def resamples(count: int) -> list[list[int]]:
+    """Return the examples of each resample, from the seed that the comparison uses."""
     chunks = scores.resample_counts(np.ones(count, dtype=np.int64), RESAMPLES, np.random.default_rng(module.SEED))
     return [np.repeat(np.arange(count), times).tolist() for times in np.concatenate(list(chunks))]
 
 
-def held_to(runs: Sequence[Run], metric: str, count: int, score: Callable[[int, Sequence[int]], float]) -> None:
-    """The comparison is that of ``score(which run, which examples)``, draw for draw."""
+def assert_bootstrap_equals(
+    runs: Sequence[Run], metric: str, count: int, score: Callable[[int, Sequence[int]], float]
+) -> None:
+    """Assert that every resample of the comparison equals ``score(run, examples)``."""
     result = compare(runs, metric)
     every = range(count)
     assert result.values == pytest.approx([score(0, every), score(1, every)], abs=1e-9)
-    differences = np.array([score(0, picks) - score(1, picks) for picks in drawn(count)])
+    differences = np.array([score(0, picks) - score(1, picks) for picks in resamples(count)])
     assert (result.low, result.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-9)
     fewer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     assert result.p_value == pytest.approx(min(1, 2 * (fewer + 1) / (RESAMPLES + 1)))
@@ -90,12 +92,14 @@ def test_bleu_of_each_sample_agrees_with_sacrebleu(
     runs = [measured_run(workspace, overlap.bleu_counts(w, references, "13a"), {"bleu": overlap.BLEU}) for w in written]
 
     def bleu(run: int, picks: Sequence[int]) -> float:
-        texts, right = [written[run][i] for i in picks], [references[i] for i in picks]
-        return sacrebleu.corpus_bleu(texts, [right]).score / 100
+        texts, chosen_references = [written[run][i] for i in picks], [references[i] for i in picks]
+        return sacrebleu.corpus_bleu(texts, [chosen_references]).score / 100
 
-    held_to(runs, "bleu", len(references), bleu)
-    alone = np.mean([bleu(0, [i]) for i in range(len(references))])
-    assert abs(alone - bleu(0, range(len(references)))) > 0.005  # a mean of sentences is another figure
+    assert_bootstrap_equals(runs, "bleu", len(references), bleu)
+    mean_of_sentences = np.mean([bleu(0, [i]) for i in range(len(references))])
+    assert (
+        abs(mean_of_sentences - bleu(0, range(len(references)))) > 0.005
+    )  # a mean over sentences is a different metric
 
 
 def test_chrf_of_each_sample_agrees_with_sacrebleu(
@@ -105,10 +109,10 @@ def test_chrf_of_each_sample_agrees_with_sacrebleu(
     runs = [measured_run(workspace, overlap.chrf_counts(w, references), {"chrf": overlap.CHRF}) for w in written]
 
     def chrf(run: int, picks: Sequence[int]) -> float:
-        texts, right = [written[run][i] for i in picks], [references[i] for i in picks]
-        return sacrebleu.corpus_chrf(texts, [right]).score / 100
+        texts, chosen_references = [written[run][i] for i in picks], [references[i] for i in picks]
+        return sacrebleu.corpus_chrf(texts, [chosen_references]).score / 100
 
-    held_to(runs, "chrf", len(references), chrf)
+    assert_bootstrap_equals(runs, "chrf", len(references), chrf)
 
 
 @pytest.mark.parametrize("metric", ["rouge1", "rouge2", "rougeL"])
@@ -127,11 +131,11 @@ def test_rouge_of_each_sample_agrees_with_rouge_score(
         )
         for w in written
     ]
-    held_to(runs, metric, count, lambda run, picks: float(np.mean([single[run][i] for i in picks])))
+    assert_bootstrap_equals(runs, metric, count, lambda run, picks: float(np.mean([single[run][i] for i in picks])))
 
 
 def test_entity_f1_of_each_sample_agrees_with_seqeval(workspace: Workspace) -> None:
-    """Every sentence of four words; an entity is one word."""
+    """Every sentence has four words, and each entity is one word."""
     generator = np.random.default_rng(6)
     tags = np.array(["O", "B-PER", "B-LOC"])
     count = 60
@@ -153,17 +157,17 @@ def test_entity_f1_of_each_sample_agrees_with_seqeval(workspace: Workspace) -> N
     def f1(run: int, picks: Sequence[int]) -> float:
         return float(f1_score([gold[i].tolist() for i in picks], [predictions[run][i].tolist() for i in picks]))
 
-    held_to(runs, "entity_f1", count, f1)
+    assert_bootstrap_equals(runs, "entity_f1", count, f1)
 
 
 def test_both_runs_are_scored_on_the_same_samples(workspace: Workspace) -> None:
-    """Two runs that differ in one easy example: unpaired draws would give an interval a hundred times as wide."""
+    """Two runs that differ in one example: unpaired resamples would make the interval a hundred times as wide."""
     generator = np.random.default_rng(7)
     hits = generator.integers(0, 2, 300)
     better = hits.copy()
     better[int(np.flatnonzero(hits == 0)[0])] = 1
     measure = {"exact": ("ratio", "hits", "examples")}
-    one, other = (measured_run(workspace, {"hits": h, "examples": np.ones(300)}, measure) for h in (better, hits))
-    result = compare([one, other], "exact")
+    first, second = (measured_run(workspace, {"hits": h, "examples": np.ones(300)}, measure) for h in (better, hits))
+    result = compare([first, second], "exact")
     assert result.low >= 0 and result.high < 0.02
     assert result.difference == pytest.approx(1 / 300)

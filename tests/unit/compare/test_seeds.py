@@ -1,4 +1,4 @@
-"""Comparisons over seeds: the tests against scipy, worked cases and brute force, and what is taken for a group."""
+"""Comparisons over seeds: tests checked against SciPy, by hand and by brute force, and the groups of runs."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ SLEEP = ([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0], [1.9, 0.8, 1.1,
 TEXTS = 100
 
 
-def seeded(workspace: Workspace, right: Sequence[int], name: str = "", **changes: Any) -> list[Run]:
-    """Runs of one setting with seeds 0, 1, ...; each is right on so many of 100 texts."""
+def seeded(workspace: Workspace, n_correct: Sequence[int], name: str = "", **changes: Any) -> list[Run]:
+    """Return runs of one configuration with seeds 0, 1, ... that are correct on these numbers of 100 texts."""
     gold = ["x"] * TEXTS
     return [
         make_run(
             workspace, gold, ["x"] * n + ["y"] * (TEXTS - n), name=name and f"{name}-s{seed}",
             **changes | {"training": {"seed": seed, **changes.get("training", {})}},
         )
-        for seed, n in enumerate(right)
+        for seed, n in enumerate(n_correct)
     ]  # fmt: skip
 
 
-def test_welch_is_the_published_example() -> None:
+def test_welch_reproduces_the_published_example() -> None:
     result = welch(*SLEEP)
     assert result.difference == pytest.approx(-1.58)
     assert [result.low, result.high] == pytest.approx([-3.3654832, 0.2054832], abs=1e-6)
@@ -61,10 +61,10 @@ def test_welch_agrees_with_scipy() -> None:
         result = welch(first, second)
         assert result.p_value == pytest.approx(reference.pvalue)
         assert (result.low, result.high) == pytest.approx((interval.low, interval.high))
-        assert (result.p_value < 0.05) == (result.low > 0 or result.high < 0)  # the two say the same
+        assert (result.p_value < 0.05) == (result.low > 0 or result.high < 0)  # interval and p-value agree
 
 
-def test_welch_without_any_spread_claims_nothing() -> None:
+def test_welch_without_variance_claims_nothing() -> None:
     assert welch([0.1, 0.1, 0.1], [0.3, 0.3]).p_value == 1
     assert welch([0.5, 0.5], [0.5, 0.5]).difference == 0
     assert welch([0.5, 0.5], [0.1, 0.2]).p_value == pytest.approx(
@@ -87,16 +87,16 @@ def test_permutation_by_hand_and_by_scipy() -> None:
         )  # fmt: skip
         assert permutation_test(first, second) == pytest.approx(reference.pvalue)
         pooled = np.array(first + second)
-        seen = abs(np.mean(first) - np.mean(second)) - 1e-9
+        observed = abs(np.mean(first) - np.mean(second)) - 1e-9
         splits = list(itertools.combinations(range(len(pooled)), sizes[0]))
-        hits = sum(abs(pooled[list(s)].mean() - np.delete(pooled, list(s)).mean()) >= seen for s in splits)
+        hits = sum(abs(pooled[list(s)].mean() - np.delete(pooled, list(s)).mean()) >= observed for s in splits)
         assert permutation_test(first, second) == pytest.approx(hits / len(splits))
 
 
-def test_the_least_p_value_of_a_permutation() -> None:
+def test_the_smallest_p_value_of_a_permutation_test() -> None:
     for sizes in ((3, 3), (4, 4), (2, 5)):
-        apart = permutation_test(list(range(sizes[0])), list(range(100, 100 + sizes[1])))
-        assert min_permutation_p(*sizes) == pytest.approx(apart)
+        smallest = permutation_test(list(range(sizes[0])), list(range(100, 100 + sizes[1])))
+        assert min_permutation_p(*sizes) == pytest.approx(smallest)
 
 
 def test_sampled_permutations_approximate_the_exact_test(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,15 +105,15 @@ def test_sampled_permutations_approximate_the_exact_test(monkeypatch: pytest.Mon
     assert permutation_test(*SLEEP) == pytest.approx(exact, abs=0.01)
 
 
-def test_welch_claims_falsely_about_five_times_in_a_hundred() -> None:
+def test_welch_has_a_false_positive_rate_of_about_5_percent() -> None:
     generator = np.random.default_rng(2)
     pairs = zip(generator.normal(0, 1, (1500, 3)).tolist(), generator.normal(0, 2, (1500, 4)).tolist(), strict=True)
     assert 0.025 < np.mean([welch(a, b).p_value < 0.05 for a, b in pairs]) < 0.065
 
 
 @pytest.mark.parametrize("comparisons", [1, 3])
-def test_seeds_needed_show_the_difference_four_times_in_five(comparisons: int) -> None:
-    """Simulated with scipy's own test: so many seeds are enough, and one fewer is not."""
+def test_seeds_needed_have_a_power_of_80_percent(comparisons: int) -> None:
+    """Simulate with SciPy's test: this number of seeds is enough, one fewer is not."""
     first, second = [0.80, 0.82, 0.81], [0.79, 0.80, 0.795]
     needed = seeds_needed(first, second, comparisons)
     generator = np.random.default_rng(3)
@@ -126,7 +126,7 @@ def test_seeds_needed_show_the_difference_four_times_in_five(comparisons: int) -
     assert power(needed - 1) < power(needed) + 0.01 and power(needed - 1) < 0.81
 
 
-def test_seeds_needed_for_nothing_and_for_much() -> None:
+def test_seeds_needed_for_no_and_for_large_differences() -> None:
     assert seeds_needed([0.5, 0.6], [0.55, 0.55]) > module.MAX_SEEDS
     assert seeds_needed([0.9, 0.9001], [0.1, 0.1001]) == 2
     assert seeds_needed([1.0, 1.1], [1.01, 1.09], 2) > 100
@@ -140,8 +140,8 @@ def test_groups_over_seeds_have_means_and_intervals(workspace: Workspace) -> Non
     bad_group, good_group = result.groups
     assert (bad_group.name, good_group.name, result.metric, result.examples) == ("bad", "good", "accuracy", TEXTS)
     assert sorted(good_group.values) == pytest.approx([0.84, 0.85, 0.86])
-    half = stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
-    assert (good_group.low, good_group.high) == pytest.approx((0.85 - half, 0.85 + half))
+    half_width = stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
+    assert (good_group.low, good_group.high) == pytest.approx((0.85 - half_width, 0.85 + half_width))
     (pair,) = result.pairs
     reference = stats.ttest_ind([0.80, 0.79, 0.81], [0.84, 0.85, 0.86], equal_var=False)
     assert pair.p_value == pytest.approx(reference.pvalue) and pair.difference == pytest.approx(-0.05)
@@ -164,8 +164,8 @@ def test_no_difference_over_seeds_says_how_many_seeds_would_be_needed(workspace:
 def test_several_groups_are_corrected(workspace: Workspace) -> None:
     runs = [
         run
-        for name, right, rank in (("a", [84, 85, 86], 1), ("b", [82, 84, 83], 2), ("c", [80, 83, 84], 3))
-        for run in seeded(workspace, right, name, tuning={"method": "lora", "rank": rank})
+        for name, n_correct, rank in (("a", [84, 85, 86], 1), ("b", [82, 84, 83], 2), ("c", [80, 83, 84], 3))
+        for run in seeded(workspace, n_correct, name, tuning={"method": "lora", "rank": rank})
     ]
     result = compare_seeds(runs)
     values = [group.values for group in result.groups]
@@ -177,13 +177,13 @@ def test_several_groups_are_corrected(workspace: Workspace) -> None:
 def test_a_seed_counts_once_and_one_seed_is_no_group(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 85], "good") + seeded(workspace, [80, 79], "bad", tuning="lora")
     again = seeded(workspace, [84], "good")
-    alone = seeded(workspace, [70], "alone", tuning="head")
-    result = compare_seeds([*runs, *again, *alone])
+    single = seeded(workspace, [70], "alone", tuning="head")
+    result = compare_seeds([*runs, *again, *single])
     assert [len(group.runs) for group in result.groups] == [2, 2] and result.groups[0].repeated == [again[0].id]
     assert any(again[0].id in note for note in result.notes) and any("alone" in note for note in result.notes)
-    assert not has_seed_groups([*runs[:2], *alone]) and not has_seed_groups([runs[0], *again, *runs[2:]])
+    assert not has_seed_groups([*runs[:2], *single]) and not has_seed_groups([runs[0], *again, *runs[2:]])
     with pytest.raises(RequestError, match="two settings with 2 seeds each are needed, and 1 of the 2"):
-        compare_seeds([*runs[:2], *alone])
+        compare_seeds([*runs[:2], *single])
 
 
 def test_groups_with_one_name_are_named_by_their_settings(workspace: Workspace) -> None:
@@ -198,7 +198,7 @@ def test_groups_with_one_name_are_named_by_their_settings(workspace: Workspace) 
     assert module._stem(["glass-1", "glass-2"]) == "glass" and module._stem(["runs", "rule"]) == "ru"
 
 
-def test_what_cannot_be_compared_over_seeds_is_refused(workspace: Workspace) -> None:
+def test_runs_tested_on_different_examples_are_refused(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 85], "good") + seeded(workspace, [80, 79], "bad", tuning="lora")
     rows = {"id": [f"other-{i}" for i in range(TEXTS)], "gold": ["x"] * TEXTS, "prediction": ["x"] * TEXTS}
     write_predictions(runs[3], rows)
@@ -217,7 +217,7 @@ def test_a_run_without_a_finite_value_is_refused_by_name(workspace: Workspace) -
         compare_seeds(runs)
 
 
-def test_a_seed_that_changes_nothing_leads_to_no_claim(workspace: Workspace) -> None:
+def test_identical_results_of_all_seeds_lead_to_no_claim(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 84], "good") + seeded(workspace, [80, 80], "bad", tuning="lora")
     result = compare_seeds(runs)
     assert "No difference can be claimed" in result.verdict and "the seed changes nothing" in result.verdict

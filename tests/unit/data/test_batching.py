@@ -1,4 +1,4 @@
-"""Batches: every example once, the same every time, and little padding."""
+"""Batches: every example once, reproducible order, and little padding."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LENGTHS = np.random.default_rng(0).integers(3, 120, size=1000)
 )
 def test_every_example_is_in_exactly_one_batch(lengths, batch_size, budget, group_by_length, epoch):
     batches = Batches(np.array(lengths), batch_size, budget, group_by_length, seed=3)
-    for result in (batches.epoch(epoch), batches.in_order()):
-        assert sorted(np.concatenate(result).tolist()) == list(range(len(lengths)))
-        assert all(len(b) > 0 for b in result)
+    for batch_list in (batches.epoch(epoch), batches.in_order()):
+        assert sorted(np.concatenate(batch_list).tolist()) == list(range(len(lengths)))
+        assert all(len(b) > 0 for b in batch_list)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(50, 400))
@@ -38,7 +38,7 @@ def test_a_text_longer_than_the_budget_gets_its_own_batch():
     assert [b.tolist() for b in batches] == [[1], [0, 2]]
 
 
-def test_the_same_epoch_gives_the_same_batches_and_another_gives_others():
+def test_batches_depend_on_epoch_and_seed():
     batches = Batches(LENGTHS, 32, seed=1)
     again = Batches(LENGTHS, 32, seed=1)
     assert all((a == b).all() for a, b in zip(batches.epoch(4), again.epoch(4), strict=True))
@@ -46,11 +46,11 @@ def test_the_same_epoch_gives_the_same_batches_and_another_gives_others():
     assert any((a != b).any() for a, b in zip(batches.epoch(4), Batches(LENGTHS, 32, seed=2).epoch(4), strict=True))
 
 
-def test_buckets_pad_little_and_still_mix_the_batches():
+def test_grouping_by_length_pads_little_and_still_shuffles_batches():
     plain, bucketed = Batches(LENGTHS, 32, group_by_length=False), Batches(LENGTHS, 32)
-    text = LENGTHS.sum()
-    assert plain.padded_tokens(plain.epoch(0)) > 1.7 * text
-    assert bucketed.padded_tokens(bucketed.epoch(0)) < 1.1 * text
+    n_tokens = LENGTHS.sum()
+    assert plain.padded_tokens(plain.epoch(0)) > 1.7 * n_tokens
+    assert bucketed.padded_tokens(bucketed.epoch(0)) < 1.1 * n_tokens
     means = [LENGTHS[b].mean() for b in bucketed.epoch(0)]
     assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5  # short and long batches alternate
 

@@ -23,8 +23,8 @@ ROLES = [
 
 
 def load(name: str, workspace: Workspace) -> Dataset:
-    wanted = dataset(name).columns
-    return load_data(DataSpec(train=name), [column for column in ROLES if column.role in wanted], workspace)
+    roles = dataset(name).columns
+    return load_data(DataSpec(train=name), [column for column in ROLES if column.role in roles], workspace)
 
 
 @pytest.mark.mirror
@@ -46,14 +46,14 @@ def load(name: str, workspace: Workspace) -> Dataset:
         ("crosswoz", 500),
     ],
 )
-def test_data_sets_have_as_many_examples_as_their_authors_say(name, counts, workspace: Workspace, mirror) -> None:
+def test_data_sets_have_the_published_sizes(name, counts, workspace: Workspace, mirror) -> None:
     """Splits that are held out here count as train."""
-    result = load(name, workspace)
-    splits = {"train": len(result.train), "valid": len(result.valid), "test": len(result.test)}
+    loaded = load(name, workspace)
+    splits = {"train": len(loaded.train), "valid": len(loaded.valid), "test": len(loaded.test)}
     published = {split: n for split, n in splits.items() if split in dataset(name).splits}
     published["train"] += sum(splits.values()) - sum(published.values())
     assert tuple(published.values()) == (counts if isinstance(counts, tuple) else (counts,))
-    for examples in (result.train, result.valid, result.test):
+    for examples in (loaded.train, loaded.valid, loaded.test):
         assert len(set(examples.ids)) == len(examples)
         for answers, context in zip(*(examples.columns.get(n, ()) for n in ("answers", "context")), strict=True):
             assert answers and all(context[a["start"] :].startswith(a["text"]) for a in answers)
@@ -62,10 +62,12 @@ def test_data_sets_have_as_many_examples_as_their_authors_say(name, counts, work
 @pytest.mark.mirror
 @pytest.mark.parametrize("name", ["xquad-en", "tatoeba-en-zh", "wikigold"])
 def test_groups_stay_in_one_split(name, workspace: Workspace, mirror) -> None:
-    result = load(name, workspace)
+    loaded = load(name, workspace)
     role = {"xquad-en": "context", "tatoeba-en-zh": "source", "wikigold": "words"}[name]
-    sides = [{str(value) for value in examples.columns[role]} for examples in (result.train, result.valid, result.test)]
-    assert all(sides) and sum(map(len, sides)) == len(set.union(*sides))
+    values_by_split = [
+        {str(value) for value in examples.columns[role]} for examples in (loaded.train, loaded.valid, loaded.test)
+    ]
+    assert all(values_by_split) and sum(map(len, values_by_split)) == len(set.union(*values_by_split))
 
 
 @pytest.mark.mirror
@@ -81,21 +83,21 @@ def test_kinds_of_names_and_relations(workspace: Workspace, mirror) -> None:
 @pytest.mark.slow
 @pytest.mark.mirror
 def test_no_history_contains_a_later_rating(workspace: Workspace, mirror) -> None:
-    """Brute force, from the tables of the files, on 300 ratings."""
+    """Check 300 ratings by brute force."""
     names = ("user", "time", "label", "candidate", "history")
-    result = load("movielens-small", workspace)
-    assert [len(result.train), len(result.valid), len(result.test)] == [80668, 10084, 10083]
-    assert max(result.train.columns["time"]) <= min(result.valid.columns["time"])
-    assert max(result.valid.columns["time"]) <= min(result.test.columns["time"])
-    everything = [
+    loaded = load("movielens-small", workspace)
+    assert [len(loaded.train), len(loaded.valid), len(loaded.test)] == [80668, 10084, 10083]
+    assert max(loaded.train.columns["time"]) <= min(loaded.valid.columns["time"])
+    assert max(loaded.valid.columns["time"]) <= min(loaded.test.columns["time"])
+    ratings = [
         row
-        for examples in (result.train, result.valid, result.test)
+        for examples in (loaded.train, loaded.valid, loaded.test)
         for row in zip(*(examples.columns[name] for name in names), strict=True)
     ]
     by_user: dict[str, list[tuple]] = {}
-    for row in everything:
+    for row in ratings:
         by_user.setdefault(row[0], []).append(row)
-    for user, time, _, _, history in everything[::337]:
+    for user, time, _, _, history in ratings[::337]:
         before = [row for row in by_user[user] if row[1] < time and row[2] == "liked"]
         newest = Counter(row[3] for row in sorted(before, key=lambda row: -row[1])[:10])
         assert Counter(history.split("; ") if history else []) == newest or tied(before, history)
@@ -122,7 +124,7 @@ def tied(before: list[tuple], history: str) -> bool:
     ],
 )
 def test_data_sets_in_packages(name, count, workspace: Workspace, shared_cache) -> None:
-    result = load(name, workspace)
-    assert len(result.train) + len(result.valid) + len(result.test) == count
-    for examples in (result.train, result.valid, result.test):
+    loaded = load(name, workspace)
+    assert len(loaded.train) + len(loaded.valid) + len(loaded.test) == count
+    for examples in (loaded.train, loaded.valid, loaded.test):
         assert all(len(turns) >= 2 for turns in examples.columns.get("turns", ()))

@@ -34,7 +34,7 @@ def documents(how: str, text: str = TEXT) -> list[tuple[int, str]]:
 # -- documents --------------------------------------------------------------------------------------------------------
 
 
-def test_each_document_splitting() -> None:
+def test_documents_of_each_splitting_mode_by_hand() -> None:
     """A manual example."""
     assert documents("file") == [(1, TEXT.rstrip())]
     assert documents("paragraph") == [(1, "first line\nits second"), (5, "another one"), (7, " third, set in")]
@@ -56,26 +56,28 @@ def test_articles_begin_at_titles_only() -> None:
 
 def test_passages_are_whole_paragraphs_of_similar_length() -> None:
     paragraphs = [f"Speaker {i}:\n" + "word " * (i % 90 + 1) for i in range(300)]
-    result = documents("passages", "\n\n".join(paragraphs))
-    assert "\n\n".join(text for _, text in result).split("\n\n") == [p.rstrip() for p in paragraphs]
-    assert all(PASSAGE_LENGTH <= len(text) + 2 * text.count("\n\n") < PASSAGE_LENGTH + 1200 for _, text in result[:-1])
+    passages = documents("passages", "\n\n".join(paragraphs))
+    assert "\n\n".join(text for _, text in passages).split("\n\n") == [p.rstrip() for p in paragraphs]
+    assert all(
+        PASSAGE_LENGTH <= len(text) + 2 * text.count("\n\n") < PASSAGE_LENGTH + 1200 for _, text in passages[:-1]
+    )
 
 
 @pytest.mark.parametrize("how", ["file", "paragraph", "line", "passages", "articles"])
 @given(text=st.text(st.sampled_from("ab \n="), max_size=200))
-def test_nothing_is_lost_but_empty_lines(how: str, text: str) -> None:
-    result = documents(how, text)
-    assert re.sub(r"\s", "", "".join(each for _, each in result)) == re.sub(r"\s", "", text)
-    assert all(each.strip() for _, each in result)
+def test_splitting_loses_only_empty_lines(how: str, text: str) -> None:
+    split = documents(how, text)
+    assert re.sub(r"\s", "", "".join(each for _, each in split)) == re.sub(r"\s", "", text)
+    assert all(each.strip() for _, each in split)
     lines = text.split("\n")
-    for number, each in result:
+    for number, each in split:
         assert lines[number - 1].strip() and lines[number - 1].rstrip() == each.split("\n")[0].rstrip()
 
 
-@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
-def test_a_file_of_texts(tmp_path: Path, ends: str) -> None:
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_file_of_texts(tmp_path: Path, line_end: str) -> None:
     path = tmp_path / "book.txt"
-    path.write_bytes(TEXT.replace("\n", ends).encode())
+    path.write_bytes(TEXT.replace("\n", line_end).encode())
     table = read_documents(path, "auto")
     assert table.columns == {"text": ["first line\nits second", "another one", " third, set in"]}
     assert table.rows == [1, 5, 7] and table.where(1) == "book.txt, line 5"
@@ -149,8 +151,8 @@ def test_a_users_text_can_be_split_into_passages_or_articles(how: str, tmp_path:
     spec = DataSpec.model_validate(
         {"train": str(tmp_path / "book.txt"), "documents": how, "holdout": {"test": 0, "valid": 0}}
     )
-    result, _ = load_texts(spec, workspace)
-    assert result == [document for _, document in split_documents(text.split("\n"), how)] and 5 < len(result) <= 12  # type: ignore[arg-type]
+    texts, _ = load_texts(spec, workspace)
+    assert texts == [document for _, document in split_documents(text.split("\n"), how)] and 5 < len(texts) <= 12  # type: ignore[arg-type]
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
@@ -193,24 +195,24 @@ def one_liner(): """All that this function does is in its docstring."""; return 
 
 
 def test_docstrings_match_a_manual_example() -> None:
-    result = {record["name"]: record for record in read_docstrings(SOURCE, "sea.lobster")}
-    assert list(result) == [
+    records = {record["name"]: record for record in read_docstrings(SOURCE, "sea.lobster")}
+    assert list(records) == [
         "sea.lobster",
         "sea.lobster.Lobster",
         "sea.lobster.Lobster.claws",
         "sea.lobster.feed",
         "sea.lobster.one_liner",
     ]
-    module = result["sea.lobster"]
+    module = records["sea.lobster"]
     assert (module["kind"], module["first_line"], module["rest"]) == (
         "module",
         "A module of forty characters, or of even more.",
         "It says something after its first line.",
     )
-    lobster = result["sea.lobster.Lobster"]
+    lobster = records["sea.lobster.Lobster"]
     assert (lobster["kind"], lobster["signature"]) == ("class", "class Lobster(Animal, metaclass=Meta):")
     assert lobster["first_line"] == lobster["rest"] == "" and lobster["code"] == ""
-    claws = result["sea.lobster.Lobster.claws"]
+    claws = records["sea.lobster.Lobster.claws"]
     assert (
         claws["text"]
         == "How many claws it has; two, unless something happened.\n\nSo it says:\n\n    a block that is set in"
@@ -222,11 +224,11 @@ def test_docstrings_match_a_manual_example() -> None:
             # One is for crushing.
             return 2  # and one for cutting"""
     )
-    feed = result["sea.lobster.feed"]
+    feed = records["sea.lobster.feed"]
     assert feed["signature"] == "async def feed(*what: str, times=3, **more) -> None:"
     assert feed["code"].splitlines()[1].strip() == "for each in what: await give(each)"
-    assert result["sea.lobster.one_liner"]["code"] == "", "it shares its line with the docstring"
-    assert {record["module"] for record in result.values()} == {"sea.lobster"}
+    assert records["sea.lobster.one_liner"]["code"] == "", "it shares its line with the docstring"
+    assert {record["module"] for record in records.values()} == {"sea.lobster"}
 
 
 def test_unreadable_files_are_skipped(tmp_path: Path) -> None:
@@ -256,17 +258,17 @@ def test_unreadable_files_are_skipped(tmp_path: Path) -> None:
 
 
 def install(folder: Path, name: str, files: dict[str, str], version: str = "1.0", metadata: str = "") -> None:
-    """Write the files that pip would install."""
-    about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{metadata}\n")
+    """Write the files of an installed package."""
+    dist_info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    dist_info.mkdir(parents=True)
+    (dist_info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{metadata}\n")
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    (about / "RECORD").write_text("".join(f"{path},,\n" for path in files))
+    (dist_info / "RECORD").write_text("".join(f"{path},,\n" for path in files))
 
 
-SHARED = "This docstring stands in two packages, word for word."
+SHARED = "This docstring occurs in two packages, word for word."
 
 
 @pytest.fixture
@@ -307,8 +309,8 @@ def test_an_installation_matches_a_manual_example(workspace: Workspace, installa
     folder = site_packages.collect(
         "python-docs", workspace, lambda label, done, total: reports.append((done, total)), [installation]
     )
-    result = rows(folder, "docstrings.jsonl")
-    assert [(row["package"], row["name"], row["kind"]) for row in result] == [
+    records = rows(folder, "docstrings.jsonl")
+    assert [(row["package"], row["name"], row["kind"]) for row in records] == [
         ("alpha", "alpha", "module"),
         ("alpha", "alpha.f", "function"),
         ("sea-life", "sea.lobster", "module"),
@@ -317,7 +319,7 @@ def test_an_installation_matches_a_manual_example(workspace: Workspace, installa
         ("sea-life", "sea.lobster.feed", "function"),
         ("sea-life", "sea.lobster.one_liner", "function"),
     ]
-    assert {(row["package"], row["version"], row["licence"]) for row in result} == {
+    assert {(row["package"], row["version"], row["licence"]) for row in records} == {
         ("alpha", "2.1", "BSD License"),
         ("sea-life", "1.0", "MIT"),
     }
@@ -329,8 +331,8 @@ def test_an_installation_matches_a_manual_example(workspace: Workspace, installa
     functions = rows(folder, "functions.jsonl")
     assert [row["name"] for row in functions] == ["alpha.f", "sea.lobster.Lobster.claws", "sea.lobster.feed"]
     assert functions[0]["code"] == "def f(x):\n    return x" and functions[0]["signature"] == "def f(x):"
-    about = site_packages.read_manifest(folder)
-    assert about == {
+    manifest = site_packages.read_manifest(folder)
+    assert manifest == {
         "packages": [
             {"name": "alpha", "version": "2.1", "licence": "BSD License", "docstrings": 2, "documentation": 0},
             {"name": "sea-life", "version": "1.0", "licence": "MIT", "docstrings": 5, "documentation": 0},
@@ -360,24 +362,26 @@ def test_documentation_is_read_with_its_licence_and_once(workspace: Workspace, t
     )
     install(folder, "beta", {"beta/COPY.rst": readme, "beta/own.rst": "What beta is for: nothing that is known of."})
     (folder / "beta" / "own.rst").write_bytes(b"caf\xe9 " * 20)
-    result = site_packages.collect("python-docs", workspace, None, [folder])
-    assert [(row["package"], row["name"], row["kind"], row["licence"]) for row in rows(result, "docstrings.jsonl")] == [
+    collected = site_packages.collect("python-docs", workspace, None, [folder])
+    assert [
+        (row["package"], row["name"], row["kind"], row["licence"]) for row in rows(collected, "docstrings.jsonl")
+    ] == [
         ("alpha", "METADATA", "documentation", "MIT"),
         ("alpha", "alpha/docs/guide.rst", "documentation", "MIT"),
     ]
-    assert rows(result, "docstrings.jsonl")[0]["text"] == readme
-    assert rows(result, "summaries.jsonl") == rows(result, "functions.jsonl") == []
-    about = site_packages.read_manifest(result)
-    assert about["packages"][0]["documentation"] == 2 and about["unreadable"] == 1 and about["repeated"] == 2
+    assert rows(collected, "docstrings.jsonl")[0]["text"] == readme
+    assert rows(collected, "summaries.jsonl") == rows(collected, "functions.jsonl") == []
+    manifest = site_packages.read_manifest(collected)
+    assert manifest["packages"][0]["documentation"] == 2 and manifest["unreadable"] == 1 and manifest["repeated"] == 2
 
 
 def test_packages_are_read_once_and_again_after_a_change(workspace: Workspace, installation: Path, monkeypatch) -> None:
     first = site_packages.collect("python-docs", workspace, None, [installation])
-    stamp = (first / "docstrings.jsonl").stat().st_mtime_ns
+    modified = (first / "docstrings.jsonl").stat().st_mtime_ns
     with monkeypatch.context() as patch:
         patch.setattr(site_packages, "_start_reader", None)
         assert site_packages.collect("python-docs", workspace, None, [installation]) == first
-    assert (first / "docstrings.jsonl").stat().st_mtime_ns == stamp
+    assert (first / "docstrings.jsonl").stat().st_mtime_ns == modified
     assert site_packages.is_collected("python-docs", workspace)
     install(installation, "later", {"later.py": '"""A package that was installed later than all the others."""'})
     second = site_packages.collect("python-docs", workspace, None, [installation])
@@ -386,14 +390,14 @@ def test_packages_are_read_once_and_again_after_a_change(workspace: Workspace, i
 
 
 def test_an_interrupted_attempt_leaves_nothing_usable(workspace: Workspace, installation: Path, monkeypatch) -> None:
-    read = site_packages._read_all
+    read_all = site_packages._read_all
 
-    def dies(work):
-        yield from list(read(work))[:2]
+    def interrupt(work):
+        yield from list(read_all(work))[:2]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(site_packages, "_read_all", dies)
+        patch.setattr(site_packages, "_read_all", interrupt)
         with pytest.raises(KeyboardInterrupt):
             site_packages.collect("python-docs", workspace, None, [installation])
     assert not site_packages.is_collected("python-docs", workspace)
@@ -427,10 +431,10 @@ def test_real_packages(workspace: Workspace, monkeypatch) -> None:
     import click
     import yaml
 
-    everything = site_packages.find_packages(site_packages.site_folders())
-    result = [package for package in everything if package.name in {"click", "pyyaml", "typer"}]
-    assert len(result) == 3 and all(package.licence != "not stated" for package in result)
-    monkeypatch.setattr(site_packages, "find_packages", lambda folders: result)
+    all_packages = site_packages.find_packages(site_packages.site_folders())
+    packages = [package for package in all_packages if package.name in {"click", "pyyaml", "typer"}]
+    assert len(packages) == 3 and all(package.licence != "not stated" for package in packages)
+    monkeypatch.setattr(site_packages, "find_packages", lambda folders: packages)
     folder = site_packages.collect("python-docs", workspace)
     texts = {row["name"]: row["text"] for row in rows(folder, "docstrings.jsonl")}
     assert texts["click.core.Context"] == inspect.getdoc(click.Context)

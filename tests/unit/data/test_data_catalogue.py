@@ -71,7 +71,7 @@ def test_entries_that_would_be_unsafe_or_unpinned_are_refused(path: str, value: 
         Catalogue.model_validate({"datasets": {"banking77": entry}})
 
 
-def test_entries_made_here_are_not_pinned_and_have_no_other_source() -> None:
+def test_generated_entries_are_not_pinned_and_have_one_source() -> None:
     entry = copy.deepcopy(DOCUMENT["datasets"]["python-docs"])
     Catalogue.model_validate({"datasets": {"docs": entry}})
     pinned = {"docstrings.jsonl": {"bytes": 1, "sha256": "0" * 64}}

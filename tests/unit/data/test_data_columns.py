@@ -32,8 +32,8 @@ def table(*names: str) -> Table:
     ],
 )
 def test_mapping(names: list[str], chosen: dict, mapping: dict) -> None:
-    result, notes = map_columns(table(*names), COLUMNS, chosen)
-    assert result == mapping
+    mapped, notes = map_columns(table(*names), COLUMNS, chosen)
+    assert mapped == mapping
     noted = [role for role in mapping if any(f"is used as {role}" in note for note in notes)]
     assert noted == [role for role in mapping if role not in chosen], "every match by name is noted"
 
@@ -57,7 +57,7 @@ def test_ambiguous_columns_are_refused(names: list[str], chosen: dict, message: 
 
 
 def test_an_unusable_column_is_refused_with_the_reason() -> None:
-    result = table("label")
-    result.unusable["text"] = "its type is binary"
+    source = table("label")
+    source.unusable["text"] = "its type is binary"
     with pytest.raises(DataError, match="its type is binary"):
-        map_columns(result, COLUMNS, {})
+        map_columns(source, COLUMNS, {})

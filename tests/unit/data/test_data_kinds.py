@@ -1,4 +1,4 @@
-"""Columns of words, tags, texts, answers and numbers from users' files; errors name the row."""
+"""Columns of words, tags, texts, answers and numbers in uploaded files; errors name the row."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def test_words_and_tags_of_csv_jsonl_and_conll_are_the_same(tmp_path: Path, work
     conll.write_text("\n".join("".join(f"{w} {t}\n" for w, t in zip(*row, strict=True)) for row in rows))
     lines = jsonl(tmp_path / "a.jsonl", *({"words": w, "tags": t} for w, t in rows))
     for path in (csv, lines, conll):
-        result = load(path, WORDS, workspace).train
-        assert result.columns == {"words": [["Ann", "sings"], ["Yes"]], "tags": [["B-PER", "O"], ["O"]]}, path.name
-    assert result.ids == ["a.conll:1", "a.conll:4"] and result.locations()[1] == "a.conll, line 4"
+        examples = load(path, WORDS, workspace).train
+        assert examples.columns == {"words": [["Ann", "sings"], ["Yes"]], "tags": [["B-PER", "O"], ["O"]]}, path.name
+    assert examples.ids == ["a.conll:1", "a.conll:4"] and examples.locations()[1] == "a.conll, line 4"
 
 
 def test_splits_of_conll_files(tmp_path: Path, workspace: Workspace) -> None:
     for name in ("train", "test"):
         (tmp_path / f"{name}.conll").write_text(f"{name} O\n\nx B-A\n\n{name}s O\n")
-    result = load(tmp_path / "train.conll", WORDS, workspace, test=str(tmp_path / "test.conll"))
-    assert (len(result.train), len(result.test)) == (3, 3) and result.test.ids[0] == "test.conll:1"
-    assert result.report["overlaps"] == [
-        {"between": ["train", "test"], "count": 1, "examples": result.report["overlaps"][0]["examples"]}
+    dataset = load(tmp_path / "train.conll", WORDS, workspace, test=str(tmp_path / "test.conll"))
+    assert (len(dataset.train), len(dataset.test)) == (3, 3) and dataset.test.ids[0] == "test.conll:1"
+    assert dataset.report["overlaps"] == [
+        {"between": ["train", "test"], "count": 1, "examples": dataset.report["overlaps"][0]["examples"]}
     ]
-    assert result.report["overlaps"][0]["examples"][0]["text"] == "x"
+    assert dataset.report["overlaps"][0]["examples"][0]["text"] == "x"
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_invalid_words_are_refused(tmp_path: Path, workspace: Workspace, row: di
 def test_rows_without_words_are_excluded_and_listed(tmp_path: Path, workspace: Workspace) -> None:
     row = {"words": ["a"], "tags": ["O"]}
     path = jsonl(tmp_path / "a.jsonl", row, {"words": [], "tags": []}, row, {"words": None, "tags": None})
-    result = load(path, WORDS, workspace)
-    assert len(result.train) == 2 and result.report["left_out"][0]["rows"] == [2, 4]
-    assert result.report["parts"]["train"]["duplicates"]["count"] == 1, "tags do not make words different"
-    assert "train: 1 text occurs more than once." in result.notes
+    dataset = load(path, WORDS, workspace)
+    assert len(dataset.train) == 2 and dataset.report["left_out"][0]["rows"] == [2, 4]
+    assert dataset.report["parts"]["train"]["duplicates"]["count"] == 1, "tags do not make words different"
+    assert "train: 1 text occurs more than once." in dataset.notes
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -109,8 +109,8 @@ def qa(answers: Any, context: str = CONTEXT) -> dict[str, Any]:
 )
 def test_every_form_of_answers(tmp_path: Path, workspace: Workspace, answers: Any) -> None:
     path = jsonl(tmp_path / "a.jsonl", qa(answers), qa([], "nothing"), qa(None, "at all"))
-    result = load(path, QUESTIONS, workspace).train
-    assert result.columns["answers"] == [[{"text": "Bonn", "start": 13}], [], []]
+    examples = load(path, QUESTIONS, workspace).train
+    assert examples.columns["answers"] == [[{"text": "Bonn", "start": 13}], [], []]
     assert CONTEXT[13:17] == "Bonn"
 
 
@@ -143,17 +143,19 @@ def test_invalid_answers_are_refused(tmp_path: Path, workspace: Workspace, answe
         load(path, QUESTIONS, workspace)
 
 
-def test_a_squad_file_is_recognized_by_its_beginning(tmp_path: Path, workspace: Workspace) -> None:
-    """Whatever its name; questions on one article stay in one split. Other .json files are tables."""
+def test_a_squad_file_is_recognized_by_its_content(tmp_path: Path, workspace: Workspace) -> None:
+    """A SQuAD file may have any name; questions on one article stay in one split. Other .json files are tables."""
     articles = []
     for i in range(30):
         qas = [{"question": f"{i} {j}?", "answers": [{"text": "Bonn", "answer_start": 13}]} for j in range(4)]
         articles.append({"title": f"T{i}", "paragraphs": [{"context": CONTEXT, "qas": qas}]})
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"version": "1.1", "data": articles}, indent=2))
-    result = load(path, QUESTIONS, workspace, holdout={"valid": 0.2, "test": 0.2})
-    sides = [{q.split()[0] for q in split.columns["question"]} for split in (result.train, result.valid, result.test)]
-    assert all(sides) and sum(map(len, sides)) == len(set.union(*sides)) == 30
+    dataset = load(path, QUESTIONS, workspace, holdout={"valid": 0.2, "test": 0.2})
+    articles_by_split = [
+        {q.split()[0] for q in split.columns["question"]} for split in (dataset.train, dataset.valid, dataset.test)
+    ]
+    assert all(articles_by_split) and sum(map(len, articles_by_split)) == len(set.union(*articles_by_split)) == 30
     path.write_text(json.dumps([qa([]), qa([], "b")]))
     assert len(load(path, QUESTIONS, workspace).train) == 2
     path.write_text(json.dumps({"data": [{"paragraphs": 3}]}))
@@ -169,7 +171,7 @@ def test_starts_are_characters_not_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "result"),
+    ("value", "expected"),
     [
         (["a", "b c"], ["a", "b c"]),
         ('["a", "b c"]', ["a", "b c"]),
@@ -181,8 +183,8 @@ def test_starts_are_characters_not_bytes() -> None:
         ([1, 2.5], ["1", "2.5"]),
     ],
 )
-def test_texts(value: Any, result: list[str]) -> None:
-    assert as_texts(value) == result
+def test_texts(value: Any, expected: list[str]) -> None:
+    assert as_texts(value) == expected
 
 
 @pytest.mark.parametrize("value", ['["a", ', '["a", ["b"]]', ["a", " "], ["a", None], {"a": 1}, True])
@@ -198,8 +200,8 @@ def test_words_of_a_text_are_separated_by_spaces() -> None:
 def test_choices_with_labels(tmp_path: Path, workspace: Workspace) -> None:
     path = tmp_path / "a.csv"
     path.write_text('choices,label\n"[""x"", ""y""]",0\n"[""z"", ""y""]",1\n')
-    result = load(path, CHOICES, workspace).train
-    assert result.columns == {"choices": [["x", "y"], ["z", "y"]], "label": ["0", "1"]}
+    examples = load(path, CHOICES, workspace).train
+    assert examples.columns == {"choices": [["x", "y"], ["z", "y"]], "label": ["0", "1"]}
 
 
 @pytest.mark.parametrize(
@@ -213,9 +215,9 @@ def test_choices_with_labels(tmp_path: Path, workspace: Workspace) -> None:
     ],
 )
 def test_numbers(tmp_path: Path, workspace: Workspace, value: Any, message: str) -> None:
-    good = [{"text": "a", "time": 3}, {"text": "b", "time": "4.5"}]
-    assert load(jsonl(tmp_path / "a.jsonl", *good), NUMBERS, workspace).train.columns["time"] == [3.0, 4.5]
-    path = jsonl(tmp_path / "b.jsonl", *good, {"text": "c", "time": value})
+    valid_rows = [{"text": "a", "time": 3}, {"text": "b", "time": "4.5"}]
+    assert load(jsonl(tmp_path / "a.jsonl", *valid_rows), NUMBERS, workspace).train.columns["time"] == [3.0, 4.5]
+    path = jsonl(tmp_path / "b.jsonl", *valid_rows, {"text": "c", "time": value})
     with pytest.raises(DataError, match=f"b.jsonl, line 3: column 'time' .*{message}"):
         load(path, NUMBERS, workspace)
 
@@ -230,28 +232,30 @@ def test_a_text_that_may_be_empty_is_used(tmp_path: Path, workspace: Workspace) 
 
 
 def test_rows_that_differ_only_in_targets_stay_in_one_split(tmp_path: Path, workspace: Workspace) -> None:
-    """Targets by kind (tags, answers) or by the task (a translation): only inputs decide."""
-    half = {"valid": 0.2, "test": 0.4}
+    """Targets by kind (tags, answers) or by task (a translation): only the inputs assign the split."""
+    holdout = {"valid": 0.2, "test": 0.4}
     pairs = [{"source": f"text {i % 40}", "target": f"{i}"} for i in range(120)]
     words = [{"words": ["w", str(i % 40)], "tags": ["O", f"B-{i}"]} for i in range(120)]
     questions = [qa([{"text": CONTEXT[:1], "start": 0}] if i % 2 else [], f"{CONTEXT} {i % 40}") for i in range(120)]
     cases = [(pairs, PAIRS, "source"), (words, WORDS, "words"), (questions, QUESTIONS, "context")]
     for number, (rows, columns, role) in enumerate(cases):
-        result = load(jsonl(tmp_path / f"{number}.jsonl", *rows), columns, workspace, holdout=half)
-        sides = [{str(value) for value in split.columns[role]} for split in (result.train, result.valid, result.test)]
-        assert all(sides) and sum(map(len, sides)) == len(set.union(*sides)) == 40, role
-        assert result.report["overlaps"] == [] and result.report["parts"]["train"]["labels"] is None
+        dataset = load(jsonl(tmp_path / f"{number}.jsonl", *rows), columns, workspace, holdout=holdout)
+        values_by_split = [
+            {str(value) for value in split.columns[role]} for split in (dataset.train, dataset.valid, dataset.test)
+        ]
+        assert all(values_by_split) and sum(map(len, values_by_split)) == len(set.union(*values_by_split)) == 40, role
+        assert dataset.report["overlaps"] == [] and dataset.report["parts"]["train"]["labels"] is None
 
 
 def test_splits_are_stratified_by_the_label_of_lists_of_texts(tmp_path: Path, workspace: Workspace) -> None:
     rows = [{"choices": [f"a{i}", f"b{i}"], "label": int(i < 20)} for i in range(100)]
     path = jsonl(tmp_path / "a.jsonl", *rows)
-    result = load(path, CHOICES, workspace, holdout={"valid": 0.2, "test": 0.2})
-    assert result.test.columns["label"].count("1") == result.valid.columns["label"].count("1") == 4
+    dataset = load(path, CHOICES, workspace, holdout={"valid": 0.2, "test": 0.2})
+    assert dataset.test.columns["label"].count("1") == dataset.valid.columns["label"].count("1") == 4
 
 
 def test_a_limit_takes_whole_rows(tmp_path: Path, workspace: Workspace) -> None:
     rows = [{"words": [str(i)] * (i + 1), "tags": ["O"] * (i + 1)} for i in range(50)]
-    result = load(jsonl(tmp_path / "a.jsonl", *rows), WORDS, workspace, limit={"train": 7}).train
-    assert len(result) == 7 and all(map(len, result.columns["words"]))
-    assert [len(w) for w in result.columns["words"]] == [len(t) for t in result.columns["tags"]] == result.rows
+    examples = load(jsonl(tmp_path / "a.jsonl", *rows), WORDS, workspace, limit={"train": 7}).train
+    assert len(examples) == 7 and all(map(len, examples.columns["words"]))
+    assert [len(w) for w in examples.columns["words"]] == [len(t) for t in examples.columns["tags"]] == examples.rows

@@ -52,9 +52,9 @@ def test_csv_round_trip(tmp_path, table, delimiter, quoting, ending, encoding, e
     writer.writerows(rows)
     path = tmp_path / "data.csv"
     path.write_bytes(out.getvalue().encode(encoding))
-    result = read_table(path, delimiter=delimiter if explicit else None)
-    assert list(result.columns) == names
-    assert [list(row) for row in zip(*result.columns.values(), strict=True)] == rows
+    table_read = read_table(path, delimiter=delimiter if explicit else None)
+    assert list(table_read.columns) == names
+    assert [list(row) for row in zip(*table_read.columns.values(), strict=True)] == rows
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,8 +65,8 @@ def test_json_round_trip(tmp_path, table) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects), encoding="utf-8")
     (tmp_path / "data.json").write_text(json.dumps(objects, indent=1), encoding="utf-8")
-    for result in (read_table(path), read_table(tmp_path / "data.json")):
-        assert [list(row) for row in zip(*result.columns.values(), strict=True)] == rows
+    for table_read in (read_table(path), read_table(tmp_path / "data.json")):
+        assert [list(row) for row in zip(*table_read.columns.values(), strict=True)] == rows
 
 
 def test_a_row_is_named_by_the_line_where_it_begins(tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_encodings_are_detected_or_set(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.csv"
     text = _SAMPLES[encoding]
     path.write_bytes(("text,label\n" + f'"{text}",a\n' * 20).encode(encoding))
-    result = read_table(path)
-    assert result.columns["text"] == [text] * 20
-    assert any("encoding" in note or "utf-16" in note for note in result.notes), "a guess is noted"
+    detected = read_table(path)
+    assert detected.columns["text"] == [text] * 20
+    assert any("encoding" in note or "utf-16" in note for note in detected.notes), "a guess is noted"
     explicit = read_table(path, encoding=encoding)
     assert explicit.columns["text"] == [text] * 20 and not explicit.notes
 
@@ -188,7 +188,7 @@ def test_codecs_that_are_not_text_encodings_are_refused(tmp_path: Path, encoding
         read_table(path, encoding=encoding)
 
 
-# -- what is refused --------------------------------------------------------------------------------------------------
+# -- refused files ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_parquet_file_that_claims_a_billion_rows_is_refused_unread(tmp_path: P
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     footer = content[start:-8].replace(b"\x16" + _varint(12_345), b"\x16" + _varint(1_000_000_000))
     path.write_bytes(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
-    monkeypatch.setattr(parquet.ParquetFile, "read", lambda *a, **k: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(parquet.ParquetFile, "read", lambda *a, **k: pytest.fail("the file was unpacked"))
     with pytest.raises(DataError, match="declares 1,000,000,000 rows"):
         read_table(path)
 

@@ -69,11 +69,13 @@ def test_good_splits_pass() -> None:
 def test_lists_are_capped_and_the_rest_counted() -> None:
     assert format_list([1, 2]) == "1, 2"
     assert format_list(list(range(25))).endswith("18, 19 and 5 more")
-    left = ExcludedRows("train", "the text is empty", list(range(2, 30)))
-    assert left.as_dict() == {
+    excluded = ExcludedRows("train", "the text is empty", list(range(2, 30)))
+    assert excluded.as_dict() == {
         "part": "train", "reason": "the text is empty", "count": 28, "rows": list(range(2, 22)), "more": 8,
     }  # fmt: skip
-    assert str(left).startswith("train: 28 excluded: the text is empty (rows 2, 3,") and "and 8 more" in str(left)
+    assert str(excluded).startswith("train: 28 excluded: the text is empty (rows 2, 3,") and "and 8 more" in str(
+        excluded
+    )
 
 
 def test_lengths() -> None:

@@ -1,4 +1,4 @@
-"""Splits preserve shares and labels, keep groups and equal texts together, and are the same everywhere."""
+"""Splits preserve shares and labels, keep groups and equal texts together, and are reproducible."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from workbench.data.splits import sample_indices, split_indices
 
 
-def singles(labels: list[str]) -> list[tuple[str, ...]]:
+def single_labels(labels: list[str]) -> list[tuple[str, ...]]:
     return [(label,) for label in labels]
 
 
 def test_shares_and_labels() -> None:
     labels = ["a"] * 700 + ["b"] * 200 + ["c"] * 100
-    splits = split_indices(1000, {"test": 0.2, "valid": 0.1}, 0, singles(labels))
+    splits = split_indices(1000, {"test": 0.2, "valid": 0.1}, 0, single_labels(labels))
     assert {split: Counter(labels[i] for i in chosen) for split, chosen in splits.items()} == {
         "train": {"a": 490, "b": 140, "c": 70},
         "test": {"a": 140, "b": 40, "c": 20},
@@ -28,7 +28,7 @@ def test_shares_and_labels() -> None:
 
 def test_the_split_is_the_same_on_every_machine() -> None:
     """Pinned: if another version of Python or NumPy changed the split, runs could not be compared."""
-    labels = singles(list("aabbabbaabbaabba"))
+    labels = single_labels(list("aabbabbaabbaabba"))
     splits = split_indices(16, {"test": 0.25}, 7, labels)
     assert splits["test"] == [6, 8, 12, 13] and sorted(splits["train"] + splits["test"]) == list(range(16))
     code = "from workbench.data.splits import split_indices; print(split_indices(50, {'test': 0.3}, 1, [(str(i % 3),)"
@@ -42,8 +42,8 @@ def test_the_split_is_the_same_on_every_machine() -> None:
     assert len(outputs) == 1
 
 
-def test_another_seed_gives_another_split() -> None:
-    first, second = (split_indices(200, {"test": 0.2}, seed, singles(["a", "b"] * 100)) for seed in (0, 1))
+def test_the_split_depends_on_the_seed() -> None:
+    first, second = (split_indices(200, {"test": 0.2}, seed, single_labels(["a", "b"] * 100)) for seed in (0, 1))
     assert first != second
 
 
@@ -56,21 +56,21 @@ def test_another_seed_gives_another_split() -> None:
     shares=st.sampled_from([{"test": 0.2, "valid": 0.1}, {"test": 0.5}, {"valid": 0.4, "test": 0.5}]),
 )
 def test_every_example_is_in_exactly_one_split(rows, seed, shares) -> None:
-    labels = singles([label for label, _, _ in rows])
+    labels = single_labels([label for label, _, _ in rows])
     groups = [group for _, group, _ in rows]
     texts = [text for _, _, text in rows]
     splits = split_indices(len(rows), shares, seed, labels, [texts, groups])
     assert sorted(i for chosen in splits.values() for i in chosen) == list(range(len(rows)))
     for keys in (texts, groups):
-        sides = [{keys[i] for i in chosen} - {None} for chosen in splits.values()]
-        assert sum(map(len, sides)) == len(set().union(*sides)), "a key is in two splits"
-    known = {label for i in splits["train"] for label in labels[i]}
-    assert known == {label for each in labels for label in each}, "a label that train lacks"
+        keys_by_split = [{keys[i] for i in chosen} - {None} for chosen in splits.values()]
+        assert sum(map(len, keys_by_split)) == len(set().union(*keys_by_split)), "a key is in two splits"
+    train_labels = {label for i in splits["train"] for label in labels[i]}
+    assert train_labels == {label for each in labels for label in each}, "a label that train lacks"
 
 
-def test_groups_keep_shares_and_labels_nearly() -> None:
+def test_groups_keep_shares_and_labels_approximately() -> None:
     groups = [i // 10 for i in range(3000)]  # 300 groups of 10, each mostly of one label
-    labels = singles(["a" if (i // 10) % 3 else "b" for i in range(3000)])
+    labels = single_labels(["a" if (i // 10) % 3 else "b" for i in range(3000)])
     splits = split_indices(3000, {"test": 0.2, "valid": 0.1}, 3, labels, [groups])
     for split, share in (("train", 0.7), ("test", 0.2), ("valid", 0.1)):
         counts = Counter(labels[i][0] for i in splits[split])
@@ -95,7 +95,7 @@ def test_without_labels() -> None:
     labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), size=st.integers(1, 70), seed=st.integers(0, 9)
 )
 def test_a_sample_has_the_right_size_and_as_many_labels_as_possible(labels, size, seed) -> None:
-    chosen = sample_indices(range(len(labels)), singles(labels), size, seed)
+    chosen = sample_indices(range(len(labels)), single_labels(labels), size, seed)
     assert len(chosen) == len(set(chosen)) == min(size, len(labels)) and chosen == sorted(chosen)
     if size >= len(set(labels)):
         assert {labels[i] for i in chosen} == set(labels)
@@ -103,4 +103,8 @@ def test_a_sample_has_the_right_size_and_as_many_labels_as_possible(labels, size
 
 def test_a_sample_is_stratified() -> None:
     labels = ["a"] * 900 + ["b"] * 90 + ["c"] * 10
-    assert Counter(labels[i] for i in sample_indices(range(1000), singles(labels), 100, 0)) == {"a": 90, "b": 9, "c": 1}
+    assert Counter(labels[i] for i in sample_indices(range(1000), single_labels(labels), 100, 0)) == {
+        "a": 90,
+        "b": 9,
+        "c": 1,
+    }

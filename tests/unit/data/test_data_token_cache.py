@@ -1,4 +1,4 @@
-"""Cached tokens are used for the same texts, tokenizer and settings, and for no others; the cache never hinders."""
+"""Cached tokens are used only for the same texts, tokenizer and settings; cache failures are harmless."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tokenizer(model):
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch) -> None:
+def cache_small_tables(monkeypatch) -> None:
     """Cache tables of few texts too."""
     monkeypatch.setattr(token_cache, "MIN_TEXTS", 2)
 
@@ -46,12 +46,12 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*")) if folder.is_dir() else []
 
 
-def same(a: TokenTable, b: TokenTable) -> bool:
+def equal_tables(a: TokenTable, b: TokenTable) -> bool:
     pairs = [(getattr(a, n), getattr(b, n)) for n in ("ids", "types", "offsets", "full_lengths", "words")]
     return all((x is None) == (y is None) and (x is None or np.array_equal(x, y)) for x, y in pairs)
 
 
-def no_more(monkeypatch) -> None:
+def forbid_tokenizing(monkeypatch) -> None:
     """Make tokenizing an error: results must come from the cache."""
     for name in ("tokens._tokenize", "tokens._tokenize_words", "windows._make", "packing._read_documents"):
         monkeypatch.setattr(f"workbench.data.text.{name}", lambda *_: pytest.fail("tokenized again"))
@@ -74,9 +74,9 @@ def test_every_kind_of_table_is_cached_unchanged(tokenizer, folder, monkeypatch)
 
     first = make()
     assert len(files(folder)) == 6
-    no_more(monkeypatch)
+    forbid_tokenizing(monkeypatch)
     second = make()
-    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+    assert all(equal_tables(a, b) for a, b in zip(first, second, strict=True))
     assert first[1].types is not None and first[2].words is not None
 
 
@@ -117,29 +117,29 @@ def test_a_damaged_file_is_replaced(tokenizer, folder, damage) -> None:
     else:
         whole = {"cut": content[: len(content) // 2], "bit": content, "empty": b"", "text": b"no archive"}
         path.write_bytes(whole[damage])
-    assert same(tokenize(tokenizer, TEXTS), expected)
+    assert equal_tables(tokenize(tokenizer, TEXTS), expected)
     with np.load(path) as archive:
         assert np.array_equal(archive["ids"], expected.ids), "the file is valid again"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 def test_a_full_disk_is_not_an_error_and_leaves_nothing(tokenizer, folder, monkeypatch, number) -> None:
-    def full(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez", fail)
     assert len(tokenize(tokenizer, TEXTS)) == len(TEXTS)
     assert files(folder) == []
 
 
 def test_without_a_folder_nothing_is_cached(tokenizer, tmp_path, monkeypatch) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("a file, not a folder")
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "file"))
     assert len(tokenize(tokenizer, TEXTS)) == len(TEXTS)
 
 
-def test_the_oldest_go_first(tokenizer, folder, monkeypatch) -> None:
-    """Three tables, room for two: the least recently used is deleted; the newest always stays."""
+def test_the_least_recently_used_tables_are_deleted(tokenizer, folder, monkeypatch) -> None:
+    """Of three tables with space for two, the least recently used is deleted; the newest is always saved."""
     tables = [[*TEXTS[:50], str(i)] for i in range(3)]
     tokenize(tokenizer, tables[0])
     size = files(folder)[0].stat().st_size
@@ -150,7 +150,7 @@ def test_the_oldest_go_first(tokenizer, folder, monkeypatch) -> None:
     monkeypatch.setattr(token_cache, "MAX_BYTES", 5 * size // 2)
     tokenize(tokenizer, tables[2])
     assert len(files(folder)) == 2
-    no_more(monkeypatch)
+    forbid_tokenizing(monkeypatch)
     tokenize(tokenizer, tables[0])
     tokenize(tokenizer, tables[2])
 

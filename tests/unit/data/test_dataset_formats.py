@@ -77,8 +77,8 @@ def test_cluener() -> None:
     assert table.columns["tags"][1] == ["B-address", "I-address", "O", "B-address", "I-address"]
     assert any("excluded 1 names inside longer ones" in note for note in table.notes)
     third = {"text": "北京大学好", "label": {"address": {"北京": [[0, 1]]}, "organization": {"北京大学": [[0, 3]]}}}
-    both = read("cluener", json.dumps(third)).columns["tags"][0]
-    assert both == ["B-organization", *["I-organization"] * 3, "O"], (
+    tags = read("cluener", json.dumps(third)).columns["tags"][0]
+    assert tags == ["B-organization", *["I-organization"] * 3, "O"], (
         "the longer one, if both begin at the same character"
     )
 
@@ -107,11 +107,11 @@ def snips(intent: str, *utterances: list[dict]) -> str:
 
 def test_snips() -> None:
     """Segment boundaries are word boundaries, texts are complete; a line that is not UTF-8 is decoded separately."""
-    one = [{"text": "Play "}, {"text": "La  Bohème", "entity": "album"}, {"text": ", now "}]
-    two = [{"text": "sunny"}]
-    content = snips("PlayMusic", one).encode() + b"\n"
+    first = [{"text": "Play "}, {"text": "La  Bohème", "entity": "album"}, {"text": ", now "}]
+    second = [{"text": "sunny"}]
+    content = snips("PlayMusic", first).encode() + b"\n"
     content = content.replace("è".encode(), b"\xe8").replace(b"Play ", "Plâ ".encode())
-    table = read("snips", content, snips("GetWeather", two))
+    table = read("snips", content, snips("GetWeather", second))
     assert table.columns["text"] == ["Plâ La Bohème, now", "sunny"]
     assert table.columns["label"] == ["PlayMusic", "GetWeather"]
     assert table.columns["words"][0] == ["Plâ", "La", "Bohème", ",", "now"]
@@ -216,18 +216,18 @@ def test_broken_squad(text: str, message: str) -> None:
 
 
 def test_cmrc_corrects_the_positions_of_answers() -> None:
-    both = question("Bonn", 12)
-    both["answers"].append({"text": "Köln", "answer_start": -1})
-    table = read("cmrc2018", squad(both, question("Köln", 3), question("Bonn", 13)))
+    two_answers = question("Bonn", 12)
+    two_answers["answers"].append({"text": "Köln", "answer_start": -1})
+    table = read("cmrc2018", squad(two_answers, question("Köln", 3), question("Bonn", 13)))
     assert table.columns["answers"] == [[{"text": "Bonn", "start": 13}]] * 2 and table.rows == [1, 3]
     assert "corrected the position of 1 answers" in table.notes[-1] and "excluded 2 answers" in table.notes[-1]
     assert "1 questions without another answer" in table.notes[-1]
 
 
-@pytest.mark.parametrize(("start", "result"), [(0, 0), (2, 3), (3, 3), (1, 0), (9, 6), (-1, 0)])
-def test_nearest_position(start: int, result: int) -> None:
+@pytest.mark.parametrize(("start", "nearest_start"), [(0, 0), (2, 3), (3, 3), (1, 0), (9, 6), (-1, 0)])
+def test_nearest_position(start: int, nearest_start: int) -> None:
     """Positions in "ab ab ab"."""
-    assert nearest("ab", start, "ab ab ab") == result
+    assert nearest("ab", start, "ab ab ab") == nearest_start
     assert nearest("x", start, "ab ab ab") is None
 
 
@@ -295,9 +295,9 @@ def test_yaml_makes_no_objects(tmp_path: Path) -> None:
 
 def archive(document: object, names: tuple[str, ...] = ("val.json",)) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zip_file:
         for name in names:
-            out.writestr(name, document if isinstance(document, bytes) else json.dumps(document))
+            zip_file.writestr(name, document if isinstance(document, bytes) else json.dumps(document))
     return file.getvalue()
 
 
@@ -331,18 +331,18 @@ def test_broken_crosswoz(content: bytes, message: str) -> None:
 
 
 def test_a_zip_bomb_is_refused_at_the_limit(monkeypatch) -> None:
-    """Also one that declares a small size: the declared size is not trusted."""
+    """Also if it declares a small size: the declared size is not trusted."""
     monkeypatch.setattr(crosswoz_format, "MAX_BYTES", 1_000_000)
     bomb = archive(b" " * 3_000_000)
     assert len(bomb) < 10_000
     with pytest.raises(DataError, match="unpacks to more than 1,000,000 bytes"):
         read("crosswoz", bomb)
-    lying = bomb.replace((3_000_000).to_bytes(4, "little"), (20).to_bytes(4, "little"))
+    understated = bomb.replace((3_000_000).to_bytes(4, "little"), (20).to_bytes(4, "little"))
     with pytest.raises(DataError, match=r"a\.file"):
-        read("crosswoz", lying)
+        read("crosswoz", understated)
 
 
-# -- what is made here ------------------------------------------------------------------------------------------------
+# -- generated datasets ----------------------------------------------------------------------------------------------
 
 MOVIES = 'movieId,title,genres\n1,"Usual Suspects, The (1995)",Crime|Thriller\n2,Up (2009),(no genres listed)\n'
 MOVIES += "3,Heat (1995),Action\n"
@@ -355,9 +355,9 @@ def ratings(*rows: tuple[int, int, float, int]) -> str:
 def test_movielens_matches_a_manual_example() -> None:
     rows = ratings((1, 3, 5, 30), (1, 1, 4, 10), (1, 2, 3.5, 20), (2, 1, 5, 40), (1, 2, 4, 40), (1, 3, 1, 40))
     rows += ratings((3, 1, 5, 41), (3, 2, 5, 41), (3, 3, 5, 42), (1, 1, 4, 50)).partition("\n")[2]
-    result = [read("movielens", rows, MOVIES, split=split) for split in ("train", "valid", "test")]
-    assert [len(table) for table in result] == [8, 1, 1]
-    train = result[0].columns
+    splits = [read("movielens", rows, MOVIES, split=split) for split in ("train", "valid", "test")]
+    assert [len(table) for table in splits] == [8, 1, 1]
+    train = splits[0].columns
     assert train["time"] == [10, 20, 30, 40, 40, 40, 41, 41]
     suspects, heat = "The Usual Suspects (1995), Crime, Thriller", "Heat (1995), Action"
     assert train["candidate"][:3] == [suspects, "Up (2009)", heat]
@@ -367,12 +367,12 @@ def test_movielens_matches_a_manual_example() -> None:
         "ratings of the same second are not in the history"
     )
     assert train["history"][6:] == ["", ""]
-    assert result[1].columns["history"] == [f"Up (2009); {suspects}"]
-    assert result[2].columns["history"] == [f"Up (2009); {heat}; {suspects}"]
+    assert splits[1].columns["history"] == [f"Up (2009); {suspects}"]
+    assert splits[2].columns["history"] == [f"Up (2009); {heat}; {suspects}"]
 
 
 def test_broken_movielens() -> None:
-    for bad, message in [
+    for malformed, message in [
         (ratings((1, 9, 5, 1)), "line 2: there is no film '9'"),
         ("userId,movieId\n1,1\n", "line 1: the columns"),
         ("userId,movieId,rating,timestamp\n1,1,5\n", "line 2: 3 fields"),
@@ -380,7 +380,7 @@ def test_broken_movielens() -> None:
         (ratings(*[(1, 1, 5, "x")] * 11), "line 12: .* is not a number"),
     ]:
         with pytest.raises(DataError, match=message):
-            read("movielens", bad, MOVIES)
+            read("movielens", malformed, MOVIES)
     table = read("movielens", ratings((1, 1, 5, "7 http"), *[(1, 1, 5, t) for t in range(5)]), MOVIES)
     assert any("excluded 1 ratings without valid stars or time (lines 2)" in note for note in table.notes)
 
@@ -409,10 +409,10 @@ def test_next_sentences() -> None:
         assert max(positions.values()) - min(positions.values()) <= 1 and len(positions) == 4
         for context, choices, label, film in zip(*(table.columns[n] for n in table.columns), strict=True):
             number = film.removeprefix("film")
-            truth = choices[int(label)]
-            own = [choice for choice in choices if choice.startswith(f"Film {number} ")]
-            assert len(set(choices)) == 4 and own == [truth]
-            assert int(truth.split()[6]) == int(context.split()[-2]) + 1, "it follows"
+            right_choice = choices[int(label)]
+            choices_of_the_film = [choice for choice in choices if choice.startswith(f"Film {number} ")]
+            assert len(set(choices)) == 4 and choices_of_the_film == [right_choice]
+            assert int(right_choice.split()[6]) == int(context.split()[-2]) + 1, "the right choice follows the context"
             assert {f"film{choice.split()[1]}" for choice in choices} <= set(table.columns["film"]), "of the same split"
     assert read("next-sentences", plots_of(200)).columns == tables["train"].columns
     with pytest.raises(DataError, match="too few"):

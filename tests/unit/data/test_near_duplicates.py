@@ -23,21 +23,21 @@ def jaccard(first: str, second: str) -> float:
 
 
 def texts(count: int, seed: int) -> list[str]:
-    chance = random.Random(seed)
-    return [" ".join(chance.choices(WORDS, k=chance.randint(8, 40))) for _ in range(count)]
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(8, 40))) for _ in range(count)]
 
 
-def changed(text: str, chance: random.Random, times: int) -> str:
+def replace_words(text: str, rng: random.Random, times: int) -> str:
     words = text.split()
     for _ in range(times):
-        words[chance.randrange(len(words))] = chance.choice(WORDS)
+        words[rng.randrange(len(words))] = rng.choice(WORDS)
     return " ".join(words)
 
 
-def test_the_same_pairs_as_brute_force() -> None:
-    chance = random.Random(3)
+def test_pairs_equal_brute_force() -> None:
+    rng = random.Random(3)
     train = texts(250, 1)
-    test = texts(100, 2) + [changed(train[i], chance, i % 6) for i in range(150)]
+    test = texts(100, 2) + [replace_words(train[i], rng, i % 6) for i in range(150)]
     (overlap,) = near_duplicates(
         {"train": (train, [f"a:{i}" for i in range(250)]), "test": (test, [f"b:{i}" for i in range(250)])},
         max_listed=1000,

@@ -34,8 +34,12 @@ def test_chunks_cover_every_document_once(room):
     document, begin, length = split_chunks(lengths, room)
     assert (length > 0).all() and (length <= room).all()
     for number, size in enumerate(lengths):
-        mine = document == number
-        covered = [position for b, n in zip(begin[mine], length[mine], strict=True) for position in range(b, b + n)]
+        of_document = document == number
+        covered = [
+            position
+            for b, n in zip(begin[of_document], length[of_document], strict=True)
+            for position in range(b, b + n)
+        ]
         assert covered == list(range(size))
 
 
@@ -54,9 +58,9 @@ def test_packing_loses_nothing_and_fills_the_rows(capacity, typical):
     generator = np.random.default_rng(capacity)
     lengths = generator.lognormal(np.log(typical), 0.8, 20_000).astype(np.int64) + 1
     _, _, chunks = split_chunks(lengths, capacity)
-    began = time.process_time()
+    start = time.process_time()
     order, first = best_fit(chunks, capacity)
-    assert time.process_time() - began < 5, "quadratic?"  # a twentieth of a second on a quiet machine
+    assert time.process_time() - start < 5, "quadratic?"  # a twentieth of a second on a quiet machine
     assert sorted(order.tolist()) == list(range(len(chunks)))
     sums = np.add.reduceat(chunks[order], first[:-1])
     assert sums.max() <= capacity
@@ -75,8 +79,8 @@ def test_chunks_have_special_tokens_and_the_whole_text(tokenizer):
     table = join_chunks(documents, len(lengths), [SpecialTokens(before), span, SpecialTokens(after)])
     short = [i for i, text in enumerate(texts) if len(text.split()) <= 6]
     for number in short:  # matches transformers
-        (piece,) = np.flatnonzero(document == number)
-        ids = table.ids[table.offsets[piece] : table.offsets[piece + 1]]
+        (chunk,) = np.flatnonzero(document == number)
+        ids = table.ids[table.offsets[chunk] : table.offsets[chunk + 1]]
         assert ids.tolist() == tokenizer(texts[number])["input_ids"]
     assert (table.words == -1).sum() == 2 * len(table)
     for number in range(len(texts)):
@@ -87,10 +91,10 @@ def test_chunks_have_special_tokens_and_the_whole_text(tokenizer):
 
 
 def test_padding_is_not_a_special_token_of_a_text(tokenizer):
-    ends = special_prefix_suffix(tokenizer)
-    filling = copy.deepcopy(tokenizer)
-    filling.backend_tokenizer.enable_padding(length=64)
-    assert special_prefix_suffix(filling) == ends
+    expected = special_prefix_suffix(tokenizer)
+    padding_tokenizer = copy.deepcopy(tokenizer)
+    padding_tokenizer.backend_tokenizer.enable_padding(length=64)
+    assert special_prefix_suffix(padding_tokenizer) == expected
 
 
 def test_packed_rows_number_their_documents_and_contain_every_chunk(tokenizer):
@@ -103,6 +107,6 @@ def test_packed_rows_number_their_documents_and_contain_every_chunk(tokenizer):
     assert batch["document_ids"].shape == batch["input_ids"].shape
     assert ((batch["document_ids"] == 0) == (batch["attention_mask"] == 0)).all()
     for row, members in enumerate(np.split(order, first[1:-1])):
-        for number, piece in enumerate(members, start=1):
+        for number, chunk in enumerate(members, start=1):
             ids = batch["input_ids"][row][batch["document_ids"][row] == number]
-            assert ids.tolist() == chunks.ids[chunks.offsets[piece] : chunks.offsets[piece + 1]].tolist()
+            assert ids.tolist() == chunks.ids[chunks.offsets[chunk] : chunks.offsets[chunk + 1]].tolist()

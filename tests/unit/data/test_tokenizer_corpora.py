@@ -27,20 +27,20 @@ ENGLISH = [f"The {a} {b} sat on the {c}, didn't it?" for a in ("big", "old", "re
            for c in ("mat", "roof", "chair")]  # fmt: skip
 
 
-def test_trained_on_a_file(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_tokenizer_is_trained_on_a_file(workspace: Workspace, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     file = tmp_path / "texts.txt"
     file.write_text("\n".join(ENGLISH), encoding="utf-8")
-    result = train_on_corpus(
+    summary = train_on_corpus(
         DataSpec(train=str(file)), TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "out"
     )
-    assert result["vocab_size"] == len(AutoTokenizer.from_pretrained(tmp_path / "out")) == 300
-    assert result["kind"] == "bpe" and result["texts"] == len(ENGLISH), "the whole file is used"
-    assert json.dumps(result)
+    assert summary["vocab_size"] == len(AutoTokenizer.from_pretrained(tmp_path / "out")) == 300
+    assert summary["kind"] == "bpe" and summary["texts"] == len(ENGLISH), "the whole file is used"
+    assert json.dumps(summary)
     held_out = DataSpec.model_validate({"train": str(file), "holdout": {"test": 0.15, "valid": 0.15}})
-    result = train_on_corpus(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
-    assert result["texts"] == round(0.7 * len(ENGLISH)), "without the held-out share"
+    summary = train_on_corpus(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
+    assert summary["texts"] == round(0.7 * len(ENGLISH)), "without the held-out share"
 
 
 def test_a_runs_tokenizer_is_trained_on_the_train_split_only(workspace: Workspace, tmp_path: Path) -> None:
@@ -56,11 +56,11 @@ def test_a_runs_tokenizer_is_trained_on_the_train_split_only(workspace: Workspac
     entry = models.get("transformer-decoder")
     source = entry(entry.Config.model_validate({"tokenizer": {"train": "character"}}), "", workspace)
     source.prepare(lambda: task.texts(dataset.train), tmp_path / "tokenizer")
-    known = set(source.tokenizer.get_vocab()) - set(SPECIAL_TOKENS)
-    assert known == set("".join(dataset.train.columns["text"])) and len(known) == 28
+    learned_tokens = set(source.tokenizer.get_vocab()) - set(SPECIAL_TOKENS)
+    assert learned_tokens == set("".join(dataset.train.columns["text"])) and len(learned_tokens) == 28
 
 
-def written(path: Path, rows: int) -> Path:
+def write_corpus(path: Path, rows: int) -> Path:
     """Write a file of this kind with texts of 300 characters, 6 MB in total for 20,000 rows."""
     texts = [f"{i:06d} " + "the old cat sat on the big red roof " * 8 for i in range(rows)]
     if path.suffix == ".parquet":
@@ -79,18 +79,19 @@ def written(path: Path, rows: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    "suffix", [".jsonl", *(pytest.param(one, marks=pytest.mark.slow) for one in (".txt", ".csv", ".parquet", ".tsv"))]
+    "suffix",
+    [".jsonl", *(pytest.param(suffix, marks=pytest.mark.slow) for suffix in (".txt", ".csv", ".parquet", ".tsv"))],
 )
 def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
     """6 MB of text, of which at most a quarter is in memory at once."""
-    few = DataSpec(train=str(written(tmp_path / f"few{suffix}", 50)))
-    train_on_corpus(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # import modules first
-    data = DataSpec(train=str(written(tmp_path / f"texts{suffix}", 20_000)))
+    small = DataSpec(train=str(write_corpus(tmp_path / f"few{suffix}", 50)))
+    train_on_corpus(small, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # import modules first
+    data = DataSpec(train=str(write_corpus(tmp_path / f"texts{suffix}", 20_000)))
     tracemalloc.start()
-    result = train_on_corpus(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
+    summary = train_on_corpus(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert result["texts"] == 20_000
+    assert summary["texts"] == 20_000
     assert peak < 1_500_000, f"{peak:,} bytes were in memory at once"
 
 
@@ -100,15 +101,15 @@ def test_streamed_texts_are_those_of_the_table(suffix: str, workspace: Workspace
     if suffix == ".md":
         path.write_bytes("# Käse\r\n\r\nOne.\r\nTwo.\r\n\r\n\r\nThree.".encode("cp1252"))
     else:
-        written(path, 50)
+        write_corpus(path, 50)
     if suffix == ".tsv":  # an unpaired quote, far down
         path.write_text(path.read_text() + '\n"odd\t1\nlast\t2', encoding="utf-8")
     data = DataSpec.model_validate({"train": str(path), "holdout": {"test": 0, "valid": 0}})
     streamed, notes = stream_texts(data, workspace)
-    wanted, progress = load_texts(data, workspace)
-    assert list(streamed) == wanted and len(wanted) >= 3
+    loaded, loaded_notes = load_texts(data, workspace)
+    assert list(streamed) == loaded and len(loaded) >= 3
     for note in notes:
-        assert note in progress
+        assert note in loaded_notes
 
 
 @pytest.mark.parametrize(
@@ -148,10 +149,10 @@ QUICK = sorted(name for name, entry in catalogue().datasets.items() if not entry
 def test_any_corpus_of_the_catalogue(name: str, workspace: Workspace, mirror: Path) -> None:
     """Every corpus has texts, of every role with text, and a tokenizer can be trained on them."""
     texts, _ = stream_texts(DataSpec(train=name), workspace)
-    few = list(itertools.islice(texts, 400))
-    assert few and all(isinstance(text, str) for text in few)
-    assert sum(map(len, few)) / len(few) > 2
-    assert len(train_tokenizer(few, TokenizerSpec(train="bpe", vocab_size=300))) == 300
+    sample = list(itertools.islice(texts, 400))
+    assert sample and all(isinstance(text, str) for text in sample)
+    assert sum(map(len, sample)) / len(sample) > 2
+    assert len(train_tokenizer(sample, TokenizerSpec(train="bpe", vocab_size=300))) == 300
 
 
 @pytest.mark.mirror
@@ -169,8 +170,8 @@ def test_chinese_reviews(workspace: Workspace, mirror: Path) -> None:
         assert unknown < 0.005
         lengths[kind] = sum(map(len, ids))
         if kind in ("bpe", "character"):
-            exact = [tokenizer.decode(each, skip_special_tokens=True) == text for each, text in zip(ids, texts)]  # noqa: B905
-            assert sum(exact) >= (500 if kind == "bpe" else 400)
+            is_exact = [tokenizer.decode(each, skip_special_tokens=True) == text for each, text in zip(ids, texts)]  # noqa: B905
+            assert sum(is_exact) >= (500 if kind == "bpe" else 400)
     assert lengths["unigram"] < 0.8 * lengths["character"] and lengths["bpe"] < lengths["character"]
 
 

@@ -36,7 +36,7 @@ CHINESE = [
     "早餐不错，下次还会来住。",
     "服务态度很差，房间有异味。",
 ] * 3
-# Everything but lone surrogates, which no text can contain.
+# Everything except lone surrogates, which text cannot contain.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -54,7 +54,7 @@ def subwords(tokenizer, text: str) -> list[str]:
     return tokenizer.backend_tokenizer.encode(text).tokens
 
 
-# -- what all have in common ------------------------------------------------------------------------------------------
+# -- all kinds -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,22 +84,22 @@ def test_a_saved_folder_is_a_tokenizer_of_transformers(trained, kind: str, tmp_p
     assert not [path.name for path in (tmp_path / "tokenizer").iterdir() if path.is_dir()], "no drafts remain"
 
 
-@pytest.mark.parametrize("torn", [0, 1])
-def test_an_interrupted_save_leaves_no_tokenizer(trained, tmp_path: Path, monkeypatch, torn: int) -> None:
+@pytest.mark.parametrize("n_written", [0, 1])
+def test_an_interrupted_save_leaves_no_tokenizer(trained, tmp_path: Path, monkeypatch, n_written: int) -> None:
     """A run that is killed here trains again; it must not use an incomplete folder."""
-    replace, done = os.replace, []
+    replace, written = os.replace, []
 
-    def dies(source, target) -> None:
-        if len(done) == torn:
+    def interrupt(source, target) -> None:
+        if len(written) == n_written:
             raise KeyboardInterrupt
-        done.append(target)
+        written.append(target)
         replace(source, target)
 
-    monkeypatch.setattr(os, "replace", dies)
+    monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_tokenizer(trained["bpe"], tmp_path)
     assert not (tmp_path / "tokenizer.json").exists()
-    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in done], "no drafts remain"
+    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in written], "no drafts remain"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,25 +140,25 @@ def test_the_same_texts_give_the_same_tokenizer_in_every_process(tmp_path: Path)
 def test_the_corpus_is_streamed(kind: str) -> None:
     """Texts are read once, a few at a time, and released."""
     alive: Counter[int] = Counter()
-    most = 0
+    max_alive = 0
 
-    class Watched(str):
+    class CountedText(str):
         def __del__(self) -> None:
-            alive["now"] -= 1
+            alive["texts"] -= 1
 
     def texts() -> Iterator[str]:
-        nonlocal most
+        nonlocal max_alive
         for i in range(20_000):
-            text = Watched(ENGLISH[i % len(ENGLISH)])
-            alive["now"] += 1
-            most = max(most, alive["now"])
+            text = CountedText(ENGLISH[i % len(ENGLISH)])
+            alive["texts"] += 1
+            max_alive = max(max_alive, alive["texts"])
             yield text
 
-    progress: list[int] = []
+    reported: list[int] = []
     spec = TokenizerSpec(train=kind, vocab_size=300)
-    train_tokenizer(texts(), spec, lambda label, done, total: progress.append(done))
-    assert most < 2000, f"{most} of 20,000 texts were held at once"
-    assert len(progress) >= 20 and progress[:-1] == sorted(progress[:-1])
+    train_tokenizer(texts(), spec, lambda label, done, total: reported.append(done))
+    assert max_alive < 2000, f"{max_alive} of 20,000 texts were in memory at once"
+    assert len(reported) >= 20 and reported[:-1] == sorted(reported[:-1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -249,7 +249,7 @@ def test_known_characters_are_decoded(trained, text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(text=ANY_TEXT)
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_breaks_a_tokenizer(trained, kind: str, text: str) -> None:
+def test_every_tokenizer_accepts_any_text(trained, kind: str, text: str) -> None:
     tokenizer = trained[kind]
     ids = tokenizer(text)["input_ids"]
     assert ids[0] == 2 and ids[-1] == 3 and all(0 <= i < len(tokenizer) for i in ids)
@@ -266,13 +266,13 @@ def test_bpe_merges_the_most_frequent_pair_first() -> None:
 def test_wordpiece_uses_the_longest_match() -> None:
     tokenizer = train("wordpiece", ["unhappy happy unhappily happily"] * 5, vocab_size=200)
     vocabulary = tokenizer.get_vocab()
-    word, result = "unhappily", []
+    word, expected = "unhappily", []
     while word:  # the algorithm of the paper
-        prefix = "##" if result else ""
+        prefix = "##" if expected else ""
         length = max(n for n in range(1, len(word) + 1) if prefix + word[:n] in vocabulary)
-        result.append(prefix + word[:length])
+        expected.append(prefix + word[:length])
         word = word[length:]
-    assert subwords(tokenizer, "unhappily")[1:-1] == result
+    assert subwords(tokenizer, "unhappily")[1:-1] == expected
 
 
 def test_wordpiece_separates_chinese_characters() -> None:
@@ -292,17 +292,17 @@ def test_wordpiece_learns_the_same_as_the_library() -> None:
     """Except for the order of characters, the merges are those of the library's trainer."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    theirs = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    theirs.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
-    theirs.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    reference = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    reference.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    reference.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
         vocab_size=10_000, min_frequency=2, special_tokens=list(SPECIAL_TOKENS), show_progress=False
     )
-    theirs.train_from_iterator(ENGLISH, trainer)
+    reference.train_from_iterator(ENGLISH, trainer)
     ours = train("wordpiece", ENGLISH, vocab_size=10_000)
     words = {word for text in ENGLISH for word in text.replace(",", " ").replace("'", " ").replace("?", " ").split()}
     for word in words:
-        assert subwords(ours, word)[1:-1] == theirs.encode(word).tokens == [word]
+        assert subwords(ours, word)[1:-1] == reference.encode(word).tokens == [word]
 
 
 def test_unigram_uses_the_likeliest_segmentation() -> None:
@@ -314,8 +314,8 @@ def test_unigram_uses_the_likeliest_segmentation() -> None:
             for begin in range(end):
                 if word[begin:end] in scores:
                     best[end] = max(best[end], best[begin] + scores[word[begin:end]])
-        result = subwords(tokenizer, word.removeprefix("\u2581"))[1:-1]
-        assert sum(scores[token] for token in result) == pytest.approx(best[-1])
+        segmentation = subwords(tokenizer, word.removeprefix("\u2581"))[1:-1]
+        assert sum(scores[token] for token in segmentation) == pytest.approx(best[-1])
 
 
 @pytest.mark.mirror
@@ -348,13 +348,13 @@ def test_chinese_is_tokenized(trained, kind: str) -> None:
 # -- the spec ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_tokenizer_is_trained_or_taken() -> None:
+def test_a_tokenizer_is_trained_or_pretrained() -> None:
     assert TokenizerSpec().train == "wordpiece"
-    taken = TokenizerSpec(source="minilm")
-    assert taken.train is None
-    assert TokenizerSpec.model_validate(taken.model_dump()) == taken
-    for wrong in ({"source": "minilm", "train": "bpe"}, {"train": None}, {"train": "words"}, {"vocab_size": 0}):
+    pretrained = TokenizerSpec(source="minilm")
+    assert pretrained.train is None
+    assert TokenizerSpec.model_validate(pretrained.model_dump()) == pretrained
+    for invalid in ({"source": "minilm", "train": "bpe"}, {"train": None}, {"train": "words"}, {"vocab_size": 0}):
         with pytest.raises(ValidationError):
-            TokenizerSpec.model_validate(wrong)
+            TokenizerSpec.model_validate(invalid)
     with pytest.raises(SpecError, match="taken from a model"):
-        train_tokenizer(ENGLISH, taken)
+        train_tokenizer(ENGLISH, pretrained)

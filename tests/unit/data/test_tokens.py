@@ -91,10 +91,10 @@ def test_words_match_the_tokenizer_for_each_row(tokenizer, max_length):
         backend.no_truncation()
         full = len(backend.encode(row, is_pretokenized=True))
         backend.enable_truncation(max_length)
-        slow = backend.encode(row, is_pretokenized=True)
-        mine = slice(table.offsets[i], table.offsets[i + 1])
-        assert table.ids[mine].tolist() == slow.ids
-        assert table.words[mine].tolist() == [-1 if word is None else word for word in slow.word_ids]
+        reference = backend.encode(row, is_pretokenized=True)
+        row_tokens = slice(table.offsets[i], table.offsets[i + 1])
+        assert table.ids[row_tokens].tolist() == reference.ids
+        assert table.words[row_tokens].tolist() == [-1 if word is None else word for word in reference.word_ids]
         assert table.full_lengths[i] == full
 
 
@@ -103,10 +103,10 @@ def test_words_of_a_tokenizer_that_needs_spaces():
     tokenizer = byte_level()
     row = ["the", "unbelievable", "film", "is", "great"]
     table = tokenize_words(tokenizer, [row])
-    slow = tokenizer.backend_tokenizer.encode(" ".join(row))
-    assert table.ids.tolist() == slow.ids
+    reference = tokenizer.backend_tokenizer.encode(" ".join(row))
+    assert table.ids.tolist() == reference.ids
     starts = [0, 4, 17, 22, 25]
-    expected = [sum(begin >= s for s in starts) - 1 if end else -1 for begin, end in slow.offsets]
+    expected = [sum(begin >= s for s in starts) - 1 if end else -1 for begin, end in reference.offsets]
     assert table.words.tolist() == expected
 
 
@@ -126,55 +126,55 @@ QUESTIONS = ["Is the film good?", "who wrote it", "film", "is it?", "what now"]
 CONTEXTS = [" ".join(text for text, _ in reviews(30)), "a story — naïve 😀 plot", "short", "", "the film " * 40 + "end"]
 
 
-def slow_windows(tokenizer, question: str, context: str, max_length: int, stride: int) -> list[tuple]:
+def reference_windows(tokenizer, question: str, context: str, max_length: int, stride: int) -> list[tuple]:
     """Return each window's ids, types and spans, from the library's own truncation of the second text."""
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, stride=stride, strategy="only_second")
     first = backend.encode(question, context)
-    result = []
+    windows = []
     for e in [first, *first.overflowing]:
         spans = [s if q == 1 else (-1, -1) for s, q in zip(e.offsets, e.sequence_ids, strict=True)]
-        result.append((e.ids, e.type_ids, spans))
+        windows.append((e.ids, e.type_ids, spans))
     backend.no_truncation()
-    return result
+    return windows
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bytes", "bytes, spaces kept"])
 @pytest.mark.parametrize(("max_length", "stride"), [(40, 8), (64, 16), (33, 0), (2000, 100)])
 def test_windows_match_the_library(tokenizer, kind, max_length, stride):
-    used = tokenizer if kind == "wordpiece" else byte_level(trim=kind == "bytes")
-    result = tokenize_windows(used, QUESTIONS, CONTEXTS, max_length, stride)
-    assert sorted(set(result.example.tolist())) == list(range(len(QUESTIONS)))
-    assert (result.tokens.types is not None) == (kind == "wordpiece")
+    window_tokenizer = tokenizer if kind == "wordpiece" else byte_level(trim=kind == "bytes")
+    windows = tokenize_windows(window_tokenizer, QUESTIONS, CONTEXTS, max_length, stride)
+    assert sorted(set(windows.example.tolist())) == list(range(len(QUESTIONS)))
+    assert (windows.tokens.types is not None) == (kind == "wordpiece")
     for example, (question, context) in enumerate(zip(QUESTIONS, CONTEXTS, strict=True)):
-        slow = slow_windows(used, question, context, max_length, stride)
-        mine = np.flatnonzero(result.example == example)
-        assert len(mine) == len(slow)
-        for window, (ids, types, spans) in zip(mine, slow, strict=True):
-            tokens_of = slice(result.tokens.offsets[window], result.tokens.offsets[window + 1])
-            assert result.tokens.ids[tokens_of].tolist() == ids
-            assert [tuple(span) for span in result.spans[tokens_of].tolist()] == spans
-            if result.tokens.types is not None:
-                assert result.tokens.types[tokens_of].tolist() == types
+        reference = reference_windows(window_tokenizer, question, context, max_length, stride)
+        window_numbers = np.flatnonzero(windows.example == example)
+        assert len(window_numbers) == len(reference)
+        for window, (ids, types, spans) in zip(window_numbers, reference, strict=True):
+            tokens_of = slice(windows.tokens.offsets[window], windows.tokens.offsets[window + 1])
+            assert windows.tokens.ids[tokens_of].tolist() == ids
+            assert [tuple(span) for span in windows.spans[tokens_of].tolist()] == spans
+            if windows.tokens.types is not None:
+                assert windows.tokens.types[tokens_of].tolist() == types
 
 
 def test_spans_are_characters_of_the_context(tokenizer):
     context = "é😀 the film was great"
-    result = tokenize_windows(tokenizer, ["film"], [context], 60, 10)
-    chunks = [context[begin:end] for begin, end in result.spans.tolist() if begin >= 0]
+    windows = tokenize_windows(tokenizer, ["film"], [context], 60, 10)
+    chunks = [context[begin:end] for begin, end in windows.spans.tolist() if begin >= 0]
     assert "".join(chunks) == context.replace(" ", "")
 
 
 def test_a_long_question_is_truncated_and_counted(tokenizer):
-    result = tokenize_windows(tokenizer, ["film " * 50], ["the plot is dull"], 23, 4)
-    assert result.tokens.lengths.max() <= 23
-    assert (result.tokens.full_lengths - result.tokens.lengths).tolist() == [40] * len(result)
-    assert sorted({tuple(s) for s in result.spans.tolist()} - {(-1, -1)})[-1][1] == len("the plot is dull")
+    windows = tokenize_windows(tokenizer, ["film " * 50], ["the plot is dull"], 23, 4)
+    assert windows.tokens.lengths.max() <= 23
+    assert (windows.tokens.full_lengths - windows.tokens.lengths).tolist() == [40] * len(windows)
+    assert sorted({tuple(s) for s in windows.spans.tolist()} - {(-1, -1)})[-1][1] == len("the plot is dull")
 
 
 def test_a_stride_wider_than_the_window_terminates(tokenizer):
-    result = tokenize_windows(tokenizer, ["film"], ["the film " * 500], 20, 1000)
-    assert len(result) < 200
+    windows = tokenize_windows(tokenizer, ["film"], ["the film " * 500], 20, 1000)
+    assert len(windows) < 200
 
 
 def test_no_room_and_no_examples(tokenizer):

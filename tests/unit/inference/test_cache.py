@@ -1,4 +1,4 @@
-"""The predictor cache: limits hold, the predictors used last stay, and tied weights count once."""
+"""The predictor cache: limits, least recently used predictors are dropped, and tied weights count once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_predictor_above_the_limit_stays_alone() -> None:
     assert len(cache) == 1 and cache.bytes == 500
 
 
-def test_the_number_is_limited_too() -> None:
+def test_the_number_of_predictors_is_limited() -> None:
     cache = cache_of(10**9, most=3)
     for number in range(10):
         cache.get((number,), lambda: fake_predictor(1))
@@ -58,11 +58,11 @@ def test_a_failed_load_keeps_the_others() -> None:
 def test_concurrent_requests_load_once() -> None:
     cache, loads, gate = cache_of(100), [], threading.Barrier(4)
 
-    def ask() -> None:
+    def request() -> None:
         gate.wait()
         cache.get(("a",), lambda: (loads.append(1), fake_predictor(1))[1])
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=request) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -71,8 +71,8 @@ def test_concurrent_requests_load_once() -> None:
 
 
 def test_tied_weights_count_once() -> None:
-    one, two = torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 4, bias=False)
-    two.weight = one.weight
-    net = torch.nn.Sequential(one, two, torch.nn.BatchNorm1d(4, affine=False))
+    first, second = torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 4, bias=False)
+    second.weight = first.weight
+    model = torch.nn.Sequential(first, second, torch.nn.BatchNorm1d(4, affine=False))
     expected = 16 * 4 + (4 + 4) * 4 + 8  # the shared matrix, mean and variance, and a counter in int64
-    assert weight_bytes(cast(Predictor, SimpleNamespace(model=net))) == expected
+    assert weight_bytes(cast(Predictor, SimpleNamespace(model=model))) == expected

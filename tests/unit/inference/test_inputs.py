@@ -1,4 +1,4 @@
-"""What a person is asked for, and how the inputs of a run's examples can be asked again."""
+"""The input fields of each task, and inputs restored from a run's predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def roles(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_every_task_asks_for_something_a_person_can_type(name: str) -> None:
+def test_every_task_has_text_fields(name: str) -> None:
     fields = input_fields(task(name))
     assert fields and {column.kind for column in fields} <= {"text", "texts"}
     assert len({column.role for column in fields}) == len(fields)
@@ -44,7 +44,7 @@ def test_a_role_that_repeats_another_is_not_required() -> None:
         ("recommendation", {"history": "a", "candidate": "b"}, {"history": "a", "candidate": "b"}),
     ],
 )
-def test_a_row_of_predictions_can_be_queried_again(name: str, row: dict[str, Any], inputs: dict[str, Any]) -> None:
+def test_inputs_are_restored_from_a_row_of_predictions(name: str, row: dict[str, Any], inputs: dict[str, Any]) -> None:
     assert inputs_from_row(input_fields(task(name)), row) == inputs
 
 
@@ -58,5 +58,5 @@ def test_a_row_of_predictions_can_be_queried_again(name: str, row: dict[str, Any
         ("dialogue", "anything", {}),
     ],
 )
-def test_a_row_of_an_older_file_can_be_queried_again(name: str, text: str, inputs: dict[str, Any]) -> None:
+def test_inputs_are_restored_from_a_row_of_an_older_file(name: str, text: str, inputs: dict[str, Any]) -> None:
     assert inputs_from_row(input_fields(task(name)), {"input": text}) == inputs

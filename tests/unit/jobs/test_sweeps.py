@@ -1,4 +1,4 @@
-"""Sweeps: axes against brute force, what is proposed, and every step of the driver over runs that a test ends."""
+"""Sweeps: axes, proposals, and the steps of the driver with runs that the tests finish."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def plan(**changes: Any) -> SweepPlan:
     return SweepPlan.parse({**document, "method": "random", "trials": 4, **changes})
 
 
-def end(run_id: str, workspace: Workspace, values: list[float], state: str = "succeeded") -> Run:
-    """Let a run write evaluations and end, as its process would."""
+def finish_run(run_id: str, workspace: Workspace, values: list[float], state: str = "succeeded") -> Run:
+    """Write evaluations of a run and finish it, as its process would."""
     run = Run.open(run_id, workspace)
     for step, value in enumerate(values, start=1):
         run.append_metrics({"step": step, "eval/accuracy": value})
@@ -42,8 +42,8 @@ def end(run_id: str, workspace: Workspace, values: list[float], state: str = "su
     return run
 
 
-def finish(sweep: Sweep, value_of: Any = lambda trial: trial["number"] / 10, steps: int = 100) -> dict[str, Any]:
-    """Let every run of a sweep succeed, step by step."""
+def finish_sweep(sweep: Sweep, value_of: Any = lambda trial: trial["number"] / 10, steps: int = 100) -> dict[str, Any]:
+    """Finish every run of a sweep successfully, step by step."""
     for _ in range(steps):
         advance(sweep)
         state = sweep.read()
@@ -52,8 +52,8 @@ def finish(sweep: Sweep, value_of: Any = lambda trial: trial["number"] / 10, ste
         for trial in state["trials"]:
             for run_id in trial["runs"].values():
                 if any(run.id == run_id for run in jobs.queue(sweep.workspace)):
-                    end(run_id, sweep.workspace, [value_of(trial)])
-    raise AssertionError("it does not end")
+                    finish_run(run_id, sweep.workspace, [value_of(trial)])
+    raise AssertionError("the sweep does not end")
 
 
 # -- axes ----------------------------------------------------------------------------------------------------------
@@ -82,15 +82,15 @@ def test_axes_as_people_write_them(text: str, values: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5..1", "0..1:log", "1..2:cubic", "4,4", "1..2:1", "a..b", "[", "1..nan"])
-def test_what_is_no_axis_is_refused(text: str) -> None:
+def test_invalid_axes_are_refused(text: str) -> None:
     with pytest.raises(RequestError, match="field"):
         parse_over([f"field={text}"])
 
 
 def test_a_grid_is_the_product() -> None:
     axes = parse_over(["a=1,2,3", "b=x,y", "c=0..1.0:3"])
-    brute = [{"a": a, "b": b, "c": c} for a, b, c in itertools.product([1, 2, 3], ["x", "y"], [0, 0.5, 1])]
-    assert grid(axes) == brute
+    expected = [{"a": a, "b": b, "c": c} for a, b, c in itertools.product([1, 2, 3], ["x", "y"], [0, 0.5, 1])]
+    assert grid(axes) == expected
     with pytest.raises(RequestError, match="how many values"):
         grid(parse_over(["a=0..0.5"]))
     with pytest.raises(RequestError, match="combinations"):
@@ -100,11 +100,11 @@ def test_a_grid_is_the_product() -> None:
 # -- proposals -----------------------------------------------------------------------------------------------------
 
 
-def proposals(file: Any, method: str, seed: int, count: int, again: bool = False) -> list[dict[str, Any]]:
+def proposals(file: Any, method: str, seed: int, count: int, reopen: bool = False) -> list[dict[str, Any]]:
     axes = parse_over(["lr=1e-5..1e-3:log", "k=2..9", "m=a,b"])
     study, trials = Study(file, axes, method, [], True, seed), []
     for number in range(count):
-        if again:  # as after a restart of the worker
+        if reopen:  # as if the worker had been restarted
             study.close()
             study = Study(file, axes, method, [], True, seed)
         values = study.propose(number)
@@ -115,9 +115,9 @@ def proposals(file: Any, method: str, seed: int, count: int, again: bool = False
     return trials
 
 
-def test_tpe_is_the_same_by_seed_and_after_restarts(tmp_path: Any) -> None:
+def test_tpe_repeats_with_the_same_seed_and_after_restarts(tmp_path: Any) -> None:
     first = proposals(tmp_path / "a.db", "tpe", 3, 13)
-    assert first == proposals(tmp_path / "b.db", "tpe", 3, 13, again=True)
+    assert first == proposals(tmp_path / "b.db", "tpe", 3, 13, reopen=True)
     assert first[:3] != proposals(tmp_path / "c.db", "tpe", 4, 3)
     assert len({each["lr"] for each in first}) == 13
 
@@ -129,7 +129,7 @@ def test_random_values_fill_the_range_evenly(tmp_path: Any) -> None:
     assert {each["k"] for each in trials} <= set(range(2, 10)) and len({each["k"] for each in trials}) > 5
 
 
-def test_what_decided_is_the_most_important() -> None:
+def test_the_deciding_field_has_the_highest_importance() -> None:
     axes = parse_over(["a=0..1.0", "b=0..1.0"])
     trials = [({"a": i / 20, "b": (i * 7 % 20) / 20}, i / 20 + 0.01 * (i * 7 % 20) / 20) for i in range(20)]
     shares = importance(axes, trials)
@@ -168,7 +168,7 @@ def test_wrong_plans_are_refused(changes: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     "over", [{"training.epoch": "1,2"}, {"tuning.rank": "0,4"}, {"training.learning_rate": "1..99.0"}]
 )
-def test_values_that_cannot_run_are_refused_before_anything_starts(over: dict[str, str], workspace: Workspace) -> None:
+def test_invalid_values_are_refused_before_anything_starts(over: dict[str, str], workspace: Workspace) -> None:
     with pytest.raises(SpecError):
         Sweep.create(plan(over=over), workspace, start=False)
     assert not Sweep.all(workspace) and not Run.all(workspace)
@@ -177,7 +177,7 @@ def test_values_that_cannot_run_are_refused_before_anything_starts(over: dict[st
 # -- the driver ----------------------------------------------------------------------------------------------------
 
 
-def test_seeds_alone_are_the_same_run_again_with_each_seed(workspace: Workspace) -> None:
+def test_a_sweep_over_seeds_only_repeats_the_run_with_each_seed(workspace: Workspace) -> None:
     seeds_only = SweepPlan.parse({"spec": SPEC, "seeds": 5})
     assert (seeds_only.size(), seeds_only.combinations(), seeds_only.method) == (1, [{}], "grid")
     sweep = Sweep.create(seeds_only, workspace, start=False)
@@ -186,7 +186,7 @@ def test_seeds_alone_are_the_same_run_again_with_each_seed(workspace: Workspace)
     specs = [run.spec().changed({"name": None, "training.seed": 0}) for run in runs]
     assert [run.spec().training.seed for run in runs] == [0, 1, 2, 3, 4] and all(spec == specs[0] for spec in specs)
     for index, run in enumerate(runs):
-        end(run.id, workspace, [0.1 * index])
+        finish_run(run.id, workspace, [0.1 * index])
     advance(sweep)
     summary = sweep.summary()
     assert (
@@ -194,11 +194,11 @@ def test_seeds_alone_are_the_same_run_again_with_each_seed(workspace: Workspace)
     )
 
 
-def test_seeds_alone_need_no_validation_part_to_choose_by(workspace: Workspace) -> None:
+def test_a_sweep_over_seeds_only_needs_no_validation_split(workspace: Workspace) -> None:
     sweep = Sweep.create(SweepPlan.parse({"spec": SPEC, "seeds": [3, 7]}), workspace, start=False)
     advance(sweep)
     for run_id in sweep.read()["trials"][0]["runs"].values():
-        end(run_id, workspace, [])
+        finish_run(run_id, workspace, [])
     advance(sweep)
     state = sweep.read()
     assert (state["state"], state["trials"][0]["state"], state["trials"][0]["value"]) == (
@@ -212,11 +212,11 @@ def test_a_seed_that_fails_does_not_stop_the_others(workspace: Workspace) -> Non
     sweep = Sweep.create(SweepPlan.parse({"spec": SPEC, "seeds": 3}), workspace, start=False)
     advance(sweep)
     first, second, third = sweep.read()["trials"][0]["runs"].values()
-    end(first, workspace, [], "failed")
+    finish_run(first, workspace, [], "failed")
     advance(sweep)
     assert [run.id for run in jobs.queue(workspace)] == [second, third]
     for run_id in (second, third):
-        end(run_id, workspace, [0.5])
+        finish_run(run_id, workspace, [0.5])
     advance(sweep)
     state = sweep.read()
     (trial,) = state["trials"]
@@ -234,7 +234,9 @@ def test_seeds_of_a_spec_that_cannot_run_are_refused(workspace: Workspace) -> No
 def test_a_grid_runs_every_combination_once_and_the_best_is_the_maximum(workspace: Workspace) -> None:
     over = {"training.learning_rate": "1e-4,1e-3", "tuning.rank": "4,8,16"}
     sweep = Sweep.create(plan(method="grid", trials=None, over=over), workspace, start=False)
-    state = finish(sweep, lambda trial: trial["values"]["tuning.rank"] * trial["values"]["training.learning_rate"])
+    state = finish_sweep(
+        sweep, lambda trial: trial["values"]["tuning.rank"] * trial["values"]["training.learning_rate"]
+    )
     specs = [run.spec() for run in Run.all(workspace)]
     assert state["state"] == "succeeded"
     assert sorted((s.training.learning_rate, s.tuning.options["rank"]) for s in specs) == sorted(
@@ -257,20 +259,20 @@ def test_a_trial_is_the_mean_of_its_seeds(workspace: Workspace) -> None:
     advance(sweep)
     runs = sweep.read()["trials"][0]["runs"]
     assert [Run.open(runs[s], workspace).spec().training.seed for s in ("5", "7")] == [5, 7]
-    end(runs["5"], workspace, [0.2, 0.9, 0.5])  # its best evaluation counts
+    finish_run(runs["5"], workspace, [0.2, 0.9, 0.5])  # its best evaluation counts
     advance(sweep)
     assert sweep.read()["trials"][0]["state"] == "running"
-    end(runs["7"], workspace, [0.7])
+    finish_run(runs["7"], workspace, [0.7])
     advance(sweep)
     trial = sweep.read()["trials"][0]
     assert trial["state"] == "succeeded" and trial["value"] == pytest.approx(0.8)
 
 
-def test_it_goes_on_after_a_failed_a_deleted_and_an_interrupted_run(workspace: Workspace) -> None:
+def test_a_sweep_continues_after_failed_deleted_and_interrupted_runs(workspace: Workspace) -> None:
     sweep = Sweep.create(plan(trials=4), workspace, start=False)
     advance(sweep)
     first, second = (trial["runs"]["0"] for trial in sweep.read()["trials"])
-    end(first, workspace, [], "failed")
+    finish_run(first, workspace, [], "failed")
     Run.open(second, workspace).delete()
     advance(sweep)
     assert [trial["state"] for trial in sweep.read()["trials"]] == ["failed", "failed", "running", "running"]
@@ -278,28 +280,28 @@ def test_it_goes_on_after_a_failed_a_deleted_and_an_interrupted_run(workspace: W
     third.update_status(state="running", process={"pid": 1})  # and nobody holds its lock
     advance(sweep)
     assert third.state == "queued"
-    assert finish(sweep)["state"] == "succeeded" and len(Run.all(workspace)) == 3
+    assert finish_sweep(sweep)["state"] == "succeeded" and len(Run.all(workspace)) == 3
 
 
-def test_a_step_that_was_cut_off_makes_no_run_twice(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at each write of its own, after the runs were made: the runs are found, none is made again."""
+def test_an_interrupted_step_creates_no_run_twice(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the driver is killed at each write after creating runs, it reuses these runs and creates none twice."""
     from workbench.jobs import sweeps
 
     sweep = Sweep.create(plan(trials=3, seeds=2), workspace, start=False)
 
-    def killed(*_: Any) -> None:
+    def kill(*_: Any) -> None:
         raise KeyboardInterrupt
 
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(sweeps, "write_json", killed)
+            patch.setattr(sweeps, "write_json", kill)
             with pytest.raises(KeyboardInterrupt):
                 advance(sweep)
-    made = {run.id for run in Run.all(workspace)}
-    assert len(made) == 2 and sweep.read()["trials"] == []
+    run_ids = {run.id for run in Run.all(workspace)}
+    assert len(run_ids) == 2 and sweep.read()["trials"] == []
     advance(sweep)
-    assert {run.id for run in Run.all(workspace)} == made
-    assert finish(sweep)["state"] == "succeeded" and len(Run.all(workspace)) == 6
+    assert {run.id for run in Run.all(workspace)} == run_ids
+    assert finish_sweep(sweep)["state"] == "succeeded" and len(Run.all(workspace)) == 6
 
 
 def test_a_bad_trial_is_abandoned_and_its_other_seeds_are_never_run(workspace: Workspace) -> None:
@@ -310,7 +312,7 @@ def test_a_bad_trial_is_abandoned_and_its_other_seeds_are_never_run(workspace: W
         for _ in range(2):
             for run_id in sweep.read()["trials"][number]["runs"].values():
                 if Run.open(run_id, workspace).state == "queued":
-                    end(run_id, workspace, [0.5, 0.8])
+                    finish_run(run_id, workspace, [0.5, 0.8])
             advance(sweep)
     assert [trial["state"] for trial in sweep.read()["trials"][:4]] == ["succeeded"] * 4
     bad = sweep.read()["trials"][4]
@@ -324,12 +326,12 @@ def test_a_bad_trial_is_abandoned_and_its_other_seeds_are_never_run(workspace: W
     run.append_metrics({"step": 2, "eval/accuracy": 0.3})
     advance(sweep)
     lock.release()
-    # A trial is judged by its best so far (0.6), which is under the others' 0.8.
+    # A trial is judged by its best value so far (0.6), which is below the others' 0.8.
     assert sweep.read()["trials"][4]["state"] == "pruned" and run.stop_requested()
     assert list(sweep.read()["trials"][4]["runs"]) == ["0"]
 
 
-def test_stop_and_go_on(workspace: Workspace) -> None:
+def test_a_stopped_sweep_can_be_resumed(workspace: Workspace) -> None:
     sweep = Sweep.create(plan(trials=3), workspace, start=False)
     advance(sweep)
     sweep.stop()
@@ -339,7 +341,7 @@ def test_stop_and_go_on(workspace: Workspace) -> None:
     sweep.resume(start=False)
     advance(sweep)
     assert len(jobs.queue(workspace)) == 2 and len(Run.all(workspace)) == 2
-    assert finish(sweep)["state"] == "succeeded"
+    assert finish_sweep(sweep)["state"] == "succeeded"
     with pytest.raises(RequestError, match="nothing to resume"):
         sweep.resume(start=False)
 
@@ -360,7 +362,7 @@ def test_a_damaged_study_ends_the_sweep_and_not_the_worker(workspace: Workspace)
 # -- the queue -----------------------------------------------------------------------------------------------------
 
 
-def test_a_paused_queue_starts_nothing_and_says_so(workspace: Workspace) -> None:
+def test_a_paused_queue_starts_nothing_and_reports_it(workspace: Workspace) -> None:
     from workbench.jobs.worker import Worker
     from workbench.spec import RunSpec
 
@@ -369,7 +371,7 @@ def test_a_paused_queue_starts_nothing_and_says_so(workspace: Workspace) -> None
     lines: list[str] = []
     worker = Worker(workspace, 1, lambda run: ["true"], lines.append)
     assert not worker.step() and run.state == "queued"
-    jobs.run_worker(workspace, until_empty=True, say=lines.append)  # ends, and does not look again and again
+    jobs.run_worker(workspace, until_empty=True, say=lines.append)  # ends instead of polling
     assert run.state == "queued" and "paused" in jobs.queue_status(workspace)["why"]
     jobs.unpause(workspace, start=False)
     assert not jobs.queue_status(workspace)["paused"] and jobs.queue_status(workspace)["queued"] == [run.id]

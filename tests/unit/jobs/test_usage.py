@@ -1,4 +1,4 @@
-"""The machine's use by a run's processes: against a process whose work and memory are known."""
+"""The resource usage of a run's processes, checked against a process of known CPU and memory usage."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ BUSY = (
 )
 
 
-def test_a_busy_process_is_seen_as_busy(tmp_path: Path) -> None:
+def test_a_busy_process_has_high_usage(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None and process.stdout.readline()
-        looker = Usage(tmp_path / "usage.jsonl", process.pid)
+        recorder = Usage(tmp_path / "usage.jsonl", process.pid)
         now = time.monotonic()
-        looker.look(now)
-        looker.look(now + 0.1)  # not due
+        recorder.look(now)
+        recorder.look(now + 0.1)  # not due
         time.sleep(1)
         spent = sum(usage.psutil.Process(process.pid).cpu_times()[:2])
-        before = looker._cpu_seconds or 0.0
-        looker.look(now + 2)  # as if two seconds had passed
+        before = recorder._cpu_seconds or 0.0
+        recorder.look(now + 2)  # as if two seconds had passed
         (row,) = map(json.loads, (tmp_path / "usage.jsonl").read_text().splitlines())
         assert row["cpu_percent"] == pytest.approx(100 * (spent - before) / 2, abs=10)
         assert 80e6 < row["memory_bytes"] < 200e6
     finally:
         process.kill()
         process.wait()
-    looker.look(now + 10)  # it is gone: no line, no error
+    recorder.look(now + 10)  # the process has ended: no line, no error
     assert len((tmp_path / "usage.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_long_run_has_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "_measure", lambda pid: (0.0, 1))
-    looker = Usage(tmp_path / "usage.jsonl", 1, _began=0.0)
+    recorder = Usage(tmp_path / "usage.jsonl", 1, _began=0.0)
     for second in range(1, 24 * 3600):
-        looker.look(float(second))
+        recorder.look(float(second))
     times = [json.loads(line)["time"] for line in (tmp_path / "usage.jsonl").read_text().splitlines()]
     resumed = Usage(tmp_path / "usage.jsonl", 1, _began=0.0)
     resumed.look(1.0)
@@ -64,14 +64,14 @@ echo "%s"
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts a stand-in for the driver's tool in front of all others; it says the given line of GPU 1."""
+    """Put a fake ``nvidia-smi`` first on PATH that prints a line for GPU 1."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    def say(line: str) -> None:
+    def write_line(line: str) -> None:
         (tmp_path / "nvidia-smi").write_text(SMI % line)
         (tmp_path / "nvidia-smi").chmod(0o755)
 
-    return say
+    return write_line
 
 
 def test_gpu_usage_comes_from_the_driver(
@@ -79,18 +79,18 @@ def test_gpu_usage_comes_from_the_driver(
 ) -> None:
     driver("87, 40960")
     assert gpu_usage("1") == {"gpu_percent": 87.0, "gpu_memory_bytes": 40960 * 2**20}
-    assert gpu_usage("0") == {}  # of which this driver knows nothing
+    assert gpu_usage("0") == {}  # a GPU that this driver does not know
     monkeypatch.setattr(usage, "_measure", lambda pid: (0.0, 1))
-    looker = Usage(tmp_path / "usage.jsonl", 1, device="1", _began=0.0)
-    looker.look(1.0)
-    looker.look(10.0)
+    recorder = Usage(tmp_path / "usage.jsonl", 1, device="1", _began=0.0)
+    recorder.look(1.0)
+    recorder.look(10.0)
     (row,) = map(json.loads, (tmp_path / "usage.jsonl").read_text().splitlines())
     assert row == {"time": 10.0, "cpu_percent": 0.0, "memory_bytes": 1, "gpu_percent": 87.0,
                    "gpu_memory_bytes": 40960 * 2**20}  # fmt: skip
 
 
 @pytest.mark.parametrize("line", ["[N/A], [N/A]", "", "87", "No devices were found"])
-def test_a_driver_that_says_nothing_is_no_gpu(driver: Callable[[str], None], line: str) -> None:
+def test_unusable_output_of_the_driver_means_no_gpu(driver: Callable[[str], None], line: str) -> None:
     driver(line)
     assert gpu_usage("1") == {}
 

@@ -1,4 +1,4 @@
-"""BLEU, chrF and ROUGE against sacrebleu and rouge-score, on texts of many scripts and on hand-worked cases."""
+"""BLEU, chrF and ROUGE, checked against sacrebleu and rouge-score in many scripts, and by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sacrebleu.tokenizers.tokenizer_zh import TokenizerZh
 
 from workbench.metrics import measures, overlap
 
-THEIRS = {"13a": Tokenizer13a(), "zh": TokenizerZh(), "char": TokenizerChar()}
+SACREBLEU_TOKENIZERS = {"13a": Tokenizer13a(), "zh": TokenizerZh(), "char": TokenizerChar()}
 ENGLISH = [
     "The cat sat on the mat, and the dog did not.",
     'He paid $3,000.50 for it (a "bargain") -- in 1999-2001.',
@@ -39,19 +39,19 @@ LETTERS = st.text(st.sampled_from("abAB 12.,-'\"&;<>/\n汤姆。，“”—①�
 
 
 def pairs(texts: list[str], seed: int) -> tuple[list[str], list[str]]:
-    """References, and what a model could have written: the same with characters lost, moved and doubled."""
+    """Return the texts with characters deleted, inserted and doubled, as predictions, and the texts as references."""
     generator = random.Random(seed)
     written = []
     for text in texts:
-        pieces = list(text)
+        characters = list(text)
         for _ in range(generator.randint(0, 6)):
-            index = generator.randrange(len(pieces)) if pieces else 0
-            pieces[index : index + 1] = generator.choice([[], pieces[index : index + 1] * 2, list(" x")])
-        written.append("".join(pieces))
+            index = generator.randrange(len(characters)) if characters else 0
+            characters[index : index + 1] = generator.choice([[], characters[index : index + 1] * 2, list(" x")])
+        written.append("".join(characters))
     return written, texts
 
 
-def ours(written: list[str], references: list[str], words: str) -> dict[str, float]:
+def corpus_scores(written: list[str], references: list[str], words: str) -> dict[str, float]:
     table = overlap.bleu_counts(written, references, words) | overlap.chrf_counts(written, references)
     return measures.metric_values(table, {"bleu": overlap.BLEU, "chrf": overlap.CHRF})
 
@@ -59,9 +59,9 @@ def ours(written: list[str], references: list[str], words: str) -> dict[str, flo
 @pytest.mark.parametrize("words", ["13a", "zh", "char"])
 @pytest.mark.parametrize("texts", [ENGLISH, CHINESE, ENGLISH + CHINESE], ids=["en", "zh", "both"])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_corpus_scores_as_sacrebleu_scores_it(words, texts, seed):
+def test_corpus_scores_equal_sacrebleus(words, texts, seed):
     written, references = pairs(texts * 3, seed)
-    result = ours(written, references, words)
+    result = corpus_scores(written, references, words)
     assert 0 < result["bleu"] < 1
     assert result["bleu"] == pytest.approx(
         BLEU(tokenize=words).corpus_score(written, [references]).score / 100, abs=1e-9
@@ -70,22 +70,22 @@ def test_a_corpus_scores_as_sacrebleu_scores_it(words, texts, seed):
 
 
 @given(st.lists(st.tuples(LETTERS, LETTERS), min_size=1, max_size=4), st.sampled_from(["13a", "zh", "char"]))
-def test_any_corpus_scores_as_sacrebleu_scores_it(rows, words):
+def test_scores_of_any_corpus_equal_sacrebleus(rows, words):
     written, references = [a for a, _ in rows], [b for _, b in rows]
-    result = ours(written, references, words)
-    theirs = BLEU(tokenize=words, force=True).corpus_score(written, [references]).score / 100
-    assert result["bleu"] == pytest.approx(theirs, abs=1e-9)
+    result = corpus_scores(written, references, words)
+    reference = BLEU(tokenize=words, force=True).corpus_score(written, [references]).score / 100
+    assert result["bleu"] == pytest.approx(reference, abs=1e-9)
     assert result["chrf"] == pytest.approx(CHRF().corpus_score(written, [references]).score / 100, abs=1e-9)
 
 
 @pytest.mark.parametrize("words", ["13a", "zh", "char"])
 def test_every_character_is_tokenized_as_in_sacrebleu(words):
-    """The first plane and some beyond, each character between letters and between digits: the ranges are the same."""
+    """Compare each character of the first plane and some beyond, between letters and between digits."""
     surrogates = range(0xD800, 0xE000)
     for start in range(0, 0x10200, 64):
         some = [chr(i) for i in range(start, start + 64) if i not in surrogates]
         line = "".join(f"a{c}b 1{c}2 " for c in some)
-        assert overlap.TOKENIZERS[words](line) == THEIRS[words](line).split(), f"U+{start:04X}"
+        assert overlap.TOKENIZERS[words](line) == SACREBLEU_TOKENIZERS[words](line).split(), f"U+{start:04X}"
 
 
 def test_bleu_by_hand():
@@ -93,13 +93,13 @@ def test_bleu_by_hand():
     table = overlap.bleu_counts(["the the the the the the the"], ["the cat is on the mat"], "13a")
     assert [table[f"bleu_hits_{n}"][0] for n in (1, 2, 3, 4)] == [2, 0, 0, 0]
     assert [table[f"bleu_written_{n}"][0] for n in (1, 2, 3, 4)] == [7, 6, 5, 4]
-    short = ours(["the cat is on"], ["the cat is on the mat"], "13a")["bleu"]
+    short = corpus_scores(["the cat is on"], ["the cat is on the mat"], "13a")["bleu"]
     assert short == pytest.approx(np.exp(1 - 6 / 4))
 
 
 def test_chrf_by_hand():
     """ "abc" for "abd": orders 1 and 2 count (2 of 3, 1 of 2), order 3 has no hit; F of equal precision and recall."""
-    assert ours(["abc"], ["abd"], "char")["chrf"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    assert corpus_scores(["abc"], ["abd"], "char")["chrf"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
 
 
 def test_counts_are_additive():
@@ -119,30 +119,30 @@ def scorer() -> RougeScorer:
     st.lists(st.text(st.sampled_from("ab cde12 .-_É汤"), max_size=60), min_size=1, max_size=3),
 )
 def test_rouge_agrees_with_rouge_score(written, references):
-    result = overlap.rouge_scores([written], [references])
-    theirs = scorer().score_multi(references, written)
+    scores = overlap.rouge_scores([written], [references])
+    expected = scorer().score_multi(references, written)
     for name in overlap.ROUGE:
-        assert result[name][0] == pytest.approx(theirs[name].fmeasure, abs=1e-12)
+        assert scores[name][0] == pytest.approx(expected[name].fmeasure, abs=1e-12)
 
 
 def test_rouge_by_hand():
     """Lin (2004), section 3: "police killed the gunman" for "police kill the gunman" has an LCS of 3 of 4 and 4."""
-    table = overlap.rouge_scores(["police kill the gunman"], [["police killed the gunman"]])
-    assert table["rougeL"][0] == pytest.approx(3 / 4) and table["rouge2"][0] == pytest.approx(1 / 3)
+    scores = overlap.rouge_scores(["police kill the gunman"], [["police killed the gunman"]])
+    assert scores["rougeL"][0] == pytest.approx(3 / 4) and scores["rouge2"][0] == pytest.approx(1 / 3)
 
 
 def test_the_best_reference_counts_for_each_score():
-    table = overlap.rouge_scores(["a b c d"], [["d c b a", "a b x y z"]])
-    assert table["rouge1"][0] == 1.0 and table["rouge2"][0] == pytest.approx(2 / 7)
+    scores = overlap.rouge_scores(["a b c d"], [["d c b a", "a b x y z"]])
+    assert scores["rouge1"][0] == 1.0 and scores["rouge2"][0] == pytest.approx(2 / 7)
 
 
 @given(st.text("abc", max_size=12), st.text("abc", max_size=12))
-def test_the_longest_common_sequence(one, other):
-    table = np.zeros((len(one) + 1, len(other) + 1), dtype=int)
-    for i, a in enumerate(one):
-        for j, b in enumerate(other):
+def test_the_longest_common_sequence(first, second):
+    table = np.zeros((len(first) + 1, len(second) + 1), dtype=int)
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
             table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
-    assert overlap.lcs_length(one, other) == table[-1, -1]
+    assert overlap.lcs_length(first, second) == table[-1, -1]
 
 
 @pytest.mark.parametrize(
@@ -178,5 +178,5 @@ def test_the_scale_of_bleu_and_chrf_is_shown(capsys):
     assert metric_name("macro_f1") == "macro f1"
     value = Interval(value=0.25, low=0.2, high=0.3)
     _show_metrics(Report(metrics={"bleu": value, "accuracy": value}, baseline={"bleu": 0.1}))
-    shown = capsys.readouterr().out
-    assert "bleu (0 to 1)" in shown and "accuracy (" not in shown
+    output = capsys.readouterr().out
+    assert "bleu (0 to 1)" in output and "accuracy (" not in output

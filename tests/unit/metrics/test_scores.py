@@ -1,4 +1,4 @@
-"""The figures of merit against scikit-learn, against hand-worked tables, and the intervals against brute force."""
+"""Classification metrics, checked against scikit-learn and by hand; intervals checked by brute force."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sklearn import metrics as reference
 from workbench.metrics import scores
 
 
-def sample(classes: int, examples: int = 300, right: float = 0.6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def sample(classes: int, examples: int = 300, accuracy: float = 0.6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     gold = generator.integers(0, classes, examples)
     noise = generator.integers(0, classes, examples)
-    return gold, np.where(generator.random(examples) < right, gold, noise)
+    return gold, np.where(generator.random(examples) < accuracy, gold, noise)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 20])
@@ -92,13 +92,13 @@ def test_multi_label_metrics_agree_with_scikit_learn() -> None:
 def test_bootstrap_interval_equals_resampling_examples() -> None:
     gold, predicted = sample(3, examples=200)
     generator = np.random.default_rng(5)
-    drawn = []
+    resampled = []
     for _ in range(3000):
-        pick = generator.integers(0, 200, 200)
-        drawn.append(scores.class_scores(scores.confusion_matrix(gold[pick], predicted[pick], 3)))
-    result = scores.bootstrap_intervals(scores.confusion_matrix(gold, predicted, 3), resamples=3000, seed=1)
-    for name, (low, high) in result.items():
-        expected = np.quantile([d[name] for d in drawn], [0.025, 0.975])
+        indices = generator.integers(0, 200, 200)
+        resampled.append(scores.class_scores(scores.confusion_matrix(gold[indices], predicted[indices], 3)))
+    intervals = scores.bootstrap_intervals(scores.confusion_matrix(gold, predicted, 3), resamples=3000, seed=1)
+    for name, (low, high) in intervals.items():
+        expected = np.quantile([d[name] for d in resampled], [0.025, 0.975])
         assert [low, high] == pytest.approx(expected, abs=0.012), name
 
 
@@ -137,8 +137,8 @@ def test_interval_of_accuracy_covers_the_truth_about_95_times_in_100() -> None:
     truth, examples, trials = 0.8, 200, 300
     covered = 0
     for trial in range(trials):
-        right = generator.binomial(examples, truth)
-        low, high = scores.bootstrap_intervals([[right, examples - right], [0, 0]], resamples=400, seed=trial)[
+        n_correct = generator.binomial(examples, truth)
+        low, high = scores.bootstrap_intervals([[n_correct, examples - n_correct], [0, 0]], resamples=400, seed=trial)[
             "accuracy"
         ]
         covered += low <= truth <= high

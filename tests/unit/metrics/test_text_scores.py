@@ -1,4 +1,4 @@
-"""Figures of language models: by hand, against a known distribution under two tokenizers, and with honest intervals."""
+"""Metrics of language models: by hand, for a known distribution with two tokenizers, and with confidence intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def intervals(table, names):
     return measures.intervals(table, text_scores.measures(names))
 
 
-def test_every_metric_worked_by_hand():
+def test_every_metric_by_hand():
     sums = {"nats": 6.0, "predicted": 3.0, "right": 1.0, "tokens": 20.0, "bytes": 80.0}
     pairs = {"pair_nats": 1.0, "pairs": 4.0, "pairs_right": 3.0}
     assert metric("loss", sums) == 2
@@ -31,36 +31,36 @@ def test_every_metric_worked_by_hand():
     assert metric("bits_per_byte", sums) == pytest.approx(2 * 20 / 80 / math.log(2))
     assert metric("masked_accuracy", sums) == pytest.approx(1 / 3)
     assert metric("nsp_accuracy", sums | pairs) == 0.75
-    nothing = dict.fromkeys(sums, 0.0)
-    assert metric("loss", nothing) == 0 and metric("perplexity", nothing) == 1
+    empty = dict.fromkeys(sums, 0.0)
+    assert metric("loss", empty) == 0 and metric("perplexity", empty) == 1
     assert math.isfinite(metric("perplexity", {**sums, "nats": 1e9}))
 
 
 @pytest.mark.parametrize("alphabet", ["abcd", "aéß好"])
-def test_bits_per_byte_are_the_entropy_whatever_the_tokenizer(alphabet):
-    """Letters are drawn independently; a model that knows how is scored on letters and on pairs of them."""
+def test_bits_per_byte_equal_the_entropy_for_any_tokenizer(alphabet):
+    """Score the true distribution of independent letters, tokenized into letters and into pairs of letters."""
     probability = np.array([0.5, 0.25, 0.125, 0.125])
-    entropy = 1.75  # bits a letter
-    width = np.array([len(letter.encode()) for letter in alphabet])
+    entropy = 1.75  # bits per letter
+    bytes_per_letter = np.array([len(letter.encode()) for letter in alphabet])
     generator = np.random.default_rng(2)
     letters = generator.choice(4, size=(400, 200), p=probability)
     nll = -np.log(probability)[letters]
-    size = width[letters].sum(axis=1)
-    chosen = generator.random(letters.shape) < 0.5
-    by_letter = {"nats": (nll * chosen).sum(1), "predicted": chosen.sum(1), "tokens": np.full(400, 200)}
-    couple, chosen = nll.reshape(400, 100, 2).sum(2), generator.random((400, 100)) < 0.5
-    by_couple = {"nats": (couple * chosen).sum(1), "predicted": chosen.sum(1), "tokens": np.full(400, 100)}
-    expected = entropy / float(probability @ width)
-    for table in (by_letter, by_couple):
-        result = intervals({**table, "right": table["predicted"], "bytes": size}, ("loss", "bits_per_byte"))
+    n_bytes = bytes_per_letter[letters].sum(axis=1)
+    masked = generator.random(letters.shape) < 0.5
+    by_letter = {"nats": (nll * masked).sum(1), "predicted": masked.sum(1), "tokens": np.full(400, 200)}
+    pair_nll, masked = nll.reshape(400, 100, 2).sum(2), generator.random((400, 100)) < 0.5
+    by_pair = {"nats": (pair_nll * masked).sum(1), "predicted": masked.sum(1), "tokens": np.full(400, 100)}
+    expected = entropy / float(probability @ bytes_per_letter)
+    for table in (by_letter, by_pair):
+        result = intervals({**table, "right": table["predicted"], "bytes": n_bytes}, ("loss", "bits_per_byte"))
         assert result["bits_per_byte"]["value"] == pytest.approx(expected, rel=0.01)
         assert result["bits_per_byte"]["low"] < expected < result["bits_per_byte"]["high"]
-    assert metric("loss", totals(by_couple)) == pytest.approx(2 * metric("loss", totals(by_letter)), 0.01)
+    assert metric("loss", totals(by_pair)) == pytest.approx(2 * metric("loss", totals(by_letter)), 0.01)
 
 
 @pytest.mark.parametrize("documents", [300, 12_000])
 def test_intervals_come_from_a_bootstrap_over_documents(documents):
-    """Held against the normal approximation of a ratio; more documents than units are drawn from in blocks."""
+    """Compare with the normal approximation of a ratio; many documents are resampled in blocks."""
     generator = np.random.default_rng(1)
     predicted = generator.integers(5, 50, documents).astype(float)
     nll = predicted * generator.normal(3, 0.5, documents)
@@ -73,13 +73,13 @@ def test_intervals_come_from_a_bootstrap_over_documents(documents):
     assert result["high"] == pytest.approx(mean + 1.96 * error, abs=0.15 * error)
 
 
-def test_two_tables_are_resampled_in_pairs():
+def test_two_tables_are_resampled_with_the_same_documents():
     table = {"nats": np.arange(50.0), "predicted": np.ones(50)}
-    one = np.concatenate([d["nats"] for d in bootstrap_sums(table, 200, seed=3)])
-    other = np.concatenate([d["nats"] for d in bootstrap_sums({**table, "bytes": np.ones(50)}, 200, seed=3)])
-    assert len(one) == 200 and (one == other).all() and one.std() > 0
+    first = np.concatenate([d["nats"] for d in bootstrap_sums(table, 200, seed=3)])
+    second = np.concatenate([d["nats"] for d in bootstrap_sums({**table, "bytes": np.ones(50)}, 200, seed=3)])
+    assert len(first) == 200 and (first == second).all() and first.std() > 0
 
 
 def test_no_documents():
-    nothing = {name: np.zeros(0) for name in text_scores.COLUMNS}
-    assert intervals(nothing, ("loss",)) == {"loss": {"value": 0.0, "low": 0.0, "high": 0.0}}
+    empty = {name: np.zeros(0) for name in text_scores.COLUMNS}
+    assert intervals(empty, ("loss",)) == {"loss": {"value": 0.0, "low": 0.0, "high": 0.0}}

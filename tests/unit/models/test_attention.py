@@ -1,4 +1,4 @@
-"""Attention, masks and positions against formulas worked by hand."""
+"""Attention, masks and positions, checked against formulas by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workbench.models.networks.transformer import (
 
 
 def test_attention_by_hand() -> None:
-    """Two tokens, one head of width 1: every number can be checked with a pocket calculator."""
+    """Two tokens and one head of width 1: every number can be checked by hand."""
     query = torch.tensor([[[[0.0], [1.0]]]])
     key, value = torch.tensor([[[[1.0], [3.0]]]]), torch.tensor([[[[10.0], [20.0]]]])
     output, weights = eager_attention(query, key, value, None, 0.0)
@@ -45,32 +45,32 @@ def test_eager_and_sdpa_attention_agree(masked: Any) -> None:
         "causal": causal,
         "both": causal & padding,
     }[masked]
-    slow, weights = eager_attention(query, key, value, mask, 0.0)
-    torch.testing.assert_close(slow, sdpa_attention(query, key, value, mask, 0.0))
+    eager, weights = eager_attention(query, key, value, mask, 0.0)
+    torch.testing.assert_close(eager, sdpa_attention(query, key, value, mask, 0.0))
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 5))
     if mask is not None:
         assert (weights.masked_select(~mask.expand_as(weights)) == 0).all()
     if masked == "causal":
-        torch.testing.assert_close(slow, sdpa_attention(query, key, value, None, 0.0, causal=True))
+        torch.testing.assert_close(eager, sdpa_attention(query, key, value, None, 0.0, causal=True))
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_eager_and_sdpa_cross_attention_agree(masked: Any) -> None:
-    """With fewer queries than keys: output, and gradients by both texts and all weights."""
+    """With fewer queries than keys, compare the output and the gradients of both inputs and all weights."""
     torch.manual_seed(0)
     cross = CrossAttention(24, 4).eval()
     hidden, encoder_hidden_states = torch.randn(3, 4, 24), torch.randn(3, 11, 24)
     mask = padding_mask(padded()[1]) if masked else None
-    paths = []
-    for written_out in (False, True):
+    results = []
+    for eager in (False, True):
         inputs = [hidden.clone().requires_grad_(), encoder_hidden_states.clone().requires_grad_()]
         cross.zero_grad()
-        output, weights = cross(*inputs, mask, output_attentions=written_out)
+        output, weights = cross(*inputs, mask, output_attentions=eager)
         output.pow(2).sum().backward()
-        paths.append([output.detach(), *(x.grad for x in inputs), *(p.grad.clone() for p in cross.parameters())])
-        assert (weights is not None) is written_out
+        results.append([output.detach(), *(x.grad for x in inputs), *(p.grad.clone() for p in cross.parameters())])
+        assert (weights is not None) is eager
     assert weights.shape == (3, 4, 4, 11)
-    for a, b in zip(*paths, strict=True):
+    for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
@@ -90,15 +90,15 @@ def test_sinusoids_by_the_formula() -> None:
             assert table[position, 2 * i + 1] == pytest.approx(math.cos(angle), abs=1e-6)
 
 
-def test_rotary_sees_distances_only() -> None:
-    """Shifted by 9 positions, a text gives the same output; with learned positions it does not."""
+def test_rotary_positions_depend_on_distances_only() -> None:
+    """Outputs do not change if a text is shifted by 9 positions; with learned positions they do."""
     ids, positions = tokens(2, 8), torch.arange(8)[None].expand(2, -1)
-    for way, same in (("rotary", True), ("learned", False)):
-        model = build("AutoModel", EncoderConfig(**STRONG, positions=way))
-        here, there = model(ids, position_ids=positions), model(ids, position_ids=positions + 9)
-        assert torch.allclose(here[0], there[0], atol=1e-4) is same
+    for kind, same in (("rotary", True), ("learned", False)):
+        model = build("AutoModel", EncoderConfig(**STRONG, positions=kind))
+        original, shifted = model(ids, position_ids=positions), model(ids, position_ids=positions + 9)
+        assert torch.allclose(original[0], shifted[0], atol=1e-4) is same
         other_order = model(ids.flip(1), position_ids=positions)[0].flip(1)
-        assert not torch.allclose(here[0], other_order, atol=1e-3)
+        assert not torch.allclose(original[0], other_order, atol=1e-3)
 
 
 def test_positions_restart_in_each_document() -> None:

@@ -1,4 +1,4 @@
-"""The sources bag-of-embeddings, textcnn, lstm and gru: their options, which tunings and explainers fit, refusals."""
+"""The sources bag-of-embeddings, textcnn, lstm and gru: options, fitting tunings and explainers, refused settings."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ every_baseline = pytest.mark.parametrize("name", BASELINES)
 
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A folder that keeps the trained tokenizer, as a run's does."""
+    """A folder for the trained tokenizer, like that of a run."""
     return tmp_path_factory.mktemp("run") / "tokenizer"
 
 
 def source(name: str, workspace: Workspace, folder: Any, **options: Any) -> Any:
     entry = models.get(name)
     config = entry.Config.model_validate({"tokenizer": {"train": "wordpiece", "vocab_size": 120}, **options})
-    made = entry(config, "", workspace)
-    made.prepare(lambda: (text for text, _ in reviews(80)), folder)
-    return made
+    model_source = entry(config, "", workspace)
+    model_source.prepare(lambda: (text for text, _ in reviews(80)), folder)
+    return model_source
 
 
 def load(name: str, workspace: Workspace, folder: Any, head: str = CLASSES, seed: int = 0, **options: Any) -> Any:
@@ -70,9 +70,9 @@ def test_options_set_the_shape_of_the_model(workspace: Workspace, tokenizers: An
     cnn = load("textcnn", workspace, tokenizers, filters=6, narrowest=2, widest=3).model
     assert [tuple(c.weight.shape) for c in cnn.model.convolutions] == [(6, 256, 2), (6, 256, 3)]
     assert cnn.classifier.weight.shape == (2, 12)
-    both = {"hidden_size": 10, "layers": 2, "bidirectional": True, "attention": True, "embedding_size": 5}
+    options = {"hidden_size": 10, "layers": 2, "bidirectional": True, "attention": True, "embedding_size": 5}
     for name, gates in (("lstm", 4), ("gru", 3)):
-        model = load(name, workspace, tokenizers, **both).model
+        model = load(name, workspace, tokenizers, **options).model
         assert len(model.model.layers) == 2 and model.model.pooling is not None
         assert model.model.layers[0].cell.weight_ih_l0_reverse.shape == (gates * 5, 5)
 
@@ -81,8 +81,8 @@ def test_options_set_the_shape_of_the_model(workspace: Workspace, tokenizers: An
 def test_recurrent_networks_generate_text(name: str, workspace: Workspace, tokenizers: Any) -> None:
     loaded = load(name, workspace, tokenizers, head="AutoModelForCausalLM", hidden_size=16, embedding_size=16)
     inputs = loaded.tokenizer("the film", return_tensors="pt")
-    written = loaded.model.eval().generate(**inputs, max_new_tokens=5, do_sample=False)
-    assert written.shape[1] > inputs["input_ids"].shape[1]
+    generated = loaded.model.eval().generate(**inputs, max_new_tokens=5, do_sample=False)
+    assert generated.shape[1] > inputs["input_ids"].shape[1]
     assert loaded.model.generation_config.eos_token_id == loaded.tokenizer.eos_token_id
     loaded = load(name, workspace, tokenizers, head="AutoModelForTokenClassification")
     assert type(loaded.model).__name__ == "RecurrentForTokenClassification"
@@ -123,7 +123,7 @@ def test_a_missing_head_is_refused(name: str, head: str, workspace: Workspace, t
 def test_recurrent_networks_answer_questions_and_select_choices(
     name: str, workspace: Workspace, tokenizers: Any
 ) -> None:
-    """They memorize where spans start and end, and which text is right; padding changes nothing."""
+    """Train both heads until they memorize a batch; padding changes nothing."""
     spans = load(name, workspace, tokenizers, "AutoModelForQuestionAnswering", bidirectional=True, dropout=0.0)
     choices = load(name, workspace, tokenizers, "AutoModelForMultipleChoice", attention=True, dropout=0.0)
     texts = [text for text, _ in reviews(8)]
@@ -190,7 +190,7 @@ def test_a_tuning_works_or_explains_why_not(name: str, method: str, workspace: W
 
 @every_baseline
 def test_explainers_that_need_attention_refuse_baselines(name: str, workspace: Workspace, tokenizers: Any) -> None:
-    """Also where it has attention: its weights sum a text up, they are not one token's view of the others."""
+    """Also with attention pooling: its weights summarize a text and are no attention between tokens."""
     options = {"attention": True} if name in ("lstm", "gru") else {}
     subject = predictor(load(name, workspace, tokenizers, **options))
     reasons = compatibility(subject)
@@ -216,8 +216,8 @@ def test_gradients_of_a_linear_bag_are_its_weights(workspace: Workspace, tokeniz
     output = explain(predictor(loaded), TEXT, "gradient-x-input", target="good")
     ids = loaded.tokenizer(TEXT)["input_ids"]
     model = loaded.model
-    by_hand = (model.model.embeddings.weight[ids] @ model.classifier.weight[1] / len(ids)).tolist()
-    np.testing.assert_allclose(output.scores, by_hand, atol=1e-6)
+    expected = (model.model.embeddings.weight[ids] @ model.classifier.weight[1] / len(ids)).tolist()
+    np.testing.assert_allclose(output.scores, expected, atol=1e-6)
 
 
 def test_a_misspelled_name_gets_a_suggestion(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""The baselines compute what their papers say, ignore padding, and are models of transformers."""
+"""The baselines follow their papers' formulas, ignore padding, and are transformers models."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def text(*lengths: int, width: int = 0, seed: int = 1) -> tuple[torch.Tensor, to
     return ids * mask, mask.long()
 
 
-# -- against the formulas -------------------------------------------------------------------------------------------
+# -- formulas -------------------------------------------------------------------------------------------------------
 
 
 def test_bag_is_the_mean_through_the_layers() -> None:
@@ -88,8 +88,10 @@ def test_words_are_dropped_in_training_only() -> None:
     assert float(model(ids, mask).pooler_output[0, 0].detach()) == pytest.approx(0.5, abs=1e-6)
     torch.manual_seed(0)
     share = float(model.train()(ids, mask).pooler_output[0, 0].detach())
-    assert share != pytest.approx(0.5, abs=1e-6) and share == pytest.approx(0.5, abs=0.08)  # of the words that are left
-    assert bool(torch.isfinite(model(ids[:, :1], mask[:, :1]).pooler_output).all())  # also when none is left
+    assert share != pytest.approx(0.5, abs=1e-6) and share == pytest.approx(
+        0.5, abs=0.08
+    )  # the mean of the remaining words
+    assert bool(torch.isfinite(model(ids[:, :1], mask[:, :1]).pooler_output).all())  # also if no word remains
 
 
 def test_textcnn_is_the_largest_value_of_each_filter() -> None:
@@ -99,8 +101,8 @@ def test_textcnn_is_the_largest_value_of_each_filter() -> None:
         words = model.embeddings.weight[ids[row, :length]]
         expected = []
         for width, convolution in zip((3, 4, 5), model.convolutions, strict=True):
-            filled = torch.cat([words, torch.zeros(max(0, width - length), 8)])
-            windows = [filled[i : i + width] for i in range(max(length, width) - width + 1)]
+            padded = torch.cat([words, torch.zeros(max(0, width - length), 8)])
+            windows = [padded[i : i + width] for i in range(max(length, width) - width + 1)]
             for weight, bias in zip(convolution.weight, convolution.bias, strict=True):  # weight [E, width]
                 expected.append(max(((weight.T * words_seen).sum() + bias).relu() for words_seen in windows))
         torch.testing.assert_close(model(ids, mask).pooler_output[row], torch.stack(expected))
@@ -112,12 +114,12 @@ def test_window_starts_are_inside_the_text() -> None:
     assert window_starts(real, 1).int().tolist() == [[1, 1, 1, 1, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]]
 
 
-def lstm_by_hand(cell: Any, x: torch.Tensor, way: str = "") -> list[torch.Tensor]:
+def lstm_by_hand(cell: Any, x: torch.Tensor, suffix: str = "") -> list[torch.Tensor]:
     h = c = torch.zeros(cell.hidden_size)
     states = []
     for x_t in x:
-        gates = getattr(cell, f"weight_ih_l0{way}") @ x_t + getattr(cell, f"bias_ih_l0{way}")
-        gates = gates + getattr(cell, f"weight_hh_l0{way}") @ h + getattr(cell, f"bias_hh_l0{way}")
+        gates = getattr(cell, f"weight_ih_l0{suffix}") @ x_t + getattr(cell, f"bias_ih_l0{suffix}")
+        gates = gates + getattr(cell, f"weight_hh_l0{suffix}") @ h + getattr(cell, f"bias_hh_l0{suffix}")
         i, f, g, o = gates.chunk(4)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
@@ -125,12 +127,12 @@ def lstm_by_hand(cell: Any, x: torch.Tensor, way: str = "") -> list[torch.Tensor
     return states
 
 
-def gru_by_hand(cell: Any, x: torch.Tensor, way: str = "") -> list[torch.Tensor]:
+def gru_by_hand(cell: Any, x: torch.Tensor, suffix: str = "") -> list[torch.Tensor]:
     h = torch.zeros(cell.hidden_size)
     states = []
     for x_t in x:
-        from_x = getattr(cell, f"weight_ih_l0{way}") @ x_t + getattr(cell, f"bias_ih_l0{way}")
-        from_h = getattr(cell, f"weight_hh_l0{way}") @ h + getattr(cell, f"bias_hh_l0{way}")
+        from_x = getattr(cell, f"weight_ih_l0{suffix}") @ x_t + getattr(cell, f"bias_ih_l0{suffix}")
+        from_h = getattr(cell, f"weight_hh_l0{suffix}") @ h + getattr(cell, f"bias_hh_l0{suffix}")
         (r_x, z_x, n_x), (r_h, z_h, n_h) = from_x.chunk(3), from_h.chunk(3)
         n = (n_x + (r_x + r_h).sigmoid() * n_h).tanh()
         z = (z_x + z_h).sigmoid()
@@ -140,7 +142,7 @@ def gru_by_hand(cell: Any, x: torch.Tensor, way: str = "") -> list[torch.Tensor]
 
 
 @every_recurrent
-def test_states_are_those_of_the_formulas(name: str) -> None:
+def test_states_follow_the_formulas(name: str) -> None:
     config = CONFIGS[name]
     model = make(AutoModel, config)
     by_hand = {"lstm": lstm_by_hand, "gru": gru_by_hand}[config.cell]
@@ -151,13 +153,13 @@ def test_states_are_those_of_the_formulas(name: str) -> None:
         for layer in model.layers:
             states = torch.stack(by_hand(layer.cell, x))
             if config.bidirectional:
-                back = torch.stack(by_hand(layer.cell, x.flip(0), "_reverse")).flip(0)
-                states = torch.cat([states, back], dim=1)
+                backward = torch.stack(by_hand(layer.cell, x.flip(0), "_reverse")).flip(0)
+                states = torch.cat([states, backward], dim=1)
             x = states
         torch.testing.assert_close(output.last_hidden_state[row, :length], x, atol=1e-6, rtol=1e-4)
         if not config.attention:
-            both = torch.cat([x[-1, :6], x[0, 6:]]) if config.bidirectional else x[-1]
-            torch.testing.assert_close(output.pooler_output[row], both, atol=1e-6, rtol=1e-4)
+            expected = torch.cat([x[-1, :6], x[0, 6:]]) if config.bidirectional else x[-1]
+            torch.testing.assert_close(output.pooler_output[row], expected, atol=1e-6, rtol=1e-4)
             continue
         v, hidden = model.pooling.energy.weight[0], model.pooling.hidden
         weights = torch.stack([v @ (hidden.weight @ h + hidden.bias).tanh() for h in x]).softmax(0)
@@ -184,14 +186,14 @@ def test_padding_on_either_side_changes_nothing(name: str) -> None:
     for length in (1, 2, 6):
         ids, mask = text(length)
         alone = model(ids, mask).logits
-        assert torch.equal(alone, model(ids).logits)  # no mask is a mask of ones
+        assert torch.equal(alone, model(ids).logits)  # no mask equals a mask of ones
         for left, right in ((0, 5), (5, 0), (2, 3)):
             padded, padded_mask = F.pad(ids, (left, right), value=9), F.pad(mask, (left, right))
             torch.testing.assert_close(model(padded, padded_mask).logits, alone, atol=1e-6, rtol=1e-5)
         other, other_mask = text(11, seed=2)
-        both = torch.cat([F.pad(ids, (0, 11 - length)), other])
-        both_mask = torch.cat([F.pad(mask, (0, 11 - length)), other_mask])
-        torch.testing.assert_close(model(both, both_mask).logits[:1], alone, atol=1e-6, rtol=1e-5)
+        batch = torch.cat([F.pad(ids, (0, 11 - length)), other])
+        batch_mask = torch.cat([F.pad(mask, (0, 11 - length)), other_mask])
+        torch.testing.assert_close(model(batch, batch_mask).logits[:1], alone, atol=1e-6, rtol=1e-5)
 
 
 @every_recurrent
@@ -230,7 +232,7 @@ def test_inputs_embeds_replace_input_ids(name: str) -> None:
 
 @every_baseline
 @pytest.mark.parametrize("kind", ["single_label_classification", "multi_label_classification"])
-def test_the_loss_is_the_tasks_own_and_every_weight_learns(name: str, kind: str) -> None:
+def test_the_loss_fits_the_task_and_every_weight_has_a_gradient(name: str, kind: str) -> None:
     config = type(CONFIGS[name]).from_dict({**CONFIGS[name].to_dict(), "problem_type": kind})
     model = make(AutoModelForSequenceClassification, config)
     ids, mask = text(6, 4)
@@ -238,8 +240,8 @@ def test_the_loss_is_the_tasks_own_and_every_weight_learns(name: str, kind: str)
     if kind.startswith("multi"):
         labels = F.one_hot(labels, 3).float()
     output = model(ids, mask, labels=labels)
-    single = F.cross_entropy if kind.startswith("single") else F.binary_cross_entropy_with_logits
-    torch.testing.assert_close(output.loss, single(output.logits, labels))
+    loss_function = F.cross_entropy if kind.startswith("single") else F.binary_cross_entropy_with_logits
+    torch.testing.assert_close(output.loss, loss_function(output.logits, labels))
     output.loss.backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
@@ -265,15 +267,15 @@ def test_dropout_is_in_body_and_head_in_training_only(name: str) -> None:
     model = make(AutoModelForSequenceClassification, config)
     ids, mask = text(6, 4)
 
-    def changes() -> bool:
+    def is_random() -> bool:
         return not torch.equal(model(ids, mask).logits, model(ids, mask).logits)
 
-    assert not changes()
+    assert not is_random()
     model.dropout.train()
-    assert changes(), "none in the head"
+    assert is_random(), "the head has no dropout"
     model.dropout.eval()
     model.model.train()
-    assert changes() == (name not in ("textcnn", "bag-linear")), "these two have none but the head's"
+    assert is_random() == (name not in ("textcnn", "bag-linear")), "these two only have the head's dropout"
 
 
 def test_gradients_agree_with_finite_differences() -> None:
@@ -286,18 +288,18 @@ def test_gradients_agree_with_finite_differences() -> None:
         )
 
 
-def test_first_weights() -> None:
+def test_initial_weights() -> None:
     model = make(AutoModel, recurrent(hidden_size=64, embedding_size=200))
     cell = model.layers[0].cell
     forget = (cell.bias_ih_l0 + cell.bias_hh_l0).detach().view(4, 64)
     assert forget.unique(dim=1).flatten().tolist() == [0, 1, 0, 0]
-    square = cell.weight_hh_l0.T @ cell.weight_hh_l0
-    torch.testing.assert_close(square, torch.eye(64), atol=1e-5, rtol=0)
+    gram = cell.weight_hh_l0.T @ cell.weight_hh_l0
+    torch.testing.assert_close(gram, torch.eye(64), atol=1e-5, rtol=0)
     assert model.embeddings.weight[0].abs().max() == 0
     assert float(model.embeddings.weight[1:].detach().std()) == pytest.approx(0.1, rel=0.05)
 
 
-# -- like any transformers model ------------------------------------------------------------------------------------
+# -- as transformers models -----------------------------------------------------------------------------------------
 
 
 @every_baseline
@@ -317,23 +319,23 @@ def test_a_saved_model_loads_with_the_same_outputs(name: str, auto: Any, tmp_pat
     model.save_pretrained(tmp_path)
     assert sorted(p.suffix for p in tmp_path.iterdir() if "generation" not in p.name) == [".json", ".safetensors"]
     for attention in ("sdpa", "eager"):
-        again = auto.from_pretrained(tmp_path, attn_implementation=attention)
-        assert again.state_dict().keys() == model.state_dict().keys()
-        assert all(torch.equal(p, again.state_dict()[n]) for n, p in model.state_dict().items())
+        loaded = auto.from_pretrained(tmp_path, attn_implementation=attention)
+        assert loaded.state_dict().keys() == model.state_dict().keys()
+        assert all(torch.equal(p, loaded.state_dict()[n]) for n, p in model.state_dict().items())
     ids, mask = text(6, 4)
-    ours, theirs = (m(ids, mask).to_tuple()[0] for m in (model, again.eval()))
-    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)  # not to the bit: memory is aligned otherwise
-    assert type(again.config) is type(config) and again.config.to_dict().items() >= {"vocab_size": 30}.items()
+    expected, actual = (m(ids, mask).to_tuple()[0] for m in (model, loaded.eval()))
+    torch.testing.assert_close(expected, actual, atol=1e-6, rtol=1e-5)  # not bit-identical: memory alignment differs
+    assert type(loaded.config) is type(config) and loaded.config.to_dict().items() >= {"vocab_size": 30}.items()
 
 
 @every_baseline
 def test_a_new_head_on_a_saved_body(name: str, tmp_path: Path) -> None:
     make(AutoModel, CONFIGS[name]).save_pretrained(tmp_path)
     torch.manual_seed(3)
-    model, output = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=5, output_loading_info=True)
-    assert set(output["missing_keys"]) == {"classifier.weight", "classifier.bias"}
+    model, info = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=5, output_loading_info=True)
+    assert set(info["missing_keys"]) == {"classifier.weight", "classifier.bias"}
     assert model.classifier.weight.shape[0] == 5
-    assert float(model.classifier.weight.detach().std()) > 0.1  # drawn, not left empty
+    assert float(model.classifier.weight.detach().std()) > 0.1  # sampled, not left empty
     body = make(AutoModel, CONFIGS[name])
     assert all(torch.equal(p, model.model.state_dict()[n]) for n, p in body.state_dict().items())
 
@@ -372,22 +374,22 @@ def test_reading_step_by_step_equals_reading_at_once(cell: str) -> None:
     assert model(ids).past_key_values is None
 
 
-@pytest.mark.parametrize("ways", [{}, {"num_beams": 3}, {"do_sample": True, "top_k": 5, "num_return_sequences": 2}])
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "top_k": 5, "num_return_sequences": 2}])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_generation_with_the_state_equals_generation_without(cell: str, ways: dict[str, Any]) -> None:
+def test_generation_with_the_state_equals_generation_without(cell: str, options: dict[str, Any]) -> None:
     model = language_model(cell)
     with torch.no_grad():
-        model.lm_head.weight.mul_(20)  # far from even: no choice hangs on the last digit
+        model.lm_head.weight.mul_(20)  # far from uniform: no choice depends on rounding
     ids, mask = text(5, 5)
     mask[1, :2] = 0
     generated = []
     for cached in (True, False):
         torch.manual_seed(0)
         generated.append(
-            model.generate(ids, attention_mask=mask, max_new_tokens=12, use_cache=cached, pad_token_id=0, **ways)
+            model.generate(ids, attention_mask=mask, max_new_tokens=12, use_cache=cached, pad_token_id=0, **options)
         )
     assert generated[0].shape[1] > 8 and torch.equal(generated[0], generated[1])
-    alone = model.generate(ids[1:, 2:], max_new_tokens=12, pad_token_id=0) if not ways else None
+    alone = model.generate(ids[1:, 2:], max_new_tokens=12, pad_token_id=0) if not options else None
     if alone is not None:
         assert alone[0].tolist() == generated[0][1, 2:][: alone.shape[1]].tolist()
 
@@ -398,8 +400,8 @@ def test_a_language_model_predicts_the_next_word() -> None:
     labels = ids.masked_fill(mask == 0, -100)
     output = model(ids, mask, labels=labels)
     pairs = [(row, t) for row, length in enumerate((6, 4)) for t in range(length - 1)]
-    by_hand = [-output.logits[row, t].log_softmax(-1)[ids[row, t + 1]] for row, t in pairs]
-    torch.testing.assert_close(output.loss, torch.stack(by_hand).mean())
+    expected = [-output.logits[row, t].log_softmax(-1)[ids[row, t + 1]] for row, t in pairs]
+    torch.testing.assert_close(output.loss, torch.stack(expected).mean())
     assert float(output.loss.detach()) == pytest.approx(torch.log(torch.tensor(30.0)).item(), rel=0.05)
     torch.testing.assert_close(model(ids, logits_to_keep=2).logits, model(ids).logits[:, -2:])
     last_two = model(ids, mask, labels=labels, logits_to_keep=2)
@@ -412,8 +414,8 @@ def test_the_output_layer_is_tied_to_the_embeddings(tmp_path: Path) -> None:
     assert tied.lm_head.weight is tied.model.embeddings.weight
     assert free.lm_head.weight is not free.model.embeddings.weight
     tied.save_pretrained(tmp_path)
-    again = AutoModelForCausalLM.from_pretrained(tmp_path)
-    assert again.lm_head.weight is again.model.embeddings.weight
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert loaded.lm_head.weight is loaded.model.embeddings.weight
     assert isinstance(language_model(hidden_size=8).transform, torch.nn.Identity)
 
 
@@ -421,7 +423,7 @@ def test_the_output_layer_is_tied_to_the_embeddings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("make_config", "message"),
     [
         (lambda: recurrent(hidden_size=13, bidirectional=True), "hidden_size is 13.*half of it each"),
         (lambda: recurrent(cell="rnn"), "'rnn'.*lstm, gru"),
@@ -430,9 +432,9 @@ def test_the_output_layer_is_tied_to_the_embeddings(tmp_path: Path) -> None:
         (lambda: TextCNNConfig(widths=[]), "at least 1 word"),
     ],
 )
-def test_an_impossible_shape_is_refused(wrong: Any, message: str) -> None:
+def test_an_impossible_shape_is_refused(make_config: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        wrong()
+        make_config()
 
 
 def test_a_bidirectional_network_cannot_continue_from_a_state() -> None:

@@ -1,4 +1,4 @@
-"""A GGUF file is converted to safetensors once, completely or not at all, with the same weights and tokens."""
+"""A GGUF file is converted to safetensors once and atomically, with the same weights and tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE, WIDTH, LAYERS, HEADS = 300, 32, 2, 4
 
 
 def write_gguf(path: Path, pre: str = "smollm") -> dict[str, np.ndarray[Any, Any]]:
-    """A tiny Llama with a byte-level tokenizer, written by the format's own library. Returns its weights."""
+    """Write a tiny Llama with a byte-level tokenizer with the gguf library, and return its weights."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     generator = np.random.default_rng(0)
@@ -111,7 +111,7 @@ def test_weights_and_tokens_equal_those_of_the_file(file: Path) -> None:
 
 @pytest.mark.parametrize(("pre", "expected"), [("smollm", ["x", "ĠĠ", "1", "0"]), ("gpt-2", ["x", "Ġ", "Ġ", "1", "0"])])
 def test_digits_are_split_when_the_model_was_trained_so(pre: str, expected: list[str], tmp_path: Path) -> None:
-    """By the rule of llama.cpp for "smollm": each digit is a word, so two spaces before it stay together."""
+    """As in llama.cpp's pre-tokenizer "smollm", each digit is a word, so two spaces before it stay together."""
     path = tmp_path / "model" / "model.gguf"
     path.parent.mkdir()
     write_gguf(path, pre)
@@ -120,7 +120,7 @@ def test_digits_are_split_when_the_model_was_trained_so(pre: str, expected: list
     assert tokenizer.decode(tokenizer("x  10")["input_ids"]) == "x  10"
 
 
-def test_it_is_converted_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_converted_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = convert(file)
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     monkeypatch.setattr(module, "_convert", lambda *_: pytest.fail("converted again"))
@@ -132,9 +132,9 @@ def test_it_is_converted_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_damaged_conversion_is_repeated(damage: str, file: Path) -> None:
     folder = convert(file)
     weights = folder / "model.safetensors"
-    whole = weights.read_bytes()
+    content = weights.read_bytes()
     if damage == "short":
-        weights.write_bytes(whole[:-10])
+        weights.write_bytes(content[:-10])
     elif damage == "missing":
         (folder / "tokenizer.json").unlink()
     elif damage == "note":
@@ -142,26 +142,26 @@ def test_a_damaged_conversion_is_repeated(damage: str, file: Path) -> None:
     else:
         (folder / NOTE).write_text((folder / NOTE).read_text().replace('"version": 1', '"version": 0'))
     convert(file)
-    assert weights.read_bytes() == whole and (folder / "tokenizer.json").exists()
+    assert weights.read_bytes() == content and (folder / "tokenizer.json").exists()
 
 
 def test_a_conversion_that_fails_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(source: Path, draft: Path, tell: Any) -> None:
+    def fail_midway(source: Path, draft: Path, tell: Any) -> None:
         (draft / "model.safetensors").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_convert", half)
+    monkeypatch.setattr(module, "_convert", fail_midway)
     with pytest.raises(Exception, match="space"):
         convert(file)
     assert [path.name for path in file.parent.iterdir()] == ["model.gguf"]
 
 
 def test_leftovers_of_a_killed_process_are_removed(file: Path) -> None:
-    left = file.parent / ".tmp-transformers-dead"
-    left.mkdir()
-    (left / "model.safetensors").write_bytes(b"half")
+    leftover = file.parent / ".tmp-transformers-dead"
+    leftover.mkdir()
+    (leftover / "model.safetensors").write_bytes(b"half")
     convert(file)
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"not a model at all" * 100])

@@ -11,17 +11,17 @@ from workbench.models.networks.heads import next_tokens
 from workbench.models.networks.losses import classification_loss, fused_cross_entropy, token_loss
 
 
-def both(bias: bool, dtype: torch.dtype = torch.float64, rows: int = 23):
-    """Loss and gradients of the two ways."""
+def plain_and_chunked(bias: bool, dtype: torch.dtype = torch.float64, rows: int = 23):
+    """Return loss and gradients of both implementations."""
     results = []
-    for way in ("plain", "chunked"):
+    for implementation in ("plain", "chunked"):
         torch.manual_seed(0)
         vocabulary = nn.Linear(5, 11, bias=bias, dtype=dtype)
         hidden = torch.randn(1, rows, 5, dtype=dtype, requires_grad=True)
         labels = torch.randint(0, 11, (1, rows)).masked_fill(torch.arange(rows) % 3 == 0, -100)
         loss = (
             token_loss(vocabulary(hidden), labels)
-            if way == "plain"
+            if implementation == "plain"
             else fused_cross_entropy(hidden, vocabulary, labels)
         )
         (3 * loss).backward()
@@ -33,13 +33,13 @@ def both(bias: bool, dtype: torch.dtype = torch.float64, rows: int = 23):
 @pytest.mark.parametrize("bias", [True, False])
 def test_loss_and_gradients_equal_those_of_all_logits(monkeypatch: pytest.MonkeyPatch, bias: bool, chunk: int) -> None:
     monkeypatch.setattr(losses, "CHUNK", chunk)
-    for plain, chunked in zip(*both(bias), strict=True):
+    for plain, chunked in zip(*plain_and_chunked(bias), strict=True):
         torch.testing.assert_close(chunked, plain, atol=1e-6, rtol=1e-5)
 
 
 def test_half_precision_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        plain, chunked = both(bias=True, dtype=torch.float32)
+        plain, chunked = plain_and_chunked(bias=True, dtype=torch.float32)
     for a, b in zip(plain, chunked, strict=True):
         assert a.dtype == b.dtype
         torch.testing.assert_close(b, a, atol=2e-2, rtol=2e-2)
@@ -60,7 +60,7 @@ def test_targets_are_the_next_tokens_of_the_same_document() -> None:
     assert next_tokens(labels, None).tolist() == [[2, 3, 4, -100, -100]]
     documents = torch.tensor([[1, 1, 2, 2, 0]])
     assert next_tokens(labels, documents).tolist() == [[2, -100, 4, -100, -100]]
-    assert labels.tolist() == [[1, 2, 3, 4, -100]]  # untouched
+    assert labels.tolist() == [[1, 2, 3, 4, -100]]  # unchanged
 
 
 def test_the_labels_decide_the_loss() -> None:
@@ -80,18 +80,18 @@ def test_a_batch_without_targets() -> None:
 
 
 def test_small_gradients_survive_in_fp16() -> None:
-    """Gradients are scaled before rounding (as with GradScaler), not after: each of 4,000 tokens adds very little."""
+    """Gradients are scaled before rounding, as with GradScaler: each of 4,000 tokens contributes very little."""
     torch.manual_seed(0)
     start = torch.randn(4000, 5)
     labels = torch.randint(0, 50, (4000,))
     results = []
-    for number in (torch.float32, torch.float16):
+    for dtype in (torch.float32, torch.float16):
         torch.manual_seed(1)
         vocabulary = nn.Linear(5, 50)
-        hidden = (0.001 * start).to(number).requires_grad_()
-        with torch.autocast("cpu", dtype=number, enabled=number is torch.float16):
-            loss = fused_cross_entropy(hidden, vocabulary.to(number), labels)
+        hidden = (0.001 * start).to(dtype).requires_grad_()
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype is torch.float16):
+            loss = fused_cross_entropy(hidden, vocabulary.to(dtype), labels)
         (loss * 2.0**16).backward()
         results.append((hidden.grad.float(), vocabulary.weight.grad.float()))
-    for exact, rough in zip(*results, strict=True):
-        torch.testing.assert_close(rough, exact, rtol=0.02, atol=0.01 * float(exact.abs().mean()))
+    for exact, half_precision in zip(*results, strict=True):
+        torch.testing.assert_close(half_precision, exact, rtol=0.02, atol=0.01 * float(exact.abs().mean()))

@@ -1,4 +1,4 @@
-"""Our Transformer computes exactly what the published ones do, and converts to them and back."""
+"""The Workbench Transformer computes exactly what published models do, and converts to them and back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PUBLISHED = {
 
 
 def published(name: str) -> Any:
-    """The published model with weights that are all random, biases and norms too."""
+    """Return the published model with random weights, including biases and norms."""
     torch.manual_seed(0)
     config = copy.deepcopy(PUBLISHED[name])
     if name.endswith("QuestionAnswering"):
@@ -88,44 +88,46 @@ def inputs_for(name: str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-def test_the_published_numbers(name: str, implementation: str) -> None:
+def test_outputs_equal_the_published_model(name: str, implementation: str) -> None:
     theirs = published(name)
     ours = from_transformers(theirs)
     ours.set_attn_implementation(implementation)
     inputs = inputs_for(name)
     mask = inputs["attention_mask"].flatten(0, -2)
-    wanted = theirs(**inputs, output_hidden_states=True, output_attentions=True)
+    expected = theirs(**inputs, output_hidden_states=True, output_attentions=True)
     output = ours(**inputs, output_hidden_states=True, output_attentions=implementation == "eager")
-    for a, b in zip(output.hidden_states, wanted.hidden_states, strict=True):
+    for a, b in zip(output.hidden_states, expected.hidden_states, strict=True):
         torch.testing.assert_close(real(a, mask), real(b, mask), atol=1e-4, rtol=1e-4)
     if implementation == "eager":
-        for a, b in zip(output.attentions, wanted.attentions, strict=True):
+        for a, b in zip(output.attentions, expected.attentions, strict=True):
             rows = mask.bool()[:, None, :, None]
             torch.testing.assert_close(a * rows, b * rows, atol=1e-4, rtol=1e-4)
     for key in ("logits", "prediction_logits", "seq_relationship_logits", "start_logits", "end_logits", "loss"):
-        if key in wanted and key == "logits" and wanted[key].shape[:2] == mask.shape:
-            torch.testing.assert_close(real(output[key], mask), real(wanted[key], mask), atol=1e-4, rtol=1e-4)
-        elif key in wanted:
-            torch.testing.assert_close(output[key], wanted[key], atol=1e-4, rtol=1e-4)
+        if key in expected and key == "logits" and expected[key].shape[:2] == mask.shape:
+            torch.testing.assert_close(real(output[key], mask), real(expected[key], mask), atol=1e-4, rtol=1e-4)
+        elif key in expected:
+            torch.testing.assert_close(output[key], expected[key], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if "For" in name or "LMHead" in name])
-def test_the_published_gradients(name: str) -> None:
+def test_gradients_equal_the_published_model(name: str) -> None:
     theirs = published(name)
     ours = from_transformers(theirs)
     for model in (theirs, ours):
         model(**inputs_for(name)).loss.backward()
-    wanted = {n: p.grad if p.grad is not None else torch.zeros_like(p) for n, p in theirs.named_parameters()}
-    with torch.no_grad():  # a model whose weights are the gradients, carried over by the same names
+    gradients = {n: p.grad if p.grad is not None else torch.zeros_like(p) for n, p in theirs.named_parameters()}
+    with torch.no_grad():  # convert a model whose weights are the gradients
         for n, p in theirs.named_parameters():
-            p.copy_(wanted[n])
-    carried = dict(from_transformers(theirs).named_parameters())
-    assert carried.keys() == {n for n, _ in ours.named_parameters()}
+            p.copy_(gradients[n])
+    expected = dict(from_transformers(theirs).named_parameters())
+    assert expected.keys() == {n for n, _ in ours.named_parameters()}
     for n, p in ours.named_parameters():
         grad = p.grad if p.grad is not None else torch.zeros_like(p)
-        if n.endswith("embeddings.tokens.weight"):  # theirs keeps padding's vector; it is never attended to
-            grad, carried[n] = grad[1:], carried[n][1:]
-        torch.testing.assert_close(grad, carried[n], atol=1e-4, rtol=1e-4, msg=lambda m, n=n: f"{n}: {m}")
+        if n.endswith(
+            "embeddings.tokens.weight"
+        ):  # the published model trains padding's vector; it is never attended to
+            grad, expected[n] = grad[1:], expected[n][1:]
+        torch.testing.assert_close(grad, expected[n], atol=1e-4, rtol=1e-4, msg=lambda m, n=n: f"{n}: {m}")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -133,9 +135,9 @@ def test_conversion_round_trip_is_the_identity(name: str) -> None:
     theirs = published(name)
     back = to_transformers(from_transformers(theirs))
     assert type(back) is type(theirs)
-    state, wanted = back.state_dict(), theirs.state_dict()
-    assert state.keys() == wanted.keys()
-    assert all(torch.equal(state[n], wanted[n]) for n in wanted)
+    state, expected = back.state_dict(), theirs.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[n], expected[n]) for n in expected)
     for field in ("hidden_size", "num_labels", "vocab_size", "max_position_embeddings", "bos_token_id"):
         assert getattr(back.config, field) == getattr(theirs.config, field)
 
@@ -174,8 +176,8 @@ def test_our_model_round_trips() -> None:
         back = from_transformers(to_transformers(ours))
         assert type(back) is type(ours)
         changed = {"_name_or_path", "architectures", "dtype", "transformers_version"}
-        wanted, output = ours.config.to_dict(), back.config.to_dict()
-        assert {k: v for k, v in output.items() if k not in changed and wanted.get(k) != v} == {}
+        expected, output = ours.config.to_dict(), back.config.to_dict()
+        assert {k: v for k, v in output.items() if k not in changed and expected.get(k) != v} == {}
         assert all(torch.equal(back.state_dict()[n], w) for n, w in ours.state_dict().items())
 
 
@@ -196,7 +198,7 @@ def test_a_model_without_counterpart_is_refused() -> None:
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_the_encoder_decoder_agrees_with_torch(norm: str, implementation: str) -> None:
-    """torch.nn.Transformer, with the same weights: a third implementation, by other people. Outputs and gradients."""
+    """Compare outputs and gradients with torch.nn.Transformer, an independent implementation, with the same weights."""
     config = EncoderDecoderConfig(**STRONG, norm=norm, decoder_layers=2)
     torch.manual_seed(1)
     ours = EncoderDecoderModel(config).eval()
@@ -205,7 +207,7 @@ def test_the_encoder_decoder_agrees_with_torch(norm: str, implementation: str) -
     source, mask = padded()
     target, target_mask = tokens(3, 7, seed=5), torch.ones(3, 7, dtype=torch.long)
     target_mask[1, 5:] = target_mask[2, 3:] = 0
-    want = theirs(
+    expected = theirs(
         ours.encoder.embeddings(source, None, torch.arange(11)[None], None).detach(),
         ours.decoder.embeddings(target, None, torch.arange(7)[None], None).detach(),
         tgt_mask=nn.Transformer.generate_square_subsequent_mask(7) == -torch.inf,
@@ -214,21 +216,21 @@ def test_the_encoder_decoder_agrees_with_torch(norm: str, implementation: str) -
         memory_key_padding_mask=mask == 0,
     )
     output = ours(source, mask, target, target_mask).last_hidden_state
-    torch.testing.assert_close(real(output, target_mask), real(want, target_mask), atol=1e-4, rtol=1e-4)
-    for states in (output, want):
+    torch.testing.assert_close(real(output, target_mask), real(expected, target_mask), atol=1e-4, rtol=1e-4)
+    for states in (output, expected):
         real(states, target_mask).pow(3).mean().backward()
-    with torch.no_grad():  # converted to theirs again, our model has the gradients as its weights
+    with torch.no_grad():  # convert our model again, with the gradients as its weights
         for parameter in ours.parameters():
             parameter.copy_(parameter.grad if parameter.grad is not None else torch.zeros_like(parameter))
-    wanted = dict(torch_transformer(ours, norm == "pre").named_parameters())
+    expected_gradients = dict(torch_transformer(ours, norm == "pre").named_parameters())
     for name, parameter in theirs.named_parameters():
         torch.testing.assert_close(
-            wanted[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
+            expected_gradients[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
         )
 
 
 def torch_transformer(ours: EncoderDecoderModel, pre: bool) -> nn.Transformer:
-    """torch's own, with the weights of ours."""
+    """Return torch's Transformer with the weights of ours."""
     config = ours.config
     shape = (config.hidden_size, config.num_attention_heads, config.intermediate_size, 0.0)
     options = {"batch_first": True, "norm_first": pre, "layer_norm_eps": config.layer_norm_eps}

@@ -1,4 +1,4 @@
-"""Properties of every Transformer: who sees whom, padding, packing, caches, gradients, learning."""
+"""Properties of every Transformer: attention masks, padding, packing, caches, gradients, learning."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_a_decoder_does_not_see_the_future(positions: str, implementation: str) 
         torch.testing.assert_close(model(changed).logits[:, : t + 1], before[:, : t + 1])
     changed = ids.clone()
     changed[:, 0] = (changed[:, 0] + 7) % 48 + 5
-    assert not torch.allclose(model(changed).logits[:, -1], before[:, -1], atol=1e-3)  # but the past
+    assert not torch.allclose(model(changed).logits[:, -1], before[:, -1], atol=1e-3)  # but it sees the past
 
 
 def test_the_loss_covers_all_tokens_with_logits_to_keep() -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**STRONG))
     ids = tokens(2, 12)
-    whole, original = model(ids, labels=ids), model(ids, labels=ids, logits_to_keep=3)
-    torch.testing.assert_close(original.loss, whole.loss)
-    torch.testing.assert_close(original.logits, whole.logits[:, -3:])
+    whole, last_three = model(ids, labels=ids), model(ids, labels=ids, logits_to_keep=3)
+    torch.testing.assert_close(last_three.loss, whole.loss)
+    torch.testing.assert_close(last_three.logits, whole.logits[:, -3:])
     torch.testing.assert_close(model(ids, logits_to_keep=3).logits, whole.logits[:, -3:])
 
 
@@ -59,9 +59,9 @@ def test_padding_changes_nothing(config: Any, positions: str, implementation: st
     model.set_attn_implementation(implementation)
     ids = tokens(1, 7)
     alone = model(ids)[0]
-    wide = torch.cat((ids, torch.full((1, 4), 9)), dim=1)
+    padded_ids = torch.cat((ids, torch.full((1, 4), 9)), dim=1)
     mask = torch.tensor([[1] * 7 + [0] * 4])
-    torch.testing.assert_close(model(wide, attention_mask=mask)[0][:, :7], alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model(padded_ids, attention_mask=mask)[0][:, :7], alone, atol=1e-5, rtol=1e-5)
     # Padding on the left as well, as in generation, with explicit positions.
     left, left_mask = torch.cat((torch.full((1, 4), 9), ids), dim=1), mask.flip(1)
     positions = (left_mask.cumsum(1) - 1).clamp(min=0)
@@ -88,10 +88,10 @@ def test_pooling_uses_the_first_token_or_the_mean() -> None:
 def test_padding_changes_nothing_for_encoder_and_decoder() -> None:
     model = build("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**STRONG))
     source, target = tokens(1, 7), tokens(1, 5, seed=2)
-    wide = torch.cat((source, torch.zeros(1, 3, dtype=torch.long)), dim=1)
+    padded_ids = torch.cat((source, torch.zeros(1, 3, dtype=torch.long)), dim=1)
     mask = torch.tensor([[1] * 7 + [0] * 3])
     torch.testing.assert_close(
-        model(wide, mask, target).logits, model(source, None, target).logits, atol=1e-5, rtol=1e-5
+        model(padded_ids, mask, target).logits, model(source, None, target).logits, atol=1e-5, rtol=1e-5
     )
 
 
@@ -107,33 +107,33 @@ def test_packed_documents_do_not_see_each_other(config: Any, positions: str, imp
     output = model(row, document_ids=documents)[0]
     torch.testing.assert_close(output[:, :5], model(first)[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(output[:, 5:11], model(second)[0], atol=1e-5, rtol=1e-5)
-    row[:, :5] = (row[:, :5] + 7) % 48 + 5  # another neighbour: bit for bit the same
+    row[:, :5] = (row[:, :5] + 7) % 48 + 5  # another neighbor: bit-identical outputs
     assert torch.equal(model(row, document_ids=documents)[0][:, 5:11], output[:, 5:11])
 
 
-def test_packing_changes_no_loss() -> None:
-    """Three pairs in two rows: the mean losses of both tasks are those of the pairs one by one."""
+def test_packing_does_not_change_the_loss() -> None:
+    """Pack three pairs into two rows: the mean losses of both tasks equal those of the single pairs."""
     model = build("AutoModelForPreTraining", EncoderConfig(**STRONG))
     pairs = [tokens(1, n, seed=n) for n in (5, 6, 4)]
     labels = [p.masked_fill(torch.arange(p.shape[1]) % 2 == 0, -100) for p in pairs]
     follows = [0, 1, 1]
     row = torch.zeros(2, 11, dtype=torch.long)
-    want, documents, next_label = row.clone() - 100, row.clone(), row.clone() - 100
+    packed_labels, documents, next_label = row.clone() - 100, row.clone(), row.clone() - 100
     for (r, start, number), pair, label, nsp in zip(
         ((0, 0, 1), (0, 5, 2), (1, 0, 1)), pairs, labels, follows, strict=True
     ):
         position = slice(start, start + pair.shape[1])
-        row[r, position], want[r, position], documents[r, position] = pair[0], label[0], number
+        row[r, position], packed_labels[r, position], documents[r, position] = pair[0], label[0], number
         next_label[r, start] = nsp
-    packed = model(row, document_ids=documents, labels=want, next_sentence_label=next_label)
+    packed = model(row, document_ids=documents, labels=packed_labels, next_sentence_label=next_label)
     losses, counts, nsp_losses = [], [], []
     for pair, label, nsp in zip(pairs, labels, follows, strict=True):
-        words = model(pair, labels=label).loss
-        losses.append(words)
+        lm_loss = model(pair, labels=label).loss
+        losses.append(lm_loss)
         counts.append((label != -100).sum())
         nsp_losses.append(model(pair, next_sentence_label=torch.tensor([nsp])).loss)
-    wanted = sum(a * n for a, n in zip(losses, counts, strict=True)) / sum(counts) + sum(nsp_losses) / 3
-    torch.testing.assert_close(packed.loss, wanted, atol=1e-5, rtol=1e-5)
+    expected = sum(a * n for a, n in zip(losses, counts, strict=True)) / sum(counts) + sum(nsp_losses) / 3
+    torch.testing.assert_close(packed.loss, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_no_target_crosses_the_start_of_a_document() -> None:
@@ -151,27 +151,27 @@ def test_no_target_crosses_the_start_of_a_document() -> None:
 def test_the_cache_changes_nothing(positions: str, chunk: int) -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**STRONG, positions=positions))
     ids = tokens(2, 10)
-    at_once, cache, parts = model(ids).logits, None, []
+    at_once, cache, chunks = model(ids).logits, None, []
     for start in range(0, 10, chunk):
         out = model(ids[:, start : start + chunk], past_key_values=cache, use_cache=True)
         cache = out.past_key_values
-        parts.append(out.logits)
-    torch.testing.assert_close(torch.cat(parts, dim=1), at_once, atol=1e-5, rtol=1e-5)
+        chunks.append(out.logits)
+    torch.testing.assert_close(torch.cat(chunks, dim=1), at_once, atol=1e-5, rtol=1e-5)
 
 
 def test_the_cache_changes_nothing_for_encoder_and_decoder() -> None:
     model = build("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**STRONG))
     (source, mask), target = padded(), tokens(3, 6, seed=4)
-    at_once, cache, parts = model(source, mask, target).logits, None, []
+    at_once, cache, steps = model(source, mask, target).logits, None, []
     for t in range(6):
         out = model(source, mask, target[:, t : t + 1], past_key_values=cache, use_cache=True)
         cache = out.past_key_values
-        parts.append(out.logits)
-    torch.testing.assert_close(torch.cat(parts, dim=1), at_once, atol=1e-5, rtol=1e-5)
+        steps.append(out.logits)
+    torch.testing.assert_close(torch.cat(steps, dim=1), at_once, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_against_finite_differences() -> None:
-    """In float64, for every weight of a small model: the derivative of the loss by hand, and by autograd."""
+    """Compare autograd with finite differences of the loss for weights of a small model in float64."""
     tiny = {**STRONG, "vocab_size": 11, "hidden_size": 4, "num_attention_heads": 2, "intermediate_size": 6,
             "num_hidden_layers": 1, "max_position_embeddings": 6}  # fmt: skip
     torch.manual_seed(0)
@@ -202,7 +202,7 @@ def test_gradients_against_finite_differences() -> None:
 @pytest.mark.parametrize("size", [200, 3000])
 @pytest.mark.parametrize("kind", ["masked", "causal", "both"])
 def test_an_untrained_model_predicts_uniformly(kind: str, size: int) -> None:
-    """Its loss is that of guessing: ln(vocabulary) within 5%."""
+    """The loss is that of uniform predictions: ln(vocabulary) within 5%."""
     small = {**SMALL, "vocab_size": size, "hidden_size": 64}
     ids = torch.randint(5, size, (8, 32), generator=torch.Generator().manual_seed(0))
     model = {

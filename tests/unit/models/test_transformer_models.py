@@ -1,4 +1,4 @@
-"""The Transformers as models of transformers: saved, loaded, generating, tuned by peft; and wrong input."""
+"""The Transformers as transformers models: saving, loading, generation, tuning with peft, and invalid inputs."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def test_saved_and_loaded_by_the_auto_class(config: Any, auto: str, tmp_path: Pa
     model = build(auto, config(**STRONG, num_labels=4, positions="sinusoidal"))
     model.save_pretrained(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} <= {"config.json", "model.safetensors", "generation_config.json"}
-    again, info = getattr(transformers, auto).from_pretrained(tmp_path, output_loading_info=True)
+    loaded, info = getattr(transformers, auto).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert type(again) is type(model)
+    assert type(loaded) is type(model)
     inputs = {"input_ids": tokens(2, 8)}
     if auto == "AutoModelForMultipleChoice":
         inputs = {"input_ids": tokens(4, 8).view(2, 2, 8)}
     if config is EncoderDecoderConfig:
         inputs["decoder_input_ids"] = tokens(2, 4)
-    for a, b in zip(again.eval()(**inputs).to_tuple(), model(**inputs).to_tuple(), strict=True):
+    for a, b in zip(loaded.eval()(**inputs).to_tuple(), model(**inputs).to_tuple(), strict=True):
         if isinstance(a, torch.Tensor):
             assert torch.equal(a, b)
 
 
 def test_a_saved_body_loads_with_another_head(tmp_path: Path) -> None:
-    """Pretrained with masked words and next sentences, then a classifier: body and pooler are loaded."""
+    """A classifier loads body and pooler of a model pretrained on masked words and next sentences."""
     pretrained = build("AutoModelForPreTraining", EncoderConfig(**STRONG))
     pretrained.save_pretrained(tmp_path)
     model, info = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -70,17 +70,17 @@ def test_generate_with_and_without_the_cache(config: Any, options: dict[str, Any
     ids, mask = padded()
     if config is DecoderConfig:
         ids, mask = ids.flip(1), mask.flip(1)  # a decoder is padded on the left
-    written = []
+    generated = []
     for use_cache in (True, False):
         torch.manual_seed(7)
-        written.append(
+        generated.append(
             model.generate(ids, attention_mask=mask, max_new_tokens=8, min_new_tokens=8, use_cache=use_cache, **options)
         )
-    assert torch.equal(*written)
+    assert torch.equal(*generated)
     if options == {"do_sample": False} and config is DecoderConfig:
         for row in range(3):  # padding on the left changes nothing
             alone = model.generate(ids[row : row + 1, 2 * row :], max_new_tokens=8, min_new_tokens=8, do_sample=False)
-            assert torch.equal(alone[0, -8:], written[0][row, -8:])
+            assert torch.equal(alone[0, -8:], generated[0][row, -8:])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_generate_with_and_without_the_cache(config: Any, options: dict[str, Any
         (EncoderDecoderConfig, "AutoModelForSeq2SeqLM", "SEQ_2_SEQ_LM"),
     ],
 )
-def test_peft_tunes_it(config: Any, auto: str, kind: str, tmp_path: Path) -> None:
+def test_lora_trains_and_loads(config: Any, auto: str, kind: str, tmp_path: Path) -> None:
     from workbench.tuning.base import tunings
 
     labels = torch.tensor([0, 1]) if kind == "SEQ_CLS" else tokens(2, 8)
@@ -110,13 +110,13 @@ def test_peft_tunes_it(config: Any, auto: str, kind: str, tmp_path: Path) -> Non
     tuned.save_pretrained(tmp_path)
     from peft import PeftModel
 
-    again = PeftModel.from_pretrained(build(auto, config(**STRONG)), tmp_path)
+    loaded = PeftModel.from_pretrained(build(auto, config(**STRONG)), tmp_path)
     torch.testing.assert_close(
-        again(input_ids=tokens(2, 8), labels=labels).loss, tuned.eval()(input_ids=tokens(2, 8), labels=labels).loss
+        loaded(input_ids=tokens(2, 8), labels=labels).loss, tuned.eval()(input_ids=tokens(2, 8), labels=labels).loss
     )
 
 
-def test_bertviz_draws_its_attention() -> None:
+def test_bertviz_draws_the_attention() -> None:
     from bertviz import head_view
 
     model = build("AutoModel", EncoderConfig(**STRONG))
@@ -130,9 +130,9 @@ def test_bertviz_draws_its_attention() -> None:
 def test_cross_attention_is_returned() -> None:
     model = build("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**STRONG))
     source, mask = padded()
-    out = model(source, mask, tokens(3, 4), output_attentions=True)
-    assert len(out.cross_attentions) == len(out.decoder_attentions) == len(out.encoder_attentions) == 3
-    cross = out.cross_attentions[0]
+    output = model(source, mask, tokens(3, 4), output_attentions=True)
+    assert len(output.cross_attentions) == len(output.decoder_attentions) == len(output.encoder_attentions) == 3
+    cross = output.cross_attentions[0]
     assert cross.shape == (3, 4, 4, 11)
     torch.testing.assert_close(cross.sum(-1), torch.ones(3, 4, 4))
     assert (cross.masked_select((mask == 0)[:, None, None].expand_as(cross)) == 0).all()
@@ -152,7 +152,7 @@ def test_only_masked_words_get_logits() -> None:
 
 @pytest.mark.parametrize("kind", ["masked", "causal", "both"])
 def test_the_fused_loss_equals_the_loss_of_the_logits(kind: str) -> None:
-    """While training no scores are held; loss and gradients are those of the scores."""
+    """Training computes no logits, but the loss and the gradients are those of the logits."""
     small = {**STRONG, "dropout": 0.0, "attention_dropout": 0.0}
     ids = tokens()
     labels = ids.masked_fill(torch.arange(11) % 4 > 0, -100) if kind == "masked" else ids
@@ -164,10 +164,10 @@ def test_the_fused_loss_equals_the_loss_of_the_logits(kind: str) -> None:
     results = []
     for training in (False, True):
         model = build(auto, config).train(training)
-        out = model(ids, labels=labels)
-        assert (out.logits is None) is training
-        out.loss.backward()
-        results.append([out.loss.detach(), *(p.grad for p in model.parameters())])
+        output = model(ids, labels=labels)
+        assert (output.logits is None) is training
+        output.loss.backward()
+        results.append([output.loss.detach(), *(p.grad for p in model.parameters())])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
@@ -208,24 +208,24 @@ def test_a_text_longer_than_the_positions() -> None:
     past = model(tokens(1, 30), use_cache=True).past_key_values
     with pytest.raises(RequestError, match="33 tokens"):
         model(tokens(1, 3), past_key_values=past)
-    build("AutoModel", DecoderConfig(**SMALL, positions="rotary"))(tokens(1, 40))  # no limit there
+    build("AutoModel", DecoderConfig(**SMALL, positions="rotary"))(tokens(1, 40))  # rotary positions have no limit
     with pytest.raises(RequestError, match="either"):
         DecoderModel(DecoderConfig(**SMALL))()
 
 
 @pytest.mark.parametrize("config", [DecoderConfig, EncoderDecoderConfig])
 def test_generating_past_the_positions(config: Any) -> None:
-    both = config is EncoderDecoderConfig
-    model = build("AutoModelForSeq2SeqLM" if both else "AutoModelForCausalLM", config(**SMALL))
+    is_encoder_decoder = config is EncoderDecoderConfig
+    model = build("AutoModelForSeq2SeqLM" if is_encoder_decoder else "AutoModelForCausalLM", config(**SMALL))
     for options in ({"use_cache": True}, {"use_cache": False}):
-        inputs = tokens(2, 10 if both else 28)
+        inputs = tokens(2, 10 if is_encoder_decoder else 28)
         with pytest.raises(RequestError, match=r"33 tokens.*32 positions"):
             model.generate(inputs, max_new_tokens=40, min_new_tokens=40, do_sample=False, **options)
 
 
 @pytest.mark.parametrize("config", [EncoderConfig, DecoderConfig])
 def test_positions_beyond_the_table_are_refused(config: Any) -> None:
-    """Given outright, or counted in the longest document of packed rows."""
+    """Positions are checked if passed explicitly and in the longest document of packed rows."""
     model = build("AutoModel", config(**SMALL))
     with pytest.raises(RequestError, match=r"41 tokens.*32 positions"):
         model(tokens(1, 3), position_ids=torch.tensor([[0, 40, 1]]))
@@ -236,7 +236,7 @@ def test_positions_beyond_the_table_are_refused(config: Any) -> None:
 
 
 def test_a_cached_call_on_a_device_is_checked_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the values cannot be looked at without waiting for them."""
+    """The values of positions on a device cannot be read without synchronization."""
     model = build("AutoModelForCausalLM", DecoderConfig(**SMALL))
     past = model(tokens(1, 30), use_cache=True).past_key_values
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
@@ -250,10 +250,10 @@ def test_pretraining_on_pairs_needs_first_token_pooling(monkeypatch: pytest.Monk
     model, pooled = build("AutoModelForPreTraining", EncoderConfig(**SMALL)), []
     model.model.pooler.register_forward_hook(lambda *_: pooled.append(1))
     model(tokens())
-    assert pooled == [1], "once is enough"
+    assert pooled == [1], "the pooler runs once"
 
 
-# -- every number can be set ------------------------------------------------------------------------------------------
+# -- options ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_decoder_of_another_depth(tmp_path: Path) -> None:
@@ -261,13 +261,13 @@ def test_a_decoder_of_another_depth(tmp_path: Path) -> None:
     model = build("AutoModelForSeq2SeqLM", config)
     assert (len(model.model.encoder.layers), len(model.model.decoder.layers)) == (3, 1)
     model.save_pretrained(tmp_path)
-    again = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    loaded = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
     source, mask = padded()
-    written = [
+    generated = [
         m.generate(source, attention_mask=mask, max_new_tokens=6, do_sample=False, use_cache=cache).tolist()
-        for m, cache in ((model, True), (again, True), (again, False))
+        for m, cache in ((model, True), (loaded, True), (loaded, False))
     ]
-    assert written[0] == written[1] == written[2]
+    assert generated[0] == generated[1] == generated[2]
     deeper = EncoderDecoderConfig(**{**STRONG, "num_hidden_layers": 1}, decoder_layers=3)
     model = build("AutoModelForSeq2SeqLM", deeper)
     model.generate(source, max_new_tokens=4, do_sample=False)
@@ -275,7 +275,7 @@ def test_a_decoder_of_another_depth(tmp_path: Path) -> None:
 
 
 def test_the_base_of_rotary_positions() -> None:
-    """By the formula: pair i of the token at position p is rotated by p base^(-2i/K)."""
+    """Compare with the formula: pair i of the token at position p is rotated by p base^(-2i/K)."""
     model = build("AutoModel", EncoderConfig(**SMALL, positions="rotary", rotary_base=500.0))
-    wanted = torch.tensor([500.0 ** (-2 * i / 6) for i in range(3)])
-    torch.testing.assert_close(model.rotary.frequencies, wanted)
+    expected = torch.tensor([500.0 ** (-2 * i / 6) for i in range(3)])
+    torch.testing.assert_close(model.rotary.frequencies, expected)

@@ -1,4 +1,4 @@
-"""The sources transformer-encoder, -decoder and -encoder-decoder: every number can be set, and bad ones are refused."""
+"""The sources transformer-encoder, -decoder and -encoder-decoder: every option can be set, bad ones are refused."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ HEADS = {
 def load(name: str, workspace: Workspace, folder: Path, **options: Any) -> Any:
     entry = models.get(name)
     tokenizer = {"train": "wordpiece", "vocab_size": 120}
-    made = entry(entry.Config.model_validate({"tokenizer": tokenizer, "hidden_size": 32, **options}), "", workspace)
-    made.prepare(lambda: (text for text, _ in reviews(80)), folder)
-    return made.load(HEADS[name], {})
+    source = entry(entry.Config.model_validate({"tokenizer": tokenizer, "hidden_size": 32, **options}), "", workspace)
+    source.prepare(lambda: (text for text, _ in reviews(80)), folder)
+    return source.load(HEADS[name], {})
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_every_number_can_be_set(name: str, workspace: Workspace, tmp_path: Path) -> None:
+def test_every_option_can_be_set(name: str, workspace: Workspace, tmp_path: Path) -> None:
     own = {
         "transformer-encoder": {"type_vocab_size": 3},
         "transformer-decoder": {},
         "transformer-encoder-decoder": {"decoder_layers": 3},
     }[name]
-    requested = {"layer_norm_eps": 1e-3, "initializer_range": 0.3, "rotary_base": 500.0, "positions": "rotary", **own}
-    model = load(name, workspace, tmp_path / "tokenizer", **requested).model
-    for field, value in requested.items():
+    options = {"layer_norm_eps": 1e-3, "initializer_range": 0.3, "rotary_base": 500.0, "positions": "rotary", **own}
+    model = load(name, workspace, tmp_path / "tokenizer", **options).model
+    for field, value in options.items():
         assert getattr(model.config, field) == value
     norms = [module.eps for module in model.modules() if type(module).__name__ == "LayerNorm"]
     assert set(norms) == {1e-3}
@@ -51,7 +51,7 @@ def test_every_number_can_be_set(name: str, workspace: Workspace, tmp_path: Path
 
 @pytest.mark.parametrize("kinds", [0, 1])
 def test_pairs_are_read_without_segment_types(kinds: int, workspace: Workspace, tmp_path: Path) -> None:
-    """A tokenizer that numbers segments, and a model without segment types."""
+    """Read a pair with a tokenizer that returns segment types and a model without them."""
     loaded = load("transformer-encoder", workspace, tmp_path / "tokenizer", type_vocab_size=kinds)
     pair = loaded.tokenizer("the film", "a story", return_tensors="pt")
     assert pair["token_type_ids"].max() == 1

@@ -19,7 +19,7 @@ SMALL = {
     "eos_token_id": 3,
     "decoder_start_token_id": 2,
 }
-# Larger than training's 0.02, so that attention is not flat and every weight has something to say.
+# Larger than training's 0.02, so that attention is not uniform and every weight has an effect.
 STRONG = {**SMALL, "initializer_range": 0.3}
 
 
@@ -28,7 +28,7 @@ def tokens(rows: int = 3, length: int = 11, seed: int = 0) -> torch.Tensor:
 
 
 def padded(rows: int = 3, length: int = 11) -> tuple[torch.Tensor, torch.Tensor]:
-    """Texts of different length, and their mask."""
+    """Return texts of different lengths and their mask."""
     ids, mask = tokens(rows, length), torch.ones(rows, length, dtype=torch.long)
     for row in range(rows):
         mask[row, length - 2 * row :] = 0

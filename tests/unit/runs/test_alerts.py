@@ -1,4 +1,4 @@
-"""Alerts: each comes for what it is made for, and for nothing that is healthy."""
+"""Alerts: each is raised for its problem, and none for healthy runs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture
-def make(workspace: Workspace) -> Callable[..., Run]:
-    def run(train: Any = (), evaluated: Any = (), state: str = "succeeded", every: int = 10) -> Run:
-        made = Run.create(RunSpec.parse({"task": "t", "data": "d.csv", "model": "m"}), workspace)
+def make_run(workspace: Workspace) -> Callable[..., Run]:
+    def build(train: Any = (), evaluated: Any = (), state: str = "succeeded", every: int = 10) -> Run:
+        run = Run.create(RunSpec.parse({"task": "t", "data": "d.csv", "model": "m"}), workspace)
         rows: list[dict[str, Any]] = [
             {"step": s, "time": float(s), "train/loss": None if np.isnan(y) else float(y)} for s, y in enumerate(train)
         ]
         rows += [{"step": every * (i + 1), "time": 1.0 * i, "eval/loss": float(y)} for i, y in enumerate(evaluated)]
-        (made.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        made.update_status(state=state, progress={"phase": "training"})
-        return made
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run.update_status(state=state, progress={"phase": "training"})
+        return run
 
-    return run
+    return build
 
 
 def kinds(run: Run, **fields: Any) -> list[str]:
@@ -41,37 +41,37 @@ FALLING = 2 * 0.99 ** np.arange(300) + 0.1 * RANDOM.normal(size=300)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_healthy_run_has_no_alerts(make: Callable[..., Run], seed: int) -> None:
+def test_a_healthy_run_has_no_alerts(make_run: Callable[..., Run], seed: int) -> None:
     noise = np.random.default_rng(seed).normal(size=1000)
-    assert kinds(make(2 * 0.995 ** np.arange(1000) + 0.3 + 0.05 * noise, [1.0, 0.8, 0.7, 0.71, 0.69])) == []
-    assert kinds(make(0.5 + 0.3 * noise)) == []  # flat and noisy
-    assert kinds(make([])) == [] and kinds(make([1.0], [1.0])) == []
+    assert kinds(make_run(2 * 0.995 ** np.arange(1000) + 0.3 + 0.05 * noise, [1.0, 0.8, 0.7, 0.71, 0.69])) == []
+    assert kinds(make_run(0.5 + 0.3 * noise)) == []  # flat and noisy
+    assert kinds(make_run([])) == [] and kinds(make_run([1.0], [1.0])) == []
 
 
-def test_alert_on_a_rising_loss_has_its_step(make: Callable[..., Run]) -> None:
-    (alert,) = find_alerts(make(np.append(FALLING, np.linspace(0.1, 1.5, 60))))
+def test_alert_on_a_rising_loss_has_its_step(make_run: Callable[..., Run]) -> None:
+    (alert,) = find_alerts(make_run(np.append(FALLING, np.linspace(0.1, 1.5, 60))))
     assert alert.kind == "rising" and 230 <= (alert.step or 0) <= 310 and "learning_rate" in alert.hint
 
 
-def test_a_non_finite_loss_is_an_error_and_comes_first(make: Callable[..., Run]) -> None:
+def test_a_non_finite_loss_is_an_error_and_comes_first(make_run: Callable[..., Run]) -> None:
     losses = np.append(FALLING, np.linspace(0.1, 1.5, 60))
     losses[-1] = np.nan
-    first, second = find_alerts(make(losses))
+    first, second = find_alerts(make_run(losses))
     assert (first.kind, first.severity, first.step) == ("non-finite", "error", 359) and second.kind == "rising"
 
 
-def test_over_fitting_requires_a_falling_training_loss(make: Callable[..., Run]) -> None:
+def test_over_fitting_requires_a_falling_training_loss(make_run: Callable[..., Run]) -> None:
     evaluated = [1.0, 0.7, 0.6, 0.65, 0.7, 0.8]
-    (alert,) = find_alerts(make(FALLING[:60], evaluated))
+    (alert,) = find_alerts(make_run(FALLING[:60], evaluated))
     assert alert.kind == "over-fitting" and alert.step == 30 and "0.6" in alert.message
-    assert kinds(make(FALLING[:60], [*evaluated, 0.55])) == []  # it has come back
-    assert kinds(make(FALLING[:60], evaluated[:5])) == []  # twice only
-    assert "over-fitting" not in kinds(make(np.linspace(1, 2, 60), evaluated))  # training rises as well: no gap
+    assert kinds(make_run(FALLING[:60], [*evaluated, 0.55])) == []  # it has recovered
+    assert kinds(make_run(FALLING[:60], evaluated[:5])) == []  # only two rises
+    assert "over-fitting" not in kinds(make_run(np.linspace(1, 2, 60), evaluated))  # training rises as well: no gap
 
 
-def test_plateau_and_silence_are_reported_only_while_running(make: Callable[..., Run]) -> None:
+def test_plateau_and_silence_are_reported_only_while_running(make_run: Callable[..., Run]) -> None:
     flat = [1.0, 0.9, 0.8, 0.7, 0.6, *[0.6001] * 7]
-    run = make(FALLING, flat, "running")
+    run = make_run(FALLING, flat, "running")
     lock = run.process_lock()
     lock.acquire()
     try:

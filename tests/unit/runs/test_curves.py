@@ -1,4 +1,4 @@
-"""Columns and curves: nothing is read twice, extremes stay, and means are held to scipy and to worked cases."""
+"""Metric store and curves: incremental reading, preserved extremes, and means checked against SciPy and by hand."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from workbench.workspace import Workspace
 
 
 @pytest.fixture(params=[0, module.MAX_UNINDEXED_BYTES], ids=["index", "memory"], autouse=True)
-def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test with the index on disk, and as small files are read."""
+def _index_or_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test with the index on disk and with the in-memory reader for small files."""
     monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", request.param)
 
 
@@ -41,7 +41,7 @@ def row(step: int, **values: float) -> dict[str, Any]:
     return {"step": step, "epoch": step / 10, "time": step * 0.5, "tokens": step * 100, **values}
 
 
-def both(run: Run, name: str, x: str = "step") -> tuple[list[float], list[float]]:
+def curve_of(run: Run, name: str, x: str = "step") -> tuple[list[float], list[float]]:
     xs, ys = open_metrics(run).curve(name, x)
     return list(xs), list(ys)
 
@@ -52,26 +52,26 @@ def test_the_metric_store_agrees_with_the_query(workspace: Workspace) -> None:
     run = make_run(workspace, [*rows, {"step": 50, "eval/loss": 0.25}])
     for axis in module.AXES:
         expected = {c["name"]: (c["x"], c["y"]) for c in read_curves([run], x=axis)}
-        assert {name: both(run, name, axis) for name in open_metrics(run).names()} == expected
+        assert {name: curve_of(run, name, axis) for name in open_metrics(run).names()} == expected
     with pytest.raises(UnknownNameError):
         open_metrics(run).curve("train/loss", "steps")
-    assert both(run, "no such") == ([], [])
+    assert curve_of(run, "no such") == ([], [])
 
 
 def test_only_new_lines_are_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
-    read: list[int] = []
+    sizes: list[int] = []
     parse = module._parse
-    monkeypatch.setattr(module, "_parse", lambda content: read.append(len(content)) or parse(content))
+    monkeypatch.setattr(module, "_parse", lambda content: sizes.append(len(content)) or parse(content))
     run = make_run(workspace, [row(s, a=s) for s in range(5000)])
     open_metrics(run)
-    before = sum(read)
+    before = sum(sizes)
     assert before == run.metrics_file.stat().st_size
     open_metrics(run)
-    assert sum(read) == before  # nothing new, nothing read
+    assert sum(sizes) == before  # nothing new, nothing read
     write(run, [row(5000, a=1)])
     assert len(open_metrics(run).curve("a")[0]) == 5001
-    assert sum(read) - before < 100
+    assert sum(sizes) - before < 100
 
 
 def test_an_unfinished_line_is_read_later(workspace: Workspace) -> None:
@@ -79,27 +79,27 @@ def test_an_unfinished_line_is_read_later(workspace: Workspace) -> None:
     with open(run.metrics_file, "a") as file:
         file.write('{"step": 2, "a"')
         file.flush()
-        assert both(run, "a") == ([1], [1])
+        assert curve_of(run, "a") == ([1], [1])
         file.write(': 5}\nnot json\n[1]\n{"step": 3, "a": "high"}\n{"step": 4, "a": true}\n{"step": 5, "a": 6}\n')
-    assert both(run, "a") == ([1, 2, 5], [1, 5, 6])
+    assert curve_of(run, "a") == ([1, 2, 5], [1, 5, 6])
 
 
 def test_a_resumed_run_replaces_the_steps_after_its_checkpoint(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in (1, 2, 3, 4)])
-    assert both(run, "a")[0] == [1, 2, 3, 4]
+    assert curve_of(run, "a")[0] == [1, 2, 3, 4]
     write(run, [row(2, a=20), row(3, a=30)])
-    assert both(run, "a") == ([1, 2, 3], [1, 20, 30])
+    assert curve_of(run, "a") == ([1, 2, 3], [1, 20, 30])
     write(run, [row(3, a=31), row(4, a=40)])
-    whole = ([1, 2, 3, 4], [1, 20, 31, 40])
-    assert both(run, "a") == whole
+    expected = ([1, 2, 3, 4], [1, 20, 31, 40])
+    assert curve_of(run, "a") == expected
     shutil.rmtree(workspace.cache / "curves", ignore_errors=True)
-    assert both(run, "a") == whole  # read at once it is the same
+    assert curve_of(run, "a") == expected  # reading everything at once has the same result
 
 
 def test_a_replaced_file_is_read_from_the_start(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in (1, 2, 3)])
     open_metrics(run)
-    for rows in ([row(7, a=7)], [row(s, b=s) for s in range(50)]):  # shorter; longer, with another beginning
+    for rows in ([row(7, a=7)], [row(s, b=s) for s in range(50)]):  # shorter; longer with a different start
         run.metrics_file.unlink()
         write(run, rows)
         assert open_metrics(run).names() == ["a" if rows[0].get("a") else "b"]
@@ -119,7 +119,7 @@ def test_arrow_and_the_slow_parser_agree(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_non_finite_values_are_counted(workspace: Workspace) -> None:
     run = make_run(workspace, [row(1, a=1), row(2) | {"a": None}, row(3) | {"a": None}, row(4, a=2)])
     assert open_metrics(run).broken == {"a": (2, 3.0)}
-    assert both(run, "a") == ([1, 4], [1, 2])
+    assert curve_of(run, "a") == ([1, 4], [1, 2])
 
 
 def test_a_zoom_has_one_point_more_on_each_side(workspace: Workspace) -> None:
@@ -127,7 +127,7 @@ def test_a_zoom_has_one_point_more_on_each_side(workspace: Workspace) -> None:
     assert list(open_metrics(run).curve("a", "step", 10, 12)[0]) == [9, 10, 11, 12, 13]
     assert list(open_metrics(run).curve("a", "time", 20, None)[0])[:2] == [19.5, 20]
     xs, _ = open_metrics(make_run(workspace, [{"step": 1, "a": 1}, row(2, a=2)])).curve("a", "time")
-    assert list(xs) == [1.0]  # a line without time has no place on that axis
+    assert list(xs) == [1.0]  # a line without time is not on that axis
 
 
 def test_curves_are_read_when_the_index_cannot_be_written(
@@ -135,12 +135,12 @@ def test_curves_are_read_when_the_index_cannot_be_written(
 ) -> None:
     import errno
 
-    def full(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
     run = make_run(workspace, [row(s, a=s) for s in range(9)])
-    monkeypatch.setattr(Path, "mkdir", full)
+    monkeypatch.setattr(Path, "mkdir", fail)
     assert len(open_metrics(run).curve("a")[0]) == 9
 
 
@@ -160,10 +160,10 @@ def test_indexes_of_deleted_runs_are_removed(workspace: Workspace, monkeypatch: 
 def test_thinning_keeps_the_extremes_and_the_ends(index: int) -> None:
     y = np.sin(np.arange(1_000_000) / 9000)
     y[index], y[index - 1] = 50.0, -50.0
-    x, saved = thin(np.arange(1_000_000.0), y, 1000)
-    assert len(x) <= 1000 and 50.0 in saved and -50.0 in saved
+    x, thinned = thin(np.arange(1_000_000.0), y, 1000)
+    assert len(x) <= 1000 and 50.0 in thinned and -50.0 in thinned
     assert x[0] == 0 and x[-1] == 999_999 and (np.diff(x) > 0).all()
-    np.testing.assert_array_equal(saved, y[x.astype(int)])
+    np.testing.assert_array_equal(thinned, y[x.astype(int)])
 
 
 def test_smoothing_is_the_bias_corrected_moving_average() -> None:
@@ -176,35 +176,38 @@ def test_smoothing_is_the_bias_corrected_moving_average() -> None:
         smooth(y, 1.0)
 
 
-def test_the_band_is_student_s_t_interval() -> None:
+def test_the_band_is_students_t_interval() -> None:
     from scipy import stats
 
     x = np.arange(5.0)
     ys = np.random.default_rng(1).normal(size=(4, 5))
-    result = mean_band("g", [(str(i), x, y) for i, y in enumerate(ys)])
+    band = mean_band("g", [(str(i), x, y) for i, y in enumerate(ys)])
     low, high = stats.t.interval(0.95, 3, loc=ys.mean(0), scale=stats.sem(ys))
-    np.testing.assert_allclose(result.low, low)
-    np.testing.assert_allclose(result.high, high)
-    assert result.n == 4
+    np.testing.assert_allclose(band.low, low)
+    np.testing.assert_allclose(band.high, high)
+    assert band.n == 4
 
 
 def test_a_band_covers_the_common_range() -> None:
-    result = mean_band(
+    band = mean_band(
         "g", [("a", np.array([0.0, 2, 4]), np.array([0.0, 2, 4])), ("b", np.array([1.0, 3]), np.array([3.0, 5]))]
     )
-    assert list(result.x) == [1, 2, 3] and list(result.mean) == [2, 3, 4]  # (1+3)/2, (2+4)/2, (3+5)/2
+    assert list(band.x) == [1, 2, 3] and list(band.mean) == [2, 3, 4]  # (1+3)/2, (2+4)/2, (3+5)/2
     with pytest.raises(RequestError, match="in common"):
         mean_band("g", [("a", np.array([0.0]), np.array([0.0])), ("b", np.array([1.0]), np.array([3.0]))])
 
 
-def test_many_lines_get_fewer_points_each_and_keep_their_extremes(workspace: Workspace) -> None:
+def test_many_curves_have_fewer_points_each_and_keep_their_extremes(workspace: Workspace) -> None:
     values = np.sin(np.arange(2000.0))
     values[777] = 9.0
     rows = [row(step, a=value) for step, value in enumerate(values)]
     runs = [make_run(workspace, rows, name=str(index)) for index in range(30)]
-    result = overlaid_curves(runs, "a", group_seeds=False)
-    assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in result)
-    for few in (overlaid_curves(runs[:2], "a", group_seeds=False), overlaid_curves(runs, "a")):  # a mean is one line
+    curves = overlaid_curves(runs, "a", group_seeds=False)
+    assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in curves)
+    for few in (
+        overlaid_curves(runs[:2], "a", group_seeds=False),
+        overlaid_curves(runs, "a"),
+    ):  # a mean is a single line
         assert len(few[0].x) > 900
 
 
@@ -216,12 +219,12 @@ def test_runs_are_grouped_by_configuration(workspace: Workspace) -> None:
             for seed in (0, 1)
         ]  # fmt: skip
 
-    some, others = runs(1e-3), runs(1e-4)
-    result = overlaid_curves([*some, *others], "a")
-    assert [each.n for each in result] == [2, 2] and result[0].runs == tuple(run.id for run in some)
-    assert list(result[0].mean) == [0.5, 1.5, 2.5]
-    assert [each.n for each in overlaid_curves(some, "a", group_seeds=False)] == [1, 1]
-    assert overlaid_curves(some, "no such") == []
+    first_runs, second_runs = runs(1e-3), runs(1e-4)
+    curves = overlaid_curves([*first_runs, *second_runs], "a")
+    assert [each.n for each in curves] == [2, 2] and curves[0].runs == tuple(run.id for run in first_runs)
+    assert list(curves[0].mean) == [0.5, 1.5, 2.5]
+    assert [each.n for each in overlaid_curves(first_runs, "a", group_seeds=False)] == [1, 1]
+    assert overlaid_curves(first_runs, "no such") == []
 
 
 def test_a_drawn_curve_is_smoothed_before_it_is_thinned(workspace: Workspace) -> None:
@@ -231,7 +234,7 @@ def test_a_drawn_curve_is_smoothed_before_it_is_thinned(workspace: Workspace) ->
 
 
 def test_a_long_curve_is_drawn_with_its_extremes(workspace: Workspace) -> None:
-    """Written in two pieces of which the second takes back a part of the first; any part of the axis."""
+    """Write the curve in two chunks, the second replacing the end of the first, and draw any range of the axis."""
     random = np.random.default_rng(0)
     values = random.normal(size=30_000).round(3)
     values[[7, 12_345, 29_998]] = 99.0, -99.0, 98.0
@@ -242,8 +245,8 @@ def test_a_long_curve_is_drawn_with_its_extremes(workspace: Workspace) -> None:
         if high - low < 50:
             continue
         xs, ys = plot_points(open_metrics(run), "a", "tokens", 100 * low, 100 * high)
-        part = values[max(0, low - 1) : high + 2]  # one point more on each side
-        assert len(xs) <= 1000 and (ys.min(), ys.max()) == (part.min(), part.max())
+        expected = values[max(0, low - 1) : high + 2]  # one point more on each side
+        assert len(xs) <= 1000 and (ys.min(), ys.max()) == (expected.min(), expected.max())
         np.testing.assert_array_equal(ys, values[(xs / 100).astype(int)])
     smoothed = plot_points(open_metrics(run), "a", weight=0.99)[1]
     assert len(smoothed) <= 1000 and np.isfinite(smoothed).all()
@@ -252,21 +255,21 @@ def test_a_long_curve_is_drawn_with_its_extremes(workspace: Workspace) -> None:
 
 
 def test_a_rewritten_longer_file_is_read_from_the_start(workspace: Workspace) -> None:
-    """A resumed run's file has the beginning of the one before, and may be longer by the time that somebody looks."""
+    """A resumed run's file starts like the previous one and may be longer when it is read again."""
     run = make_run(workspace, [row(s, a=s) for s in range(40)])
     open_metrics(run)
-    written_aside = run.folder / "aside"
+    new_file = run.folder / "aside"
     lines = [row(s, a=s) if s < 20 else row(s, a=-s) for s in range(60)]
-    written_aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    written_aside.replace(run.metrics_file)
-    assert both(run, "a")[1] == [line["a"] for line in lines]
+    new_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    new_file.replace(run.metrics_file)
+    assert curve_of(run, "a")[1] == [line["a"] for line in lines]
 
 
 def test_usage_is_read_like_metrics(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in range(9)])
     with open(run.usage_file, "w") as file:
         file.writelines(json.dumps({"time": 2.0 * s, "memory_bytes": s}) + "\n" for s in range(5000))
-    result = open_metrics(run, module.USAGE)
-    assert result.names() == ["memory_bytes"] and open_metrics(run).names() == ["a"]
-    xs, ys = plot_points(result, "memory_bytes", "time")
+    usage = open_metrics(run, module.USAGE)
+    assert usage.names() == ["memory_bytes"] and open_metrics(run).names() == ["a"]
+    xs, ys = plot_points(usage, "memory_bytes", "time")
     assert len(xs) <= 1000 and (xs[-1], ys[-1]) == (9998, 4999)

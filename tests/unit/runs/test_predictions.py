@@ -1,4 +1,4 @@
-"""Predictions: what is written is read, with and without pyarrow, whole or not at all."""
+"""Predictions: round trips with and without pyarrow, and atomic writes."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def run(workspace: Workspace) -> Run:
 
 
 @pytest.fixture(params=["parquet", "lines"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "lines":  # a bare server
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     return str(request.param)
 
 
-def test_predictions_round_trip(run: Run, form: str) -> None:
+def test_predictions_round_trip(run: Run, storage: str) -> None:
     assert not has_predictions(run)
     path = write_predictions(run, ROWS)
-    assert path.name == {"parquet": predictions.PARQUET, "lines": predictions.JSON_LINES}[form]
+    assert path.name == {"parquet": predictions.PARQUET, "lines": predictions.JSON_LINES}[storage]
     assert has_predictions(run)
     assert read_predictions(run) == ROWS
     assert read_predictions(run, ["gold", "id", "no such"]) == {"id": ["a", "b"], "gold": ["x", "y"]}
     assert not [p.name for p in run.folder.iterdir() if p.name.startswith(".tmp")]
 
 
-def test_empty_predictions_are_allowed(run: Run, form: str) -> None:
+def test_empty_predictions_are_allowed(run: Run, storage: str) -> None:
     write_predictions(run, {"id": [], "gold": []})
     assert all(column == [] for column in read_predictions(run).values())
 
@@ -63,7 +63,7 @@ def test_writing_one_format_removes_the_other(run: Run, monkeypatch: pytest.Monk
     assert read_predictions(run) == {"id": ["newer"]}
 
 
-def test_unusable_predictions_are_refused_by_name(run: Run, form: str) -> None:
+def test_unusable_predictions_are_refused_by_name(run: Run, storage: str) -> None:
     with pytest.raises(RequestError, match="no predictions: it is queued"):
         read_predictions(run)
     with pytest.raises(ValueError, match="differ in length"):

@@ -1,4 +1,4 @@
-"""Questions over many folders: the list, the curves, and folders that are damaged or vanish meanwhile (F8)."""
+"""Queries over many runs: lists, curves, and folders that are damaged or deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def test_runs_are_listed_newest_first_with_their_summaries(workspace: Workspace)
     runs = [make_run(workspace, name=name) for name in ("zebra", "apple", "mouse")]  # within one second
     write_json(runs[0].folder / "report.json", {"metrics": {}, "primary_metric": "accuracy"})
     runs[1].transition(("queued",), "failed", error={"kind": "Data", "message": "bad", "hint": ""})
-    result = list_runs(workspace)
-    assert [item.title for item in result] == ["mouse", "apple", "zebra"]
-    assert result[2].report.primary_metric == "accuracy"
-    assert (result[1].state, result[1].error.kind) == ("failed", "Data")
-    assert {k: getattr(result[0], k) for k in ("task", "model", "data", "tuning")} == {
+    summaries = list_runs(workspace)
+    assert [item.title for item in summaries] == ["mouse", "apple", "zebra"]
+    assert summaries[2].report.primary_metric == "accuracy"
+    assert (summaries[1].state, summaries[1].error.kind) == ("failed", "Data")
+    assert {k: getattr(summaries[0], k) for k in ("task", "model", "data", "tuning")} == {
         "task": "t",
         "model": "m",
         "data": "d.csv",
         "tuning": "full",
     }
-    assert "spec" not in result[0].as_dict()
+    assert "spec" not in summaries[0].as_dict()
 
 
 def test_damaged_folders_are_listed_with_the_reason(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    good, gone = make_run(workspace), make_run(workspace)
+    good, deleted = make_run(workspace), make_run(workspace)
     (workspace.runs / "empty").mkdir()
     (workspace.runs / "torn").mkdir()
     (workspace.runs / "torn" / "status.json").write_text('{"state": "que')
@@ -53,14 +53,14 @@ def test_damaged_folders_are_listed_with_the_reason(workspace: Workspace, monkey
     (workspace.runs / "a file").write_text("")
     (good.folder / "spec.yaml").write_text("version: 99")  # not read for a list
     (good.folder / "report.json").write_text("[1]")
-    everything = Run.all(workspace)
-    shutil.rmtree(gone.folder)  # after it was listed
-    monkeypatch.setattr(Run, "all", lambda workspace: everything)
-    result = {item.id: item for item in list_runs(workspace)}
-    assert set(result) == {good.id, "empty", "torn", "list"}
-    assert result[good.id].state == "queued" and result[good.id].report is None
+    all_runs = Run.all(workspace)
+    shutil.rmtree(deleted.folder)  # after it was listed
+    monkeypatch.setattr(Run, "all", lambda workspace: all_runs)
+    summaries = {item.id: item for item in list_runs(workspace)}
+    assert set(summaries) == {good.id, "empty", "torn", "list"}
+    assert summaries[good.id].state == "queued" and summaries[good.id].report is None
     for name in ("empty", "torn", "list"):
-        assert result[name].state == "failed" and name in result[name].error.message
+        assert summaries[name].state == "failed" and name in summaries[name].error.message
 
 
 def test_a_thousand_folders_are_listed_quickly(workspace: Workspace) -> None:
@@ -68,7 +68,7 @@ def test_a_thousand_folders_are_listed_quickly(workspace: Workspace) -> None:
     write_json(run.report_file, {"metrics": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}})
     for number in range(999):
         shutil.copytree(run.folder, workspace.runs / f"20200101-000000-copy-{number:04d}")
-    begin = time.process_time()  # of this process: other work on the machine does not count
+    begin = time.process_time()  # CPU time of this process: other work on the machine does not count
     assert len(list_runs(workspace)) == 1000
     assert time.process_time() - begin < 1.5
 
@@ -84,13 +84,13 @@ def test_curves_over_each_axis(workspace: Workspace) -> None:
     shutil.rmtree(missing.folder)
     runs = [other, run, empty, missing]
     assert metric_names(runs) == ["eval/loss", "train/loss"]
-    result = read_curves(runs)
-    assert [(c["run"], c["name"]) for c in result] == [
+    curves = read_curves(runs)
+    assert [(c["run"], c["name"]) for c in curves] == [
         (other.id, "train/loss"),
         (run.id, "eval/loss"),
         (run.id, "train/loss"),
     ]
-    assert result[2]["x"] == [0, 1, 2] and result[2]["y"] == pytest.approx([1, 1 / 2, 1 / 3])
+    assert curves[2]["x"] == [0, 1, 2] and curves[2]["y"] == pytest.approx([1, 1 / 2, 1 / 3])
     assert read_curves([run], ["train/loss"], x="time")[0]["x"] == [0, 1.5, 3]
     assert read_curves([run], ["train/loss"], x="tokens")[0]["x"] == [0, 100, 200]
     assert read_curves([run], ["eval/loss"], x="epoch") == [{"run": run.id, "name": "eval/loss", "x": [1], "y": [0.25]}]
@@ -121,7 +121,7 @@ def test_a_resumed_run_has_one_value_for_each_step(workspace: Workspace) -> None
 @pytest.mark.parametrize(
     "name", ["a/b", "a~b", 'quo"te', "back\\slash", "'; DROP TABLE x; --", "$.x", "*", "好", "a b"]
 )
-def test_metric_names_are_never_sql(workspace: Workspace, name: str) -> None:
+def test_metric_names_are_escaped_in_sql(workspace: Workspace, name: str) -> None:
     run = make_run(workspace, [{"step": 1, name: 2.5, "other": 1}])
     assert read_curves([run], [name]) == [{"run": run.id, "name": name, "x": [1], "y": [2.5]}]
     assert name in metric_names([run])

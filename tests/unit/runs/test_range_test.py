@@ -1,4 +1,4 @@
-"""What is read from the curve of a range test, against curves whose answer is known."""
+"""The analysis of learning rate range tests, on curves with a known answer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST, RunSpec
 from workbench.workspace import Workspace
 
-RATES = np.logspace(-7, 0, 141)  # 20 a power of ten
+RATES = np.logspace(-7, 0, 141)  # 20 per power of ten
 
 
 def curve(noise: float = 0.0, fastest: float = 1e-3, lowest: float = 3e-2) -> list[float]:
-    """A loss that falls as a logistic function of log rate, fastest at one rate, and turns upwards at another."""
+    """Return a loss that falls as a logistic function of the log rate, fastest at one rate, and rises from another."""
     log_rates = np.log10(RATES)
     fall = 2.0 / (1 + np.exp(-6 * (log_rates - math.log10(fastest))))
     climb = np.maximum(0, log_rates - math.log10(lowest)) * 3
@@ -36,17 +36,17 @@ def test_the_rate_rises_by_the_same_factor_from_the_lowest_to_the_highest() -> N
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_the_smaller_of_both_choices_is_suggested(noise: float) -> None:
+def test_the_smaller_of_both_candidates_is_suggested(noise: float) -> None:
     result = analyze(RATES.tolist(), curve(noise))
     assert result.steepest is not None and result.minimum is not None and result.suggestion is not None
     assert abs(math.log10(result.steepest / 1e-3)) < 0.25
-    assert abs(math.log10(result.minimum / 3e-2)) < 0.45  # smoothing rounds the kink, towards the flatter side
+    assert abs(math.log10(result.minimum / 3e-2)) < 0.45  # smoothing shifts the minimum towards the flatter side
     assert result.suggestion == pytest.approx(min(result.steepest, result.minimum / 10), rel=0.05)
     assert f"{result.suggestion:.2g}" in result.how
     assert result.fall == pytest.approx(2.0, abs=0.15)
 
 
-def test_the_minimum_decides_when_it_follows_the_fall_closely() -> None:
+def test_the_minimum_decides_when_it_is_close_to_the_steepest_rate() -> None:
     result = analyze(RATES.tolist(), curve(fastest=1e-3, lowest=3e-3))
     assert result.minimum is not None and result.suggestion == pytest.approx(result.minimum / 10, rel=0.05)
     assert "a tenth" in result.how
@@ -56,7 +56,7 @@ def test_the_smoothing_does_not_lag() -> None:
     dip = [1.0] * 141
     dip[70] = 0.0
     assert int(np.argmin(smooth(dip))) == 70
-    np.testing.assert_allclose(smooth([3.0] * 20), 3.0)  # at the ends, too
+    np.testing.assert_allclose(smooth([3.0] * 20), 3.0)  # also at the ends
 
 
 @pytest.mark.parametrize(
@@ -89,22 +89,22 @@ def test_no_rate_is_suggested_without_a_fall(losses: Sequence[float]) -> None:
     ids=["explosion", "nan", "infinite", "one bad batch", "falling", "noise"],
 )
 def test_divergence_is_detected_without_false_alarms(losses: Sequence[float], step: Sequence[int] | None) -> None:
-    watch = DivergenceDetector()
-    result = next((index for index, loss in enumerate(losses) if watch.add(loss)), None)
-    assert result is None if step is None else result in step
+    detector = DivergenceDetector()
+    detected = next((index for index, loss in enumerate(losses) if detector.add(loss)), None)
+    assert detected is None if step is None else detected in step
 
 
 def test_the_plot_marks_the_suggestion_at_its_rate() -> None:
     result = analyze(RATES.tolist(), curve())
-    picture = ElementTree.fromstring(range_svg(result, "A <b> & co"))
-    space = "{http://www.w3.org/2000/svg}"
-    assert picture.findtext(f"{space}title") == "A <b> & co"
-    dashed = [path for path in picture.iter(f"{space}path") if path.get("stroke-dasharray")]
+    svg = ElementTree.fromstring(range_svg(result, "A <b> & co"))
+    namespace = "{http://www.w3.org/2000/svg}"
+    assert svg.findtext(f"{namespace}title") == "A <b> & co"
+    dashed = [path for path in svg.iter(f"{namespace}path") if path.get("stroke-dasharray")]
     x = float(dashed[0].attrib["d"][1:].split()[0])
-    ticks = {text.text: float(text.attrib["x"]) for text in picture.iter(f"{space}text")}
+    ticks = {text.text: float(text.attrib["x"]) for text in svg.iter(f"{namespace}text")}
     assert (ticks["1e-07"], ticks["1"]) == (LEFT, WIDTH - RIGHT)  # from edge to edge
-    share = (math.log10(result.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
-    assert x == pytest.approx(ticks["0.0001"] + share * (ticks["0.001"] - ticks["0.0001"]), abs=0.2)
+    fraction = (math.log10(result.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
+    assert x == pytest.approx(ticks["0.0001"] + fraction * (ticks["0.001"] - ticks["0.0001"]), abs=0.2)
     low, high = loss_limits(result)
     assert low < 5 and 7 < high < 9  # the fall in full; not the top of the explosion
 
@@ -118,7 +118,7 @@ def test_the_curve_is_read_from_lines_of_metrics() -> None:
     assert loss_curve(rows) == ([1e-6, 1e-5], [2.0, 1.0])
 
 
-# -- the run around it ----------------------------------------------------------------------------------------------
+# -- range test runs ------------------------------------------------------------------------------------------------
 
 
 def spec(**changes: object) -> RunSpec:
@@ -131,7 +131,7 @@ def test_wrong_bounds_are_refused(bounds: dict[str, object]) -> None:
         spec(range_test=bounds)
 
 
-def test_the_kind_is_in_the_name_and_in_the_lists(workspace: Workspace) -> None:
+def test_the_kind_is_in_the_run_id_and_in_summaries(workspace: Workspace) -> None:
     from workbench.runs.query import list_runs
 
     run = Run.create(spec(kind=RANGE_TEST), workspace)
@@ -140,7 +140,7 @@ def test_the_kind_is_in_the_name_and_in_the_lists(workspace: Workspace) -> None:
     assert Run.create(spec(), workspace).summary().kind == "training"
 
 
-def test_a_run_without_a_kind_is_a_training(workspace: Workspace) -> None:
+def test_a_run_without_a_kind_is_a_training_run(workspace: Workspace) -> None:
     from workbench.files import read_json, write_json
 
     run = Run.create(spec(), workspace)

@@ -1,4 +1,4 @@
-"""The folder of a run: it appears whole, tells the truth about its process, and survives damage and deletion."""
+"""The folder of a run: atomic creation, the state of its process, damaged files, and deletion."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _store(run: Run, **status: Any) -> None:
     run.status_file.write_text(json.dumps(status))
 
 
-# -- making and finding -------------------------------------------------------------------------------------------
+# -- creating and opening ------------------------------------------------------------------------------------------
 
 
 def test_new_run_is_queued_and_reads_back(workspace: Workspace, run: Run) -> None:
@@ -50,9 +50,11 @@ def test_name_of_the_run_can_hold_anything(workspace: Workspace) -> None:
 
 
 def test_runs_created_in_one_second_have_unique_names(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four hexadecimal digits alone would give two of a few hundred the same name."""
-    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb"] + [f"{i:04x}" for i in range(1000)])
-    monkeypatch.setattr(run_module.secrets, "token_hex", lambda size: next(drawn) if size == 2 else os.urandom(4).hex())
+    """Four hexadecimal digits alone would produce the same name twice among a few hundred runs."""
+    suffixes = iter(["aaaa", "aaaa", "aaaa", "bbbb"] + [f"{i:04x}" for i in range(1000)])
+    monkeypatch.setattr(
+        run_module.secrets, "token_hex", lambda size: next(suffixes) if size == 2 else os.urandom(4).hex()
+    )
     first, second = Run.create(SPEC, workspace), Run.create(SPEC, workspace)
     assert first.id.endswith("aaaa")
     assert second.id.endswith("bbbb")
@@ -70,7 +72,7 @@ def test_a_full_disk_leaves_no_partial_run(workspace: Workspace, monkeypatch: py
     assert os.listdir(workspace.runs) == []
 
 
-def test_open_by_a_part_of_the_id(workspace: Workspace, run: Run) -> None:
+def test_open_by_a_prefix_or_suffix_of_the_id(workspace: Workspace, run: Run) -> None:
     other = Run.create(SPEC, workspace)
     assert Run.open(run.id[-4:], workspace).id == run.id or run.id[-4:] == other.id[-4:]
     with pytest.raises(RequestError, match="matches 2 runs"):
@@ -93,7 +95,7 @@ def test_drafts_links_and_files_are_not_listed_as_runs(workspace: Workspace, run
 # -- state and process --------------------------------------------------------------------------------------------
 
 
-def test_running_means_that_its_process_holds_the_lock(run: Run) -> None:
+def test_a_run_is_running_while_its_process_holds_the_lock(run: Run) -> None:
     code = (
         "import sys, time; from pathlib import Path; from workbench.runs.run import Run\n"
         "run = Run(Path(sys.argv[1])); assert run.process_lock().acquire()\n"
@@ -110,7 +112,7 @@ def test_running_means_that_its_process_holds_the_lock(run: Run) -> None:
         process.kill()
         process.wait()
     assert run.state == "interrupted"
-    assert json.loads(run.status_file.read_text())["state"] == "running"  # a look writes nothing
+    assert json.loads(run.status_file.read_text())["state"] == "running"  # reading the state writes nothing
 
 
 def test_the_status_of_a_process_that_ends_between_two_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,12 +220,12 @@ def test_a_damaged_spec_is_reported_and_the_rest_is_shown(run: Run, content: byt
 
 def test_empty_folder_is_a_failed_run(workspace: Workspace) -> None:
     (workspace.runs / "empty").mkdir()
-    (result,) = Run.all(workspace)
-    assert result.state == "failed"
-    assert result.read_metrics() == ([], 0)
-    assert result.log() == ""
-    assert result.report() is None
-    assert Run.open("empty", workspace) == result
+    (run,) = Run.all(workspace)
+    assert run.state == "failed"
+    assert run.read_metrics() == ([], 0)
+    assert run.log() == ""
+    assert run.report() is None
+    assert Run.open("empty", workspace) == run
 
 
 def test_reading_the_log_returns_its_end_and_never_fails(run: Run) -> None:
@@ -241,7 +243,7 @@ def test_a_report_that_is_not_an_object_is_ignored(run: Run) -> None:
 
 
 def test_deleted_run_does_not_come_back(workspace: Workspace, run: Run) -> None:
-    """A late heartbeat, claim or stop of a run that somebody deleted must not make half a folder of its name."""
+    """A late heartbeat, claim or stop of a deleted run must not create its folder again."""
     run.delete()
     for late in (
         lambda: run.update_status(heartbeat=1),
@@ -258,7 +260,7 @@ def test_deleted_run_does_not_come_back(workspace: Workspace, run: Run) -> None:
 
 
 def test_folder_deleted_while_it_is_read(workspace: Workspace) -> None:
-    """Readers of a run that another process removes get what there is, and never an error of the system."""
+    """Readers of a run that is being deleted get partial results, never an OSError."""
     for _ in range(15):
         run = Run.create(SPEC, workspace)
         run.append_metrics({"step": 1})

@@ -1,4 +1,4 @@
-"""A checkpoint is complete or absent."""
+"""Checkpoints are written atomically, and damaged ones are never used."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def trained(seed: int = 0, steps: int = 3):
     return model, optimizer, scheduler
 
 
-def test_weights_moments_rate_and_state_come_back(tmp_path):
+def test_weights_moments_rate_and_state_round_trip(tmp_path):
     model, optimizer, scheduler = trained()
     state = TrainState(
         step=3,

@@ -1,4 +1,4 @@
-"""Cost estimates: counts against the loop itself, extrapolation against worked cases, and whole profiling runs."""
+"""Cost estimates: counts that match the loop, extrapolation checked by hand, and complete profiling runs."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def test_sampled_steps_begin_with_the_largest_and_cover_all_sizes() -> None:
     steps = first_epoch(StepSchedule.from_spec(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
     sampled = sample_steps(steps, plan, count=12)
     sizes = [plan.padded_tokens(list(step.batches)) for step in sampled]
-    every = [plan.padded_tokens(list(step.batches)) for step in steps]
+    all_sizes = [plan.padded_tokens(list(step.batches)) for step in steps]
     assert len(steps) == 63 and len(sampled) == 12
-    assert sizes[0] == max(every) and min(every) in sizes
-    assert abs(np.mean(sizes) / np.mean(every) - 1) < 0.15
+    assert sizes[0] == max(all_sizes) and min(all_sizes) in sizes
+    assert abs(np.mean(sizes) / np.mean(all_sizes) - 1) < 0.15
     assert sizes[1:] != sorted(sizes[1:], reverse=True)  # time may be up before the last
 
 
@@ -107,10 +107,10 @@ def test_periodic_actions_are_counted_as_the_loop_counts_them(settings: dict[str
     )  # its epochs have different numbers of batches
     assert len({plan.count(epoch) for epoch in range(4)}) > 1
     steps = StepSchedule.from_spec(plan, TrainingSpec(**settings))
-    times = 0
+    expected = 0
     for number, step in enumerate(steps.optimizer_steps(TrainState()), start=1):
-        times += is_due(number, every, step.ends_epoch) or number == steps.total
-    assert times_due(steps, every) == times
+        expected += is_due(number, every, step.ends_epoch) or number == steps.total
+    assert times_due(steps, every) == expected
 
 
 def test_an_estimate_is_stored_for_its_settings(workspace: Workspace) -> None:
@@ -122,7 +122,7 @@ def test_an_estimate_is_stored_for_its_settings(workspace: Workspace) -> None:
         assert estimates.find(resolve(spec.changed(change), workspace).spec, workspace) is None, change
     with open(spec.data.train, "a", encoding="utf-8") as file:
         file.write("a quite lovely plot,good\n")
-    assert estimates.find(spec, workspace) is None  # the file is another
+    assert estimates.find(spec, workspace) is None  # the file has changed
 
 
 def test_a_damaged_estimate_is_none() -> None:
@@ -181,11 +181,11 @@ def test_a_profiling_run_counts_like_the_run(changes: dict[str, Any], workspace:
 def test_slow_steps_make_a_long_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.training import estimate as measuring
 
-    real = measuring.accumulate_gradients
+    accumulate_gradients = measuring.accumulate_gradients
 
     def slow(*arguments: Any) -> None:
         time.sleep(0.05)
-        real(*arguments)
+        accumulate_gradients(*arguments)
 
     monkeypatch.setattr(measuring, "accumulate_gradients", slow)
     result = profiling_run(spec_of(workspace, **{"training.epochs": 100}), workspace).measure()
@@ -218,15 +218,15 @@ def test_a_report_contains_the_estimate_with_its_errors(workspace: Workspace) ->
 
 
 @pytest.mark.slow
-def test_a_failed_profiling_run_explains_itself_and_a_stopped_one_ends(workspace: Workspace) -> None:
+def test_failed_and_canceled_profiling_runs_are_reported(workspace: Workspace) -> None:
     spec = spec_of(workspace)
-    broken = Path(spec.model.source.removeprefix("path:")) / "model.safetensors"
-    content = broken.read_bytes()
-    broken.write_bytes(content[:100])
+    weights_file = Path(spec.model.source.removeprefix("path:")) / "model.safetensors"
+    content = weights_file.read_bytes()
+    weights_file.write_bytes(content[:100])
     with pytest.raises(RunError, match="profiling run of this spec failed"):
         estimate.estimate(spec, workspace)
     assert estimate.status(spec, workspace).state == "failed"
-    broken.write_bytes(content)
+    weights_file.write_bytes(content)
     estimate.start(spec, workspace)
     assert estimate.status(spec, workspace).state == "measuring"
     estimate.start(spec, workspace)  # two pages share it

@@ -14,7 +14,7 @@ from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
 
-def test_it_is_the_first_batch_of_training(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shown_batch_is_the_first_batch_of_training(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(workspace, {"training.max_steps": 1, "data.max_length": 12})
     shown = first_batch(run.spec(), workspace)
     batches: list[dict[str, torch.Tensor]] = []

@@ -1,4 +1,4 @@
-"""Arithmetic per token against numbers worked out by hand, and peaks against data sheets."""
+"""FLOPs per token, checked by hand, and peak FLOPs from data sheets."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from workbench.training import flops
 from workbench.training.device import Device
 
 
-def meta(make, config):
-    """The model without memory for its weights."""
+def make_on_meta(make, config):
+    """Create a model on the meta device, without memory for its weights."""
     with torch.device("meta"):
         return make(config)
 
 
 def test_gpt2_of_124_million() -> None:
-    model = meta(GPT2LMHeadModel, GPT2Config())
+    model = make_on_meta(GPT2LMHeadModel, GPT2Config())
     # 12 layers of: two norms, 768 x 2304, 768 x 768, 768 x 3072 and 3072 x 768, with biases; the last norm; the output.
     layer = 4 * 768 + (768 + 1) * 2304 + (768 + 1) * 768 + (768 + 1) * 3072 + (3072 + 1) * 768
-    worked = 12 * layer + 2 * 768 + 50257 * 768
-    assert sum(p.numel() for p in model.parameters()) == worked + 1024 * 768 == 124_439_808
-    expected = 6 * worked + 12 * 12 * 768 * 1024
+    n_matmul_weights = 12 * layer + 2 * 768 + 50257 * 768
+    assert sum(p.numel() for p in model.parameters()) == n_matmul_weights + 1024 * 768 == 124_439_808
+    expected = 6 * n_matmul_weights + 12 * 12 * 768 * 1024
     assert flops.flops_per_token(model, 1024) == expected == 855_166_464
 
 
 def test_embeddings_that_are_only_looked_up_do_not_count() -> None:
     config = BertConfig(vocab_size=1000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
                         intermediate_size=128, max_position_embeddings=32)  # fmt: skip
-    tied = meta(BertForMaskedLM, config)
-    everything = sum(p.numel() for p in tied.parameters())
-    assert flops.flops_per_token(tied, 16) == 6 * (everything - 34 * 64) + 12 * 2 * 64 * 16
+    tied = make_on_meta(BertForMaskedLM, config)
+    n_weights = sum(p.numel() for p in tied.parameters())
+    assert flops.flops_per_token(tied, 16) == 6 * (n_weights - 34 * 64) + 12 * 2 * 64 * 16
     body = tied.bert
-    rows = sum(p.numel() for p in body.parameters())
-    assert flops.flops_per_token(body, 16) == 6 * (rows - 1034 * 64) + 12 * 2 * 64 * 16
+    n_body_weights = sum(p.numel() for p in body.parameters())
+    assert flops.flops_per_token(body, 16) == 6 * (n_body_weights - 1034 * 64) + 12 * 2 * 64 * 16
 
 
-def test_an_output_of_the_masked_words_only_counts_for_these() -> None:
+def test_sparse_prediction_counts_only_masked_words() -> None:
     config = BertConfig(vocab_size=1000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4)
-    model = meta(BertForMaskedLM, config)
-    spared = flops.flops_per_token(model, 16) - flops.flops_per_token(model, 16, predicted=0.15)
-    assert spared == pytest.approx(0.85 * 6 * 1000 * 64)
+    model = make_on_meta(BertForMaskedLM, config)
+    saved = flops.flops_per_token(model, 16) - flops.flops_per_token(model, 16, predicted=0.15)
+    assert saved == pytest.approx(0.85 * 6 * 1000 * 64)
     assert flops.flops_per_token(model.bert, 16, predicted=0.15) == flops.flops_per_token(model.bert, 16)  # no output
 
 
 def test_frozen_weights_need_no_gradient() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(8, 8, bias=False), torch.nn.Linear(8, 2, bias=False))
-    assert flops.flops_per_token(model, 100) == 6 * (64 + 16)  # and no attention
+    assert flops.flops_per_token(model, 100) == 6 * (64 + 16)  # without attention
     model[0].requires_grad_(False)
     assert flops.flops_per_token(model, 100) == 4 * 64 + 6 * 16
 
 
-def test_a_decoder_that_looks_at_an_encoder_has_twice_the_attention() -> None:
+def test_a_decoder_with_cross_attention_has_twice_the_attention() -> None:
     config = T5Config(vocab_size=100, d_model=32, d_kv=8, num_heads=4, num_layers=2, num_decoder_layers=3, d_ff=64)
-    model = meta(T5ForConditionalGeneration, config)
+    model = make_on_meta(T5ForConditionalGeneration, config)
     longer = flops.flops_per_token(model, 11) - flops.flops_per_token(model, 10)
     assert longer == 12 * (2 + 2 * 3) * 32
 
@@ -68,14 +68,14 @@ def test_a_decoder_that_looks_at_an_encoder_has_twice_the_attention() -> None:
         ("NVIDIA H100 PCIe", "bf16", 756.0),
         ("NVIDIA H200", "tf32", 494.7),
         ("NVIDIA A100-SXM4-80GB", "bf16", 312.0),
-        ("NVIDIA A10", "bf16", 125.0),  # not the A100 that it begins like
+        ("NVIDIA A10", "bf16", 125.0),  # not matched as A100
         ("NVIDIA L4", "bf16", 121.0),
         ("NVIDIA L40S", "fp16", 362.05),
         ("Tesla T4", "fp16", 65.0),
-        ("Tesla T4", "bf16", None),  # emulated: there is no peak to speak of
+        ("Tesla T4", "bf16", None),  # emulated: no meaningful peak
         ("NVIDIA GeForce RTX 4090", "fp32", 82.6),
-        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "bf16", None),  # a seventh of one
-        ("NVIDIA RTX A4000", "bf16", None),  # not the A40 that it begins like
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "bf16", None),  # a seventh of a GPU
+        ("NVIDIA RTX A4000", "bf16", None),  # not matched as A40
         ("NVIDIA GeForce RTX 3090 Ti", "bf16", 80.0),
         ("NVIDIA GeForce RTX 3080 Ti", "bf16", None),
         ("NVIDIA GeForce RTX 4090 Laptop GPU", "bf16", None),
@@ -86,10 +86,10 @@ def test_peaks_of_data_sheets(name: str, format: str, tera: float | None) -> Non
     assert flops.listed_peak(name, format) == (None if tera is None else pytest.approx(tera * 1e12))
 
 
-def test_the_peak_of_a_cpu_is_measured_and_says_so() -> None:
-    began = time.perf_counter()
-    peak, how = flops.peak_flops(Device("cpu", "fp32", "cpu"), "fp32")
-    assert time.perf_counter() - began < 1
-    assert how.startswith("measured") and "fp32" in how
+def test_the_peak_of_a_cpu_is_measured() -> None:
+    start = time.perf_counter()
+    peak, source = flops.peak_flops(Device("cpu", "fp32", "cpu"), "fp32")
+    assert time.perf_counter() - start < 1
+    assert source.startswith("measured") and "fp32" in source
     assert 1e9 < peak < 1e14
-    assert flops.peak_flops("cpu", "fp32") == (peak, how)  # not measured twice
+    assert flops.peak_flops("cpu", "fp32") == (peak, source)  # not measured twice

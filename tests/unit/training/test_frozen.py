@@ -1,4 +1,4 @@
-"""Replayed activations have the result of a full pass, for every architecture that has layers."""
+"""Replayed activations equal a full forward pass, for every architecture with layers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def prefix_of(model, depth, file=None):
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_replaying_is_a_full_pass(tmp_path, name, depth, on_disk):
+def test_replaying_equals_a_full_pass(tmp_path, name, depth, on_disk):
     model = make(name).eval()
     prefix, store = prefix_of(model, depth, tmp_path / "activations" if on_disk else None)
     indices = np.array([3, 0, 2])
@@ -73,7 +73,7 @@ def test_replaying_is_a_full_pass(tmp_path, name, depth, on_disk):
     torch.testing.assert_close(model(**batch).logits, full)  # the original layers are back
 
 
-def test_a_wrong_activation_is_noticed():
+def test_a_wrong_activation_is_detected():
     model = make("bert").eval()
     prefix, store = prefix_of(model, 2)
     store.values[0] = torch.randn(16, generator=torch.Generator().manual_seed(1)) * 3
@@ -110,16 +110,16 @@ def test_dropout_is_off_in_frozen_layers_and_on_in_the_rest():
 
 
 @pytest.mark.parametrize(
-    ("options", "prefix"),
+    ("options", "depth"),
     [({"layers": 2}, 2), ({"layers": 0}, 0), ({"layers": 3}, 3), ({"layers": 2, "embeddings": False}, 0)],
 )
-def test_the_frozen_prefix_needs_frozen_embeddings(options, prefix):
+def test_the_frozen_prefix_needs_frozen_embeddings(options, depth):
     model = Freeze(Freeze.Config(**options)).apply(make("bert"), "SEQ_CLS")
-    assert ModelStructure.of(model).frozen_prefix() == prefix
+    assert ModelStructure.of(model).frozen_prefix() == depth
 
 
 def test_head_trains_pooler_and_classifier_only():
-    def moving(pooler):
+    def trainable_modules(pooler):
         model = Head(Head.Config(pooler=pooler)).apply(make("bert"), "SEQ_CLS")
         return {
             name.split(".")[0 if name.startswith("classifier") else 1]
@@ -127,8 +127,8 @@ def test_head_trains_pooler_and_classifier_only():
             if p.requires_grad
         }
 
-    assert moving(True) == {"pooler", "classifier"}
-    assert moving(False) == {"classifier"}
+    assert trainable_modules(True) == {"pooler", "classifier"}
+    assert trainable_modules(False) == {"classifier"}
 
 
 def test_more_layers_than_there_are_is_refused():

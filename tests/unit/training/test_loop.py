@@ -1,4 +1,4 @@
-"""The loop computes what transformers' Trainer computes, and its limits, resumption and errors work."""
+"""The training loop equals transformers' Trainer; limits, resumption and errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LABELS = torch.randint(0, 3, (EXAMPLES,), generator=GENERATOR)
 
 
 class InOrder:
-    """Batches in the order of the examples, as Trainer's sequential sampler gives them."""
+    """Batches in the order of the examples, as with Trainer's sequential sampler."""
 
     def epoch(self, number: int) -> list[np.ndarray]:
         return [np.arange(i, i + BATCH) for i in range(0, EXAMPLES, BATCH)]
@@ -99,7 +99,7 @@ def run(model, folder, callback=None, resume=False, evaluate=None, **changes):
 def trainer_losses(model, tmp_path, **arguments) -> list[float]:
     losses: list[float] = []
 
-    class Note(TrainerCallback):
+    class RecordLosses(TrainerCallback):
         def on_log(self, args, state, control, logs=None, **_):
             if "loss" in logs:
                 losses.append(logs["loss"])
@@ -132,7 +132,7 @@ def trainer_losses(model, tmp_path, **arguments) -> list[float]:
             **arguments,
         ),
         train_dataset=data,
-        callbacks=[Note()],
+        callbacks=[RecordLosses()],
     ).train()
     return losses
 
@@ -140,45 +140,45 @@ def trainer_losses(model, tmp_path, **arguments) -> list[float]:
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 def test_losses_equal_those_of_trainer(tmp_path, schedule):
     kind = {"constant": "constant_with_warmup"}.get(schedule, schedule)
-    theirs = trainer_losses(make_model(), tmp_path / "theirs", lr_scheduler_type=kind)
-    ours, _ = run(make_model(), tmp_path / "ours", lr_schedule=schedule)
-    assert len(theirs) == len(ours.losses()) == 32
-    np.testing.assert_allclose(ours.losses()[:20], theirs[:20], atol=1e-4)
-    assert max(theirs) - min(theirs) > 0.05  # they changed: equal constants would prove nothing
+    expected = trainer_losses(make_model(), tmp_path / "theirs", lr_scheduler_type=kind)
+    recorder, _ = run(make_model(), tmp_path / "ours", lr_schedule=schedule)
+    assert len(expected) == len(recorder.losses()) == 32
+    np.testing.assert_allclose(recorder.losses()[:20], expected[:20], atol=1e-4)
+    assert max(expected) - min(expected) > 0.05  # the losses change: constants would show nothing
 
 
 def test_accumulated_gradients_equal_those_of_one_large_batch(tmp_path):
     small, large = make_model(), make_model()
     run(small, tmp_path / "a", gradient_accumulation=4, max_steps=3)
 
-    class Large(InOrder):
+    class LargeBatches(InOrder):
         def epoch(self, number):
             return [np.arange(i, i + 4 * BATCH) for i in range(0, EXAMPLES, 4 * BATCH)]
 
-    whole = training_inputs(large)
-    whole.plan = Large()
+    inputs = training_inputs(large)
+    inputs.plan = LargeBatches()
     spec = settings(max_steps=3)
-    train(large, whole, spec, 1e-3, Accelerator(cpu=True), Recorder(), tmp_path / "b")
+    train(large, inputs, spec, 1e-3, Accelerator(cpu=True), Recorder(), tmp_path / "b")
     # The schedules differ in length only if max_steps did not cut them.
     for (name, a), b in zip(small.named_parameters(), large.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=2e-5, rtol=0, msg=name)
 
 
 @pytest.mark.parametrize("stop_at", [1, 7, 16, 17, 31])
-def test_stopped_and_resumed_is_bit_identical(tmp_path, stop_at):
-    whole = make_model(dropout=0.2)
-    through, _ = run(whole, tmp_path / "whole", evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
-    halves = make_model(dropout=0.2)
+def test_a_resumed_run_is_bit_identical(tmp_path, stop_at):
+    uninterrupted = make_model(dropout=0.2)
+    uninterrupted_log, _ = run(uninterrupted, tmp_path / "whole", evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
+    stopped = make_model(dropout=0.2)
     first, result = run(
-        halves, tmp_path / "half", Recorder(stop_at), evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3
+        stopped, tmp_path / "half", Recorder(stop_at), evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3
     )
     assert (result.ending, result.state.step) == ("stopped", stop_at)
-    again = make_model(dropout=0.2, seed=99)  # its weights must all come from the checkpoint
-    second, result = run(again, tmp_path / "half", resume=True, evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
+    resumed = make_model(dropout=0.2, seed=99)  # all weights must come from the checkpoint
+    second, result = run(resumed, tmp_path / "half", resume=True, evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
     assert result.ending == "finished"
-    for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
+    for (name, a), b in zip(uninterrupted.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
-    assert first.losses() + second.losses() == through.losses()
+    assert first.losses() + second.losses() == uninterrupted_log.losses()
 
 
 def test_early_stopping_ends_after_patience_and_stays_ended(tmp_path):
@@ -201,14 +201,14 @@ class Clock:
         return self.now
 
 
-def timed(model, folder, clock, callback=None, **changes):
-    """Training in which each batch takes 10 seconds."""
+def train_with_clock(model, folder, clock, callback=None, **changes):
+    """Train with batches that take 10 seconds each."""
     slow = training_inputs(model, evaluate=lambda: {"eval/accuracy": 0.5})
-    take = slow.batch
+    make_batch = slow.batch
 
     def batch(indices):
         clock.now += 10
-        return take(indices)
+        return make_batch(indices)
 
     slow.batch = batch
     callback = callback or Recorder()
@@ -219,24 +219,26 @@ def timed(model, folder, clock, callback=None, **changes):
 def test_training_ends_when_its_minutes_have_passed_over_all_processes(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("workbench.training.core.meter.time", clock)
-    through, result = timed(make_model(), tmp_path / "a", clock, max_minutes=1.0)
+    log, result = train_with_clock(make_model(), tmp_path / "a", clock, max_minutes=1.0)
     assert (result.ending, result.state.step, result.steps) == ("time", 6, 32)
     assert "step 6 of 32" in result.note and "max_minutes" in result.note
-    assert [row["step"] for row in through.rows if "eval/accuracy" in row] == [6]  # this evaluation can be the best
+    assert [row["step"] for row in log.rows if "eval/accuracy" in row] == [6]  # this evaluation can be the best
     assert checkpoint.latest(tmp_path / "a").name == "step-00000006"
-    _, result = timed(make_model(), tmp_path / "b", clock, Recorder(stop_at=4), max_minutes=1.0)
+    _, result = train_with_clock(make_model(), tmp_path / "b", clock, Recorder(stop_at=4), max_minutes=1.0)
     assert result.ending == "stopped"
     clock.now += 10_000  # no training time passes between processes
-    rest, result = timed(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
-    assert (result.ending, result.state.step, len(rest.losses())) == ("time", 6, 2)
-    again, result = timed(make_model(), tmp_path / "b", clock, max_minutes=1.0)  # killed before it could report
-    assert (result.ending, result.state.step, again.rows) == ("time", 6, [])
+    resumed, result = train_with_clock(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
+    assert (result.ending, result.state.step, len(resumed.losses())) == ("time", 6, 2)
+    reported_again, result = train_with_clock(
+        make_model(), tmp_path / "b", clock, max_minutes=1.0
+    )  # killed before it could report
+    assert (result.ending, result.state.step, reported_again.rows) == ("time", 6, [])
 
 
-def test_the_last_step_is_no_early_end_even_when_the_time_is_up(tmp_path, monkeypatch):
+def test_a_run_that_ends_at_its_last_step_is_finished_even_if_time_is_up(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("workbench.training.core.meter.time", clock)
-    _, result = timed(make_model(), tmp_path, clock, max_minutes=1.0, max_steps=6)
+    _, result = train_with_clock(make_model(), tmp_path, clock, max_minutes=1.0, max_steps=6)
     assert (result.ending, result.note) == ("finished", None)
 
 
@@ -287,13 +289,13 @@ def test_the_number_of_steps(epochs, gradient_accumulation, max_steps, expected)
         InOrder(), TrainingSpec(epochs=epochs, gradient_accumulation=gradient_accumulation, max_steps=max_steps)
     )
     assert steps.total == expected
-    groups = list(steps.optimizer_steps(TrainState()))
-    assert len(groups) == expected
+    optimizer_steps = list(steps.optimizer_steps(TrainState()))
+    assert len(optimizer_steps) == expected
     middle = expected // 2
     start = (
-        TrainState(step=middle, epoch=groups[middle - 1].after[0], batch=groups[middle - 1].after[1])
+        TrainState(step=middle, epoch=optimizer_steps[middle - 1].after[0], batch=optimizer_steps[middle - 1].after[1])
         if middle
         else TrainState()
     )
     rest = [np.concatenate(g.batches).tolist() for g in steps.optimizer_steps(start)]
-    assert rest == [np.concatenate(g.batches).tolist() for g in groups[middle:]]
+    assert rest == [np.concatenate(g.batches).tolist() for g in optimizer_steps[middle:]]

@@ -1,4 +1,4 @@
-"""Optimizer and schedule, against transformers' and hand-worked values."""
+"""Optimizer and schedule, checked against transformers and by hand."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def test_biases_and_norms_do_not_decay_as_in_trainer():
     model = Small()
     decayed, undecayed = parameter_groups(model, 0.1)
     names = {id(p): name for name, p in model.named_parameters()}
-    theirs = get_parameter_names(model, [nn.LayerNorm], [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)"])
-    assert {names[id(p)] for p in decayed["params"]} == {n for n in theirs if not n.startswith("frozen")}
+    expected = get_parameter_names(model, [nn.LayerNorm], [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)"])
+    assert {names[id(p)] for p in decayed["params"]} == {n for n in expected if not n.startswith("frozen")}
     assert {names[id(p)] for p in undecayed["params"]} == {"norm.weight", "norm.bias", "linear.bias"}
     assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.1, 0.0)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("steps", [10, 7, 1])
-def test_the_schedule_is_transformers(schedule, steps):
+def test_the_schedule_equals_transformers(schedule, steps):
     settings = TrainingSpec(lr_schedule=schedule, warmup_ratio=0.3)
-    ours_optimizer = make_optimizer(Small(), settings, 0.5)
-    ours = make_schedule(ours_optimizer, settings, steps)
-    theirs_optimizer = torch.optim.SGD(Small().parameters(), lr=0.5)
+    optimizer = make_optimizer(Small(), settings, 0.5)
+    scheduler = make_schedule(optimizer, settings, steps)
+    reference_optimizer = torch.optim.SGD(Small().parameters(), lr=0.5)
     make = get_linear_schedule_with_warmup if schedule == "linear" else get_cosine_schedule_with_warmup
-    theirs = make(theirs_optimizer, -(-3 * steps // 10), steps)
+    reference = make(reference_optimizer, -(-3 * steps // 10), steps)
     for _ in range(steps):
-        assert ours.get_last_lr()[0] == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
-        ours_optimizer.step()
-        theirs_optimizer.step()
-        ours.step()
-        theirs.step()
+        assert scheduler.get_last_lr()[0] == pytest.approx(reference.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        reference_optimizer.step()
+        scheduler.step()
+        reference.step()
 
 
 def test_constant_stays_after_warm_up():

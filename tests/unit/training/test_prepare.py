@@ -1,4 +1,4 @@
-"""prepare() is the same for everything that needs a run's data and model."""
+"""prepare() returns the same data and model to every caller."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> 
         assert np.array_equal(first[name], second[name]), name
 
 
-def test_the_base_model_has_the_head_that_training_began_with(workspace: Workspace) -> None:
+def test_the_base_model_has_the_initial_head_of_training(workspace: Workspace) -> None:
     run = names_run(workspace)
     job = TrainingJob(run, RunReporter(run))
-    began_with = weights(job.prepare().model)
-    bias = began_with["classifier.bias"]
+    initial = weights(job.prepare().model)
+    bias = initial["classifier.bias"]
     assert np.exp(bias).sum() == pytest.approx(1, abs=1e-5) and np.ptp(bias) > 0.5, "log shares of the tags"
     assert run_folder(run.folder) == 0
     state = torch.random.get_rng_state()
     base = load_base_model(run, Predictor.load(run))
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert_same(weights(base.model), began_with)
+    assert_same(weights(base.model), initial)
 
 
-def test_the_base_model_is_refused_where_its_head_needs_data_that_has_changed(workspace: Workspace) -> None:
+def test_the_base_model_is_refused_if_its_head_needs_changed_data(workspace: Workspace) -> None:
     run = names_run(workspace)
     assert run_folder(run.folder) == 0
     path = workspace.uploads / "names.jsonl"
@@ -70,14 +70,14 @@ def test_the_base_model_is_refused_where_its_head_needs_data_that_has_changed(wo
         load_base_model(run, Predictor.load(run))
 
 
-def test_the_base_model_needs_no_data_where_its_head_does_not(workspace: Workspace) -> None:
+def test_the_base_model_needs_no_data_if_its_head_needs_none(workspace: Workspace) -> None:
     run = make_run(workspace, {"training.max_steps": 2})
-    began_with = weights(TrainingJob(run, RunReporter(run)).prepare().model)
+    initial = weights(TrainingJob(run, RunReporter(run)).prepare().model)
     assert run_folder(run.folder) == 0
     (workspace.uploads / "reviews.csv").write_text("")
     spec = run.spec()
     assert spec.data.train.endswith("reviews.csv")
-    assert_same(weights(load_base_model(run, Predictor.load(run)).model), began_with)
+    assert_same(weights(load_base_model(run, Predictor.load(run)).model), initial)
 
 
 def test_a_profiling_run_prepares_what_training_does(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,16 +27,16 @@ def test_ranks_are_allocated_in_a_run_and_reported(workspace: Workspace) -> None
 
 
 def test_a_resumed_run_allocates_the_same_ranks(workspace: Workspace) -> None:
-    once = make_run(workspace, {"tuning": RANKS, **STEPS})
-    assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
-    for at in (8, 17):
-        twice = make_run(workspace, {"tuning": RANKS, **STEPS})
-        reporter = StopAfter(twice)
-        reporter.at = at
-        assert TrainingJob(twice, reporter).execute() == "stopped"
-        assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
-        assert weights(once) == weights(twice)
-        assert once.report().tuning == twice.report().tuning
+    uninterrupted = make_run(workspace, {"tuning": RANKS, **STEPS})
+    assert TrainingJob(uninterrupted, RunReporter(uninterrupted)).execute() == "succeeded"
+    for stop_step in (8, 17):
+        resumed = make_run(workspace, {"tuning": RANKS, **STEPS})
+        reporter = StopAfter(resumed)
+        reporter.at = stop_step
+        assert TrainingJob(resumed, reporter).execute() == "stopped"
+        assert TrainingJob(resumed, RunReporter(resumed)).execute() == "succeeded"
+        assert weights(uninterrupted) == weights(resumed)
+        assert uninterrupted.report().tuning == resumed.report().tuning
 
 
 def weights(run: Run) -> bytes:
@@ -57,12 +57,14 @@ def test_lower_layers_change_less_and_are_unfrozen_later(workspace: Workspace) -
     freeze = {"method": "freeze", "layers": 0, "embeddings": False}
     run = make_run(workspace, {"tuning": {**freeze, "rate_decay": 0.1}, **STEPS})
     changes = changes_of_weights(run, RunReporter(run))
-    far = [max(d for n, d in changes.items() if f"layer.{i}." in n) for i in range(3)]
-    assert far[1] == pytest.approx(10 * far[0], rel=0.5) and far[2] == pytest.approx(10 * far[1], rel=0.5)
-    for at, layers in ((9, {0, 1, 2}), (5, {1, 2}), (3, {2}), (2, set())):
+    largest_changes = [max(d for n, d in changes.items() if f"layer.{i}." in n) for i in range(3)]
+    assert largest_changes[1] == pytest.approx(10 * largest_changes[0], rel=0.5) and largest_changes[
+        2
+    ] == pytest.approx(10 * largest_changes[1], rel=0.5)
+    for stop_step, layers in ((9, {0, 1, 2}), (5, {1, 2}), (3, {2}), (2, set())):
         run = make_run(workspace, {"tuning": {**freeze, "gradual": 1.0}, **STEPS, "training.max_steps": 9})
         reporter = StopAfter(run)
-        reporter.at = at
+        reporter.at = stop_step
         changes = changes_of_weights(run, reporter)
         assert {i for i in range(3) if any(d > 0 for n, d in changes.items() if f"layer.{i}." in n)} == layers
         assert changes["classifier.weight"] > 0

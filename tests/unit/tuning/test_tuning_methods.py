@@ -1,4 +1,4 @@
-"""Adapter methods on BERT, GPT-2 and our models: they learn, change their own weights only, and save everything."""
+"""Adapter methods on BERT, GPT-2 and Workbench models: they train only their own weights, save, load and merge."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def make(method: str, **options: Any) -> Any:
 
 
 def tuned(method: str, model: Any, peft_type: str = "SEQ_CLS", **options: Any) -> tuple[Any, Any]:
-    """The tuning, and the model ready to be trained."""
+    """Return the tuning, and the model ready for training."""
     torch.manual_seed(2)
     tuning = make(method, **options)
     new = {name for name, _ in model.named_parameters() if name.split(".")[0] in HEAD}
@@ -100,28 +100,28 @@ def loss(model: Any) -> float:
 
 @every_model
 @every_adapter
-def test_it_learns_and_changes_its_own_weights_only(method: str, name: str) -> None:
+def test_an_adapter_learns_and_changes_its_own_weights_only(method: str, name: str) -> None:
     model = base_model(name)
     tuning, wrapped = tuned(method, model)
-    before, began = {n: p.detach().clone() for n, p in wrapped.named_parameters()}, loss(wrapped)
+    before, initial_loss = {n: p.detach().clone() for n, p in wrapped.named_parameters()}, loss(wrapped)
     take_steps(tuning, wrapped)
-    assert loss(wrapped) < began - 0.05
+    assert loss(wrapped) < initial_loss - 0.05
     moved = {n for n, p in wrapped.named_parameters() if not torch.equal(p, before[n])}
     trained = {n for n, p in wrapped.named_parameters() if p.requires_grad}
-    # AdaLoRA may take all the ranks of a matrix: its entries are then what they were in the beginning, zero.
+    # AdaLoRA may prune all ranks of a matrix: its entries are then zero, as at the start.
     assert moved <= trained and {n for n in trained - moved if "lora_E" not in n} == set()
     original = dict(base_model(name).named_parameters())
     frozen = {n for n in original if not n.startswith(HEAD)}
-    now = {n.replace("base_model.", "", 1).replace("model.", "", 1) if method not in VIRTUAL else n.removeprefix(
+    current = {n.replace("base_model.", "", 1).replace("model.", "", 1) if method not in VIRTUAL else n.removeprefix(
         "base_model."): p for n, p in wrapped.named_parameters()}  # fmt: skip
-    now = {n.replace(".base_layer", "").replace(".original_module", ""): p for n, p in now.items()}
-    assert frozen <= now.keys()
-    assert all(torch.equal(now[n], original[n]) for n in frozen), "the base has changed"
+    current = {n.replace(".base_layer", "").replace(".original_module", ""): p for n, p in current.items()}
+    assert frozen <= current.keys()
+    assert all(torch.equal(current[n], original[n]) for n in frozen), "the base has changed"
 
 
 @every_model
 @every_adapter
-def test_loaded_and_merged_it_answers_the_same(method: str, name: str, tmp_path: Path) -> None:
+def test_loaded_and_merged_adapters_have_the_same_outputs(method: str, name: str, tmp_path: Path) -> None:
     tuning, wrapped = tuned(method, base_model(name))
     take_steps(tuning, wrapped)
     expected = logits(wrapped)
@@ -144,7 +144,7 @@ def test_loaded_and_merged_it_answers_the_same(method: str, name: str, tmp_path:
 @every_model
 @every_adapter
 def test_padding_changes_nothing(method: str, name: str) -> None:
-    """A decoder's classifier reads the last token: with virtual ones before the text it must still find it."""
+    """A decoder's classifier reads the last token, also with virtual tokens before the text."""
     tuning, wrapped = tuned(method, base_model(name))
     take_steps(tuning, wrapped, 3)
     short = logits(wrapped, input_ids=IDS[1:2, :5], attention_mask=MASK[1:2, :5])
@@ -158,7 +158,7 @@ def test_an_untrained_adapter_changes_nothing(method: str, name: str) -> None:
     torch.testing.assert_close(logits(wrapped), logits(base_model(name)), atol=1e-6, rtol=0)
 
 
-# -- how many weights ------------------------------------------------------------------------------------------------
+# -- numbers of weights ----------------------------------------------------------------------------------------------
 
 
 def trained_in_body(wrapped: Any) -> int:
@@ -176,7 +176,7 @@ COUNTS: list[tuple[str, str, dict[str, Any], int]] = [
     ("bitfit", "our-encoder", {}, LAYERS * (4 * D + WIDE + D + 2 * D) + D + D),
     ("bitfit", "gpt2", {}, LAYERS * (4 * D + WIDE + D + 2 * D) + D),
     ("ia3", "bert", {}, LAYERS * (2 * D + WIDE)),
-    ("ia3", "gpt2", {}, LAYERS * (3 * D + WIDE)),  # queries come out of the same map
+    ("ia3", "gpt2", {}, LAYERS * (3 * D + WIDE)),  # one map computes queries, keys and values
     ("ia3", "our-encoder", {"feed_forward": False}, LAYERS * 3 * D),
     ("lora", "bert", {"rank": R}, LAYERS * 2 * (2 * R * D)),
     ("lora", "gpt2", {"rank": R}, LAYERS * (R * D + R * 3 * D)),
@@ -201,8 +201,8 @@ def test_the_number_of_weights_follows_the_formula(method: str, name: str, optio
 @every_model
 def test_adapters_start_close_to_the_identity(name: str) -> None:
     _, wrapped = tuned("adapter", base_model(name), width=8)
-    off = (logits(wrapped) - logits(base_model(name))).abs().max()
-    assert 0 < off < 0.05 * logits(base_model(name)).abs().max()
+    difference = (logits(wrapped) - logits(base_model(name))).abs().max()
+    assert 0 < difference < 0.05 * logits(base_model(name)).abs().max()
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_adapters_follow_attention_and_feed_forward_before_the_addition(name: st
     """An adapter that adds a constant to its input equals that constant on the bias of the layer before it."""
     _, wrapped = tuned("adapter", base_model(name), width=4, norms=False)
     constant = torch.linspace(-1, 1, D)
-    for part, module in wrapped.named_modules():
-        if part.endswith("bottleneck_up.default"):
+    for name_of_module, module in wrapped.named_modules():
+        if name_of_module.endswith("bottleneck_up.default"):
             module.weight.data.zero_()
             module.bias.data.copy_(constant)
     model = base_model(name)
@@ -233,14 +233,14 @@ def test_adapters_follow_attention_and_feed_forward_before_the_addition(name: st
 
 
 @pytest.mark.parametrize(("method", "name"), [("prompt", "bert"), ("p-tuning", "bert"), ("prefix", "gpt2")])
-def test_peft_alone_reads_what_was_saved(method: str, name: str, tmp_path: Path) -> None:
-    """Where peft is right (a head that reads the first position; a prefix on a decoder), ours gives the same."""
+def test_peft_loads_a_saved_adapter(method: str, name: str, tmp_path: Path) -> None:
+    """Compare with peft where it is correct: a head that reads the first position, and a prefix on a decoder."""
     tuning, wrapped = tuned(method, base_model(name), tokens=V)
     take_steps(tuning, wrapped, 5)
     tuning.save(wrapped, tmp_path)
-    theirs = PeftModel.from_pretrained(base_model(name), tmp_path)
-    assert type(theirs).__name__ == "PeftModelForSequenceClassification"
-    torch.testing.assert_close(logits(wrapped), logits(theirs), atol=1e-5, rtol=0)
+    peft_model = PeftModel.from_pretrained(base_model(name), tmp_path)
+    assert type(peft_model).__name__ == "PeftModelForSequenceClassification"
+    torch.testing.assert_close(logits(wrapped), logits(peft_model), atol=1e-5, rtol=0)
 
 
 @every_model
@@ -253,13 +253,13 @@ def test_a_prompt_is_prepended_to_the_embeddings(name: str) -> None:
     mask = torch.cat((torch.ones(len(IDS), V, dtype=torch.long), MASK), dim=1)
     with torch.no_grad():
         expected = model(inputs_embeds=torch.cat((vectors, words), dim=1), attention_mask=mask).logits[:, V:]
-    # The new head has the same weights: it was drawn from the same seed.
+    # The new head has the same weights: it was initialized with the same seed.
     torch.testing.assert_close(logits(wrapped)[MASK == 1], expected[MASK == 1], atol=1e-5, rtol=0)
 
 
 @every_model
 @pytest.mark.parametrize("method", VIRTUAL)
-def test_heads_see_the_texts_tokens_only(method: str, name: str) -> None:
+def test_heads_see_no_virtual_tokens(method: str, name: str) -> None:
     auto = transformers.AutoModelForTokenClassification
     model = base_model(name, auto)
     tuning, wrapped = tuned(method, model, "TOKEN_CLS", tokens=V)
@@ -273,7 +273,7 @@ def test_heads_see_the_texts_tokens_only(method: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gpt2", "our-decoder"])
 @pytest.mark.parametrize("method", ADAPTERS)
-def test_generation_with_the_cache_gives_the_same_text(method: str, name: str) -> None:
+def test_generation_with_and_without_the_cache_agrees(method: str, name: str) -> None:
     _, wrapped = tuned(method, base_model(name, transformers.AutoModelForCausalLM), "CAUSAL_LM")
     optimizer = torch.optim.AdamW([p for p in wrapped.parameters() if p.requires_grad], lr=0.05)
     wrapped(input_ids=IDS, attention_mask=MASK, labels=IDS.masked_fill(MASK == 0, -100)).loss.backward()
@@ -303,7 +303,7 @@ def test_packed_rows_and_too_long_texts_are_refused() -> None:
         wrapped(**BATCH)
 
 
-# -- both sides ------------------------------------------------------------------------------------------------------
+# -- encoder-decoder -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", [name for name in ADAPTERS if name != "prefix"])

@@ -1,4 +1,4 @@
-"""Adapters in whole runs on GPT-2 and our own models: saved, loaded, used for predictions, explained, merged."""
+"""Adapters in complete runs on GPT-2 and Workbench models: saving, loading, predictions, explanations, merging."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def scores(predictor: Predictor) -> list[dict[str, float]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "our-encoder", "our-decoder", "our-rotary-encoder"])
 @pytest.mark.parametrize("method", ADAPTERS)
-def test_the_saved_result_answers_as_the_trained_model_did(workspace: Workspace, method: str, name: str) -> None:
+def test_a_saved_model_predicts_like_the_trained_one(workspace: Workspace, method: str, name: str) -> None:
     run = train_model(workspace, name, method)
     rows = read_predictions(run)
     predictions = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
@@ -47,7 +47,7 @@ def test_the_saved_result_answers_as_the_trained_model_did(workspace: Workspace,
 
 
 @pytest.mark.parametrize("method", MERGING)
-def test_a_merged_run_answers_the_same_without_its_base(workspace: Workspace, method: str, tmp_path: Path) -> None:
+def test_a_merged_run_predicts_the_same_without_its_base(workspace: Workspace, method: str, tmp_path: Path) -> None:
     run = make_run(workspace, {"tuning": method, "training.epochs": 1, "data.max_length": 32})
     assert run_folder(run.folder) == 0, run.status()
     expected = scores(Predictor.load(run))
@@ -56,29 +56,29 @@ def test_a_merged_run_answers_the_same_without_its_base(workspace: Workspace, me
     assert str(workspace.root) not in (folder / "workbench.json").read_text()
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    for row, ours in zip(TEXTS, expected, strict=True):
+    for row, run_scores in zip(TEXTS, expected, strict=True):
         with torch.no_grad():
             predictions = model(**tokenizer(row["text"], return_tensors="pt")).logits.softmax(-1)[0].tolist()
-        assert [ours[model.config.id2label[i]] for i in range(2)] == pytest.approx(predictions, abs=1e-5)
+        assert [run_scores[model.config.id2label[i]] for i in range(2)] == pytest.approx(predictions, abs=1e-5)
     spec = run.spec().changed({"model": f"path:{folder}", "tuning": "head"})
     loaded = resolve(spec, workspace).model.load("AutoModelForSequenceClassification", {})
     assert loaded.newly_initialized == frozenset()
 
 
-def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
-    """The command overwrites an earlier merged model, and nothing else."""
+def test_merging_does_not_overwrite_other_folders(workspace: Workspace, tmp_path: Path) -> None:
+    """The command overwrites an earlier merged model, but nothing else."""
     run = make_run(workspace, {"tuning": "lora", "training.epochs": 1, "data.max_length": 32})
     assert run_folder(run.folder) == 0, run.status()
-    letters = tmp_path / "letters"
-    letters.mkdir()
-    (letters / "dear.txt").write_text("kept")
+    other_folder = tmp_path / "letters"
+    other_folder.mkdir()
+    (other_folder / "dear.txt").write_text("unchanged")
     command = [sys.executable, "-m", "workbench", "merge", run.id, "--out"]
-    refused = subprocess.run([*command, str(letters)], capture_output=True, text=True)
+    refused = subprocess.run([*command, str(other_folder)], capture_output=True, text=True)
     assert refused.returncode == 2 and "is not a merged model" in refused.stderr
-    assert (letters / "dear.txt").read_text() == "kept"
+    assert (other_folder / "dear.txt").read_text() == "unchanged"
     for _ in range(2):
-        done = subprocess.run([*command, str(tmp_path / "whole"), "--json"], capture_output=True, text=True)
-        assert json.loads(done.stdout) == {"folder": str(tmp_path / "whole")}, done.stderr
+        result = subprocess.run([*command, str(tmp_path / "whole"), "--json"], capture_output=True, text=True)
+        assert json.loads(result.stdout) == {"folder": str(tmp_path / "whole")}, result.stderr
     assert (tmp_path / "whole" / "model.safetensors").exists()
 
 
@@ -94,7 +94,7 @@ def test_unmergeable_runs_are_refused(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("method", VIRTUAL)
-def test_virtual_tokens_are_explained_by_what_needs_no_attention(workspace: Workspace, method: str) -> None:
+def test_virtual_tokens_are_explained_by_methods_without_attention(workspace: Workspace, method: str) -> None:
     run = make_run(workspace, {"tuning": method, "training.epochs": 1, "data.max_length": 32})
     assert run_folder(run.folder) == 0, run.status()
     predictor = Predictor.load(run)
@@ -119,16 +119,16 @@ def test_a_file_that_lacks_weights_is_refused(workspace: Workspace, method: str)
     assert run_folder(run.folder) == 0, run.status()
     file = run.model_folder / "adapter_model.safetensors"
     weights = load_file(file)
-    for part in ("classifier", "encoder" if method != "prompt" else "prompt_embeddings"):
-        lacking = next(name for name in weights if part in name)
-        save_file({n: w for n, w in weights.items() if n != lacking}, file, metadata={"format": "pt"})
+    for pattern in ("classifier", "encoder" if method != "prompt" else "prompt_embeddings"):
+        missing = next(name for name in weights if pattern in name)
+        save_file({n: w for n, w in weights.items() if n != missing}, file, metadata={"format": "pt"})
         with pytest.raises(RequestError, match="cannot be loaded"):
             Predictor.load(run)
 
 
 @pytest.mark.parametrize("method", ADAPTERS)
 def test_a_language_model_generates_with_an_adapter(workspace: Workspace, method: str) -> None:
-    """Causal language modelling: samples during training, generated text, the same metrics when loaded."""
+    """Train a causal language model: samples during training, and generated text once loaded."""
     changes: dict[str, Any] = {
         "task": {"name": "causal-lm", "packing": False, "max_new_tokens": 4},
         "model": f"path:{model_folder(workspace, 'our-decoder')}",
@@ -145,7 +145,7 @@ def test_a_language_model_generates_with_an_adapter(workspace: Workspace, method
 
 
 def test_a_changed_output_layer_of_a_base_is_refused(workspace: Workspace) -> None:
-    """An untied output layer is no part of the body, and LoRA does not save it: it is the base's own."""
+    """LoRA does not save an untied output layer, which belongs to the base model but not to its body."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from tests.tiny import make_model
@@ -175,7 +175,7 @@ def test_a_changed_output_layer_of_a_base_is_refused(workspace: Workspace) -> No
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RefusedError, match="another version"):
         load_adapter(adapter, workspace, config=source.config)
-    del note["base"]["head_fingerprint"]  # as notes were before
+    del note["base"]["head_fingerprint"]  # as in older notes
     write_json(adapter / "workbench.json", note)
     assert (read_json(adapter / "workbench.json") or {})["base"].keys() == {"source", "fingerprint"}
     load_adapter(adapter, workspace, config=source.config)

@@ -24,7 +24,7 @@ MATRICES = 2 * LAYERS
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
-def test_ranks_fall_to_the_budget_as_the_paper_says(name: str) -> None:
+def test_ranks_fall_to_the_budget_as_in_the_paper(name: str) -> None:
     tuning, model = tuned("adalora", base_model(name), **RANKS)
     matrices = MATRICES if name == "bert" else LAYERS
     optimizer = None
@@ -40,34 +40,34 @@ def test_ranks_fall_to_the_budget_as_the_paper_says(name: str) -> None:
             assert total == 2 * matrices
     ranks = tuning.report(model)["ranks"]
     assert len(ranks) == matrices and sum(ranks.values()) == 2 * matrices
-    assert all(hasattr(model.base_model.model.get_submodule(part), "lora_E") for part in ranks)
+    assert all(hasattr(model.base_model.model.get_submodule(module), "lora_E") for module in ranks)
 
 
-@pytest.mark.parametrize("at", [3, 9, 17])
-def test_ranks_are_the_same_after_a_checkpoint(at: int) -> None:
-    """All that the method remembers is in what a checkpoint holds."""
-    tuning, whole = tuned("adalora", base_model("bert"), **RANKS)
-    take_steps(tuning, whole, STEPS)
+@pytest.mark.parametrize("checkpoint_step", [3, 9, 17])
+def test_ranks_are_the_same_after_a_checkpoint(checkpoint_step: int) -> None:
+    """A checkpoint contains the whole state of the method."""
+    tuning, uninterrupted = tuned("adalora", base_model("bert"), **RANKS)
+    take_steps(tuning, uninterrupted, STEPS)
     tuning, first = tuned("adalora", base_model("bert"), **RANKS)
-    optimizer = take_steps(tuning, first, STEPS, until=at)
+    optimizer = take_steps(tuning, first, STEPS, until=checkpoint_step)
     tuning, second = tuned("adalora", base_model("bert"), **RANKS)
     second.load_state_dict(trainable_state(first), strict=False)
-    copy = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=0.02, weight_decay=0)
-    copy.load_state_dict(optimizer.state_dict())
-    take_steps(tuning, second, STEPS, first=at + 1, optimizer=copy)
-    before, after = trainable_state(whole), trainable_state(second)
+    second_optimizer = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=0.02, weight_decay=0)
+    second_optimizer.load_state_dict(optimizer.state_dict())
+    take_steps(tuning, second, STEPS, first=checkpoint_step + 1, optimizer=second_optimizer)
+    before, after = trainable_state(uninterrupted), trainable_state(second)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[n], after[n]) for n in before)
-    assert tuning.report(second) == make("adalora", **RANKS).report(whole)
+    assert tuning.report(second) == make("adalora", **RANKS).report(uninterrupted)
 
 
-def test_a_run_too_short_to_learn_from_keeps_its_ranks() -> None:
+def test_a_very_short_run_keeps_its_ranks() -> None:
     tuning, model = tuned("adalora", base_model("bert"), **RANKS)
     take_steps(tuning, model, 2)
     assert tuning.report(model)["total_rank"] == 6 * MATRICES
 
 
-def test_the_gradient_of_orthogonality_is_that_of_the_papers_term() -> None:
+def test_the_gradient_of_orthogonality_follows_the_paper() -> None:
     _, model = tuned("adalora", base_model("bert"), **RANKS)
     tuning = make("adalora", **RANKS, orthogonal=0.5)
     pairs = [(n, p) for n, p in model.named_parameters() if "lora_A" in n or "lora_B" in n]
@@ -116,16 +116,16 @@ def test_layers_are_unfrozen_one_by_one_from_the_last() -> None:
     model = base_model("bert")
     tuning = make("freeze", layers=0, embeddings=False, gradual=0.8)
     tuning.apply(model, "SEQ_CLS")
-    parts = {"head": "classifier", "last": "layer.1.", "first": "layer.0.", "embeddings": "word_embeddings"}
+    groups = {"head": "classifier", "last": "layer.1.", "first": "layer.0.", "embeddings": "word_embeddings"}
     moved: dict[str, int] = {}
     optimizer = None
     for step in range(1, 11):
-        seen = {n: p.detach().clone() for n, p in model.named_parameters()}
+        before = {n: p.detach().clone() for n, p in model.named_parameters()}
         optimizer = take_steps(tuning, model, 10, first=step, until=step, optimizer=optimizer)
-        for part, mark in parts.items():
-            if any(mark in n and not torch.equal(p, seen[n]) for n, p in model.named_parameters()):
-                moved.setdefault(part, step)
-    # 8 steps, four parts: the head at once, and each further part two steps later.
+        for group, pattern in groups.items():
+            if any(pattern in n and not torch.equal(p, before[n]) for n, p in model.named_parameters()):
+                moved.setdefault(group, step)
+    # 8 steps and four groups: the head at once, and each further group two steps later.
     assert moved == {"head": 1, "last": 3, "first": 5, "embeddings": 7}
 
 
@@ -143,7 +143,7 @@ def test_everything_is_trained_at_once_by_default() -> None:
 # -- structure ---------------------------------------------------------------------------------------------------------
 
 
-def two_sided() -> Any:
+def encoder_decoder() -> Any:
     return transformers.AutoModelForSeq2SeqLM.from_config(EncoderDecoderConfig(**SIZES, positions="learned"))
 
 
@@ -162,13 +162,13 @@ def two_sided() -> Any:
     ],
 )  # fmt: skip
 def test_output_projections_are_recognized(model: Any, attention: str, feed_forward: str) -> None:
-    multipliers = ModelStructure.of(model()).output_projections()
-    for names, end in zip(multipliers, (attention, feed_forward), strict=True):
-        assert len(names) == 2 and all(name.endswith(f".{number}.{end}") for number, name in enumerate(names))
+    projections = ModelStructure.of(model()).output_projections()
+    for names, suffix in zip(projections, (attention, feed_forward), strict=True):
+        assert len(names) == 2 and all(name.endswith(f".{number}.{suffix}") for number, name in enumerate(names))
 
 
 @pytest.mark.parametrize("model", [
-    two_sided,
+    encoder_decoder,
     lambda: transformers.AutoModelForSeq2SeqLM.from_config(
         T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=2, num_decoder_layers=2, num_heads=2, vocab_size=9)
     ),
@@ -181,19 +181,19 @@ def test_both_stacks_of_an_encoder_decoder_are_recognized(model: Any) -> None:
     names = {id(p): name for name, p in structure.model.named_parameters()}
     after = {names[id(p)] for p in structure.post_layers}
     assert all("norm" in name for name in after) and not any("embed" in name or "shared" in name for name in after)
-    parts = [
+    parameters = [
         *structure.embeddings,
         *structure.post_layers,
         *(p for layer in structure.all_layers for p in layer.parameters()),
     ]
-    assert len(parts) == len({id(p) for p in parts}) == len(list(structure.model.base_model.parameters()))
+    assert len(parameters) == len({id(p) for p in parameters}) == len(list(structure.model.base_model.parameters()))
 
 
 def test_a_head_that_shares_the_embeddings_cannot_be_trained_alone() -> None:
     with pytest.raises(SpecError, match="no weights on top of its body"):
-        make("head").apply(two_sided_without_norms(), "SEQ_2_SEQ_LM")
+        make("head").apply(encoder_decoder_without_final_norms(), "SEQ_2_SEQ_LM")
 
 
-def two_sided_without_norms() -> nn.Module:
+def encoder_decoder_without_final_norms() -> nn.Module:
     config = EncoderDecoderConfig(**SIZES, norm="post")
     return transformers.AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-any-return]
