@@ -74,7 +74,7 @@ def test_the_installed_command_trains_a_run(installed: Path, workspace: Workspac
 def test_the_wheel_contains_the_course_and_copies_it_into_the_workspace(installed: Path, workspace: Workspace) -> None:
     code = """
 import os
-from workbench.cli import lab
+from workbench.cli.commands import lab
 from workbench.teach.lessons import lessons, notebooks, solution_of
 os.execve = lambda program, command, environment: print("\\n".join(command))
 print(len(notebooks()), len(lessons()), bool(solution_of(lessons()[0].exercises[0])))
