@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 
 import dashboard
+import workbench
 from tests.dashboard.fake_runs import fake_language_run, fake_range_test, fake_run
 from tests.dashboard.pages import PAGES, open_page, unfold
 from tests.dashboard.translation import FIELDS, check
 from workbench.workspace import Workspace
 
-SOURCES = sorted(Path(dashboard.__file__).parent.rglob("*.py"))
+SOURCES = sorted(
+    path
+    for package in (dashboard, workbench)
+    for path in Path(str(package.__file__)).parent.rglob("*.py")
+    if "workbench.i18n import" in path.read_text(encoding="utf-8")
+)
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def test_the_choice_of_runs_to_compare_is_translated(runs: int, workspace: Works
     check(open_page("compare", runs=first.id if runs else "gone"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_no_variable_hides_the_translation_function(path: Path) -> None:
     """A ``for _, name in ...`` inside a function makes ``_`` a variable of the whole function."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -81,7 +87,7 @@ def test_no_variable_hides_the_translation_function(path: Path) -> None:
     assert not lines, f"{path}: `_` is assigned in lines {lines}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_translated_texts_can_be_extracted(path: Path) -> None:
     """gettext's tools read literals; an f-string would never be found in a catalogue."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

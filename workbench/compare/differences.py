@@ -34,6 +34,7 @@ from workbench.compare.results import Comparison, RunPair
 from workbench.compare.verdicts import examples_needed
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
 from workbench.formatting import flatten
+from workbench.i18n import _
 from workbench.metrics import measures, scores, text_scores
 from workbench.runs.documents import Report
 from workbench.runs.run import Run
@@ -170,7 +171,7 @@ def _accuracy_difference(one: EvaluatedRun, other: EvaluatedRun) -> _Difference:
         (float(right.mean()), float(right_other.mean())),
         *accuracy_interval(only_one, only_other, len(right)),
         mcnemar(only_one, only_other),
-        "McNemar's exact test",
+        _("McNemar's exact test"),
     )
 
 
@@ -223,7 +224,7 @@ def _metric_difference(tables: Iterator[Tables], metric: Metric) -> _Difference:
     samples = np.concatenate([metric(a) - metric(b) for a, b in tables])
     below, above = int((samples <= 0).sum()), int((samples >= 0).sum())
     p_value = min(1.0, 2 * (min(below, above) + 1) / (len(samples) + 1))
-    test = f"paired bootstrap, {len(samples):,} resamples"
+    test = _("paired bootstrap, {n:,} resamples").format(n=len(samples))
     return _Difference(values, *scores.percentile_interval(samples), p_value, test)
 
 
@@ -296,7 +297,7 @@ def _pair(
     comparisons: int,
 ) -> RunPair:
     size, interval = difference.values[0] - difference.values[1], (difference.low, difference.high)
-    test = difference.test + (f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else "")
+    test = verdicts.corrected(difference.test, comparisons)
     advice = verdicts.more_examples_advice(size, interval, examples, comparisons)
     sentence = verdicts.verdict(metric, names, difference.values, interval, p_value, test, advice)
     return RunPair(
@@ -316,13 +317,17 @@ def _lossy_tokenizers(runs: tuple[Run, Run], names: tuple[str, str]) -> str:
     lost = [text_scores.describe_lost_text((run.report() or Report()).tokenizer) for run in runs]
     if lost[0] == lost[1]:
         return ""
-    which = " and ".join(
-        f"that of {name} loses part of it ({what})" for name, what in zip(names, lost, strict=True) if what
+    which = [
+        _("that of {name} loses part of it ({what})").format(name=name, what=what)
+        for name, what in zip(names, lost, strict=True)
+        if what
+    ]
+    text = _(
+        "Their tokenizers do not keep the same text: {which}. Less is left to predict there, so the bits per byte are "
+        "too low."
     )
-    return (
-        f" Their tokenizers do not keep the same text: {which}. Less is left to predict there, so the bits per byte "
-        "are too low."
-    )
+    both = _("{first} and {second}").format(first=which[0], second=which[1]) if len(which) > 1 else which[0]
+    return " " + text.format(which=both)
 
 
 # -- settings --------------------------------------------------------------------------------------------------------

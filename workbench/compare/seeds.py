@@ -23,6 +23,7 @@ from workbench.compare import verdicts
 from workbench.compare.differences import display_names, holm, metric_value, read_comparable
 from workbench.compare.results import SeedComparison, SeedGroup, SeedGroupPair
 from workbench.errors import MissingPackageError, RequestError
+from workbench.i18n import _, ngettext
 from workbench.metrics.statistics import t_quantile
 from workbench.runs.run import Run
 from workbench.runs.series.curves import IGNORED_FIELDS, group_by_config
@@ -42,7 +43,7 @@ _SEEDS = tuple(name for name in IGNORED_FIELDS if name.endswith("seed"))
 
 def has_seed_groups(runs: Sequence[Run]) -> bool:
     """Return whether two settings among the runs have several seeds each, so that they can be compared over seeds."""
-    return sum(len(_split_by_seed(group)[0]) >= MIN_SEEDS for _, group in group_by_config(runs)) >= 2
+    return sum(len(_split_by_seed(group)[0]) >= MIN_SEEDS for _key, group in group_by_config(runs)) >= 2
 
 
 def compare_seeds(runs: Sequence[Run], metric: str | None = None) -> SeedComparison:
@@ -58,19 +59,20 @@ def compare_seeds(runs: Sequence[Run], metric: str | None = None) -> SeedCompari
         UnknownNameError: there is no such metric.
         MissingPackageError: scipy or pyarrow is not installed.
     """
-    settings = [(group, *_split_by_seed(group)) for _, group in group_by_config(runs)]
-    groups_of_runs = [(used, repeated) for _, used, repeated in settings if len(used) >= MIN_SEEDS]
-    single = [group[0] for group, used, _ in settings if len(used) < MIN_SEEDS]
+    settings = [(group, *_split_by_seed(group)) for _key, group in group_by_config(runs)]
+    groups_of_runs = [(used, repeated) for _all, used, repeated in settings if len(used) >= MIN_SEEDS]
+    single = [group[0] for group, used, _repeated in settings if len(used) < MIN_SEEDS]
     if len(groups_of_runs) < 2:
         raise RequestError(
             f"For a comparison over seeds two settings with {MIN_SEEDS} seeds each are needed, and "
             f"{len(groups_of_runs)} of the {len(settings)} settings has that many.",
             "Run each setting again with other values of training.seed; everything else must stay the same.",
         )
-    evaluated, metric, multi_label = read_comparable([run for used, _ in groups_of_runs for run in used], metric)
+    all_used = [run for used, _repeated in groups_of_runs for run in used]
+    evaluated, metric, multi_label = read_comparable(all_used, metric)
     values = {each.run.id: metric_value(each, metric, multi_label) for each in evaluated}
     _check_finite(values, metric)
-    names = _group_names([used for used, _ in groups_of_runs])
+    names = _group_names([used for used, _repeated in groups_of_runs])
     groups = [
         _group(name, used, repeated, values) for name, (used, repeated) in zip(names, groups_of_runs, strict=True)
     ]
@@ -156,20 +158,20 @@ def _check_finite(values: dict[str, float], metric: str) -> None:
 def _notes(groups: Sequence[SeedGroup], single: Sequence[Run], pairs: Sequence[SeedGroupPair]) -> list[str]:
     notes = []
     if single:
-        notes.append(
-            f"Left out, because they have only one seed: {', '.join(display_names(single))}. "
-            "Their variation over seeds is unknown."
-        )
+        text = _("Left out, because they have only one seed: {names}. Their variation over seeds is unknown.")
+        notes.append(text.format(names=", ".join(display_names(single))))
     repeated = [run for group in groups for run in group.repeated]
     if repeated:
-        notes.append(f"Left out, because another run has the same settings and seed: {', '.join(repeated)}.")
+        text = _("Left out, because another run has the same settings and seed: {runs}.")
+        notes.append(text.format(runs=", ".join(repeated)))
     if any(pair.least_permutation >= verdicts.ALPHA for pair in pairs):
         enough = next(n for n in range(2, 50) if len(pairs) * min_permutation_p(n, n) < verdicts.ALPHA)
-        notes.append(
+        text = _(
             "With so few seeds the permutation test cannot fall below 0.05 whatever the values are: the verdict is "
             "based on Welch's test, which assumes that the values over seeds are normally distributed. "
-            f"With {enough} seeds each, both tests could decide."
+            "With {n} seeds each, both tests could decide."
         )
+        notes.append(text.format(n=enough))
     return notes
 
 
@@ -323,12 +325,11 @@ def _pair(
     comparisons: int,
 ) -> SeedGroupPair:
     first, second = groups
-    test = "Welch's t test over seeds"
-    test += f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else ""
-    names = (f"{first.name} ({len(first.runs)} seeds)", f"{second.name} ({len(second.runs)} seeds)")
+    test = verdicts.corrected(_("Welch's t test over seeds"), comparisons)
+    names = (_with_seeds(first), _with_seeds(second))
     interval, advice = (result.low, result.high), _advice(first, second, result, comparisons)
     sentence = verdicts.verdict(
-        metric, names, (first.mean, second.mean), interval, p_value, test, advice, over=" over seeds"
+        metric, names, (first.mean, second.mean), interval, p_value, test, advice, over_seeds=True
     )
     return SeedGroupPair(
         groups=(first.name, second.name),
@@ -343,21 +344,27 @@ def _pair(
     )
 
 
+def _with_seeds(group: SeedGroup) -> str:
+    return _("{name} ({n} seeds)").format(name=group.name, n=len(group.runs))
+
+
 def _advice(first: SeedGroup, second: SeedGroup, result: WelchResult, comparisons: int) -> str:
     """Return what would be needed to show a difference of this size."""
     if result.low == result.high:
-        return (
+        return _(
             "the seed changes nothing in either, so there is no variation to test against: "
             "compare one run of each over the test examples instead"
         )
     if result.difference == 0:
-        return "on average they are equal"
+        return _("on average they are equal")
     needed = seeds_needed(first.values, second.values, comparisons)
     if needed > MAX_SEEDS:
-        return f"more than {MAX_SEEDS:,} seeds each would be needed to show a difference this small"
-    more = max(1, needed - min(len(first.runs), len(second.runs)))
-    return (
-        f"about {verdicts.round_up(more):,} more seeds each would be needed to show a difference of this size"
-        if more > 1
-        else "about one more seed each would be needed to show a difference of this size"
+        text = _("more than {n:,} seeds each would be needed to show a difference this small")
+        return text.format(n=MAX_SEEDS)
+    more = verdicts.round_up(max(1, needed - min(len(first.runs), len(second.runs))))
+    text = ngettext(
+        "about one more seed each would be needed to show a difference of this size",
+        "about {n:,} more seeds each would be needed to show a difference of this size",
+        more,
     )
+    return text.format(n=more)

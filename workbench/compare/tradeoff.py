@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from workbench.i18n import N_, _
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.documents import Interval, Number, RunSummary
 
 COSTS = {  # field of a report's cost: title, unit, and how many of the field are one unit
-    "seconds": ("Training time", "s", 1.0),
-    "peak_memory_bytes": ("Peak memory", "GB", 1e9),
-    "trained_parameters": ("Trained parameters", "", 1.0),
+    "seconds": (N_("Training time"), "s", 1.0),
+    "peak_memory_bytes": (N_("Peak memory"), "GB", 1e9),
+    "trained_parameters": (N_("Trained parameters"), "", 1.0),
 }
 
 
@@ -75,7 +76,7 @@ def tradeoff_points(runs: Sequence[RunSummary], metric: str, cost: str) -> list[
         if (value := quality(run, metric)) is not None and spent is not None and math.isfinite(spent):
             with_both.append((run.id, run.metric(metric), value, spent / unit))
     larger_is_better = metric not in SMALLER_IS_BETTER
-    front = pareto_front([value for _, _, value, _ in with_both], [spent for *_, spent in with_both], larger_is_better)
+    front = pareto_front([row[2] for row in with_both], [row[3] for row in with_both], larger_is_better)
     return [
         Point(run, value, interval.low, interval.high, spent, on)
         for (run, interval, value, spent), on in zip(with_both, front, strict=True)
@@ -100,7 +101,7 @@ def front_line(points: Sequence[Point]) -> tuple[list[float], list[float]]:
         points: the result of :func:`tradeoff_points`.
     """
     front = sorted({(point.cost, point.quality) for point in points if point.on_front})
-    return [cost for cost, _ in front], [quality for _, quality in front]
+    return [cost for cost, _quality in front], [quality for _cost, quality in front]
 
 
 def summary_sentence(points: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
@@ -115,12 +116,13 @@ def summary_sentence(points: Sequence[Point], names: Mapping[str, str], metric: 
     front, dominated = [point for point in points if point.on_front], sum(not point.on_front for point in points)
     if len(points) < 2:
         return ""
-    title = COSTS[cost][0].lower()
+    title = _(COSTS[cost][0]).lower()
     if len(front) == 1:
-        return f"{names[front[0].run]} is the best by {metric.replace('_', ' ')}, and no other costs less ({title})."
-    sentence = (
-        f"{len(front)} of {len(points)} runs are on the Pareto front: better quality only at more cost ({title})."
-    )
-    return sentence + (
-        f" The other {dominated} are dominated by a run that is as good and costs no more." if dominated else ""
-    )
+        text = _("{run} is the best by {metric}, and no other costs less ({cost}).")
+        return text.format(run=names[front[0].run], metric=_(metric.replace("_", " ")), cost=title)
+    text = _("{n} of {total} runs are on the Pareto front: better quality only at more cost ({cost}).")
+    sentence = text.format(n=len(front), total=len(points), cost=title)
+    if not dominated:
+        return sentence
+    text = _("The other {n} are dominated by a run that is as good and costs no more.")
+    return f"{sentence} {text.format(n=dominated)}"

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from workbench.i18n import _
 from workbench.metrics import measures
 
 ALPHA = 0.05
@@ -32,7 +33,8 @@ class MetricFormat:
 
     @property
     def unit(self) -> str:
-        return ("points of " if self.larger_is_better else "in ") + self.metric.replace("_", " ")
+        text = _("points of {metric}") if self.larger_is_better else _("in {metric}")
+        return text.format(metric=_(self.metric.replace("_", " ")))
 
     def format(self, value: float, sign: str = "") -> str:
         """Return a value as text.
@@ -52,7 +54,7 @@ def verdict(
     p_value: float,
     test: str,
     advice: str,
-    over: str = "",
+    over_seeds: bool = False,
 ) -> str:
     """Return one sentence about two runs, or about two groups of them.
 
@@ -64,27 +66,88 @@ def verdict(
         p_value: p-value of the test, corrected.
         test: its name.
         advice: what would be needed to show a difference of this size.
-        over: what the interval is over, if not the test examples: `` over seeds``.
+        over_seeds: whether the interval is over seeds, not over the test examples.
     """
     style, (low, high) = MetricFormat(metric), interval
-    text, unit = style.format, style.unit
     excludes_zero = low > 0 or high < 0
-    mean = " on average" if over else ""
     if excludes_zero and p_value < ALPHA:
-        ranked = sorted(zip(names, values, strict=True), key=lambda one: -one[1] if style.larger_is_better else one[1])
-        (better, best), (worse, other) = ranked
-        smallest, largest = sorted((abs(low), abs(high)))
-        return (
-            f"{better} is better than {worse} by {text(abs(best - other))} {unit}{mean} ({text(best)} against "
-            f"{text(other)}); the 95% interval{over} {text(smallest)} to {text(largest)} excludes zero."
+        return _claim(style, names, values, interval, over_seeds)
+    if excludes_zero and over_seeds:
+        sentence = _(
+            "No difference can be claimed: {first} minus {second} is {difference} {unit} on average, the 95% interval "
+            "over seeds {low} to {high} excludes zero, but p = {p_value:.2f} ({test}); {advice}."
         )
-    difference = f"{names[0]} minus {names[1]} is {text(values[0] - values[1], '+')} {unit}{mean}"
-    bounds = f"the 95% interval{over} {text(low)} to {text(high)}"
-    if excludes_zero:
-        reason = f"{difference}, {bounds} excludes zero, but p = {p_value:.2f} ({test})"
+    elif excludes_zero:
+        sentence = _(
+            "No difference can be claimed: {first} minus {second} is {difference} {unit}, the 95% interval {low} to "
+            "{high} excludes zero, but p = {p_value:.2f} ({test}); {advice}."
+        )
+    elif over_seeds:
+        sentence = _(
+            "No difference can be claimed: {first} minus {second} is {difference} {unit} on average, and the 95% "
+            "interval over seeds {low} to {high} includes zero; {advice}."
+        )
     else:
-        reason = f"{difference}, and {bounds} includes zero"
-    return f"No difference can be claimed: {reason}; {advice}."
+        sentence = _(
+            "No difference can be claimed: {first} minus {second} is {difference} {unit}, and the 95% interval {low} "
+            "to {high} includes zero; {advice}."
+        )
+    return sentence.format(
+        first=names[0],
+        second=names[1],
+        difference=style.format(values[0] - values[1], "+"),
+        unit=style.unit,
+        low=style.format(low),
+        high=style.format(high),
+        p_value=p_value,
+        test=test,
+        advice=advice,
+    )
+
+
+def _claim(
+    style: MetricFormat,
+    names: tuple[str, str],
+    values: tuple[float, float],
+    interval: tuple[float, float],
+    over_seeds: bool,
+) -> str:
+    """Return the sentence that one of two is better."""
+    ranked = sorted(zip(names, values, strict=True), key=lambda one: -one[1] if style.larger_is_better else one[1])
+    (better, best), (worse, other) = ranked
+    smallest, largest = sorted(map(abs, interval))
+    if over_seeds:
+        sentence = _(
+            "{better} is better than {worse} by {difference} {unit} on average ({best} against {other}); the 95% "
+            "interval over seeds {low} to {high} excludes zero."
+        )
+    else:
+        sentence = _(
+            "{better} is better than {worse} by {difference} {unit} ({best} against {other}); the 95% interval {low} "
+            "to {high} excludes zero."
+        )
+    return sentence.format(
+        better=better,
+        worse=worse,
+        difference=style.format(abs(best - other)),
+        unit=style.unit,
+        best=style.format(best),
+        other=style.format(other),
+        low=style.format(smallest),
+        high=style.format(largest),
+    )
+
+
+def corrected(test: str, comparisons: int) -> str:
+    """Return the name of a test with Holm's correction, if there is any.
+
+    Args:
+        test: the name.
+        comparisons: made at once.
+    """
+    if comparisons == 1:
+        return test
+    return _("{test}, Holm-corrected for {n} comparisons").format(test=test, n=comparisons)
 
 
 def more_examples_advice(difference: float, interval: tuple[float, float], examples: int, comparisons: int = 1) -> str:
@@ -97,11 +160,12 @@ def more_examples_advice(difference: float, interval: tuple[float, float], examp
         comparisons: made at once.
     """
     if difference == 0:
-        return "on these examples they are equal"
+        return _("on these examples they are equal")
     more = examples_needed(difference, *interval, examples, comparisons) - examples
     if more > _MAX_SHOWN:
-        return "more than a million further test examples would be needed to show a difference this small"
-    return f"about {round_up(max(more, 10)):,} more test examples would be needed to show a difference of this size"
+        return _("more than a million further test examples would be needed to show a difference this small")
+    text = _("about {n:,} more test examples would be needed to show a difference of this size")
+    return text.format(n=round_up(max(more, 10)))
 
 
 def examples_needed(difference: float, low: float, high: float, examples: int, comparisons: int = 1) -> int:

@@ -298,7 +298,7 @@ def _pruned_state(evaluation: Evaluation, split: EncodedSplit) -> PrunedState:
     """Return metrics, speed and size of a model."""
     outputs, loss = evaluation.outputs(split)
     batches = split.batches.in_order()[:TIMED_BATCHES]
-    seconds = min(_forward_seconds(evaluation, split, batches) for _ in range(ROUNDS))
+    seconds = min(_forward_seconds(evaluation, split, batches) for _round in range(ROUNDS))
     return PrunedState(
         metrics={"loss": loss, **evaluation.task.metrics(outputs, split.encoded.targets)},
         texts_per_second=sum(map(len, batches)) / seconds,

@@ -23,6 +23,7 @@ import torch
 from workbench.explain.base import Explainer, compatibility, explainers
 from workbench.explain.instance import Instance
 from workbench.explain.predictor import LoadedModel, Predictor
+from workbench.i18n import N_
 from workbench.metrics.correlation import rank_correlation
 from workbench.tasks.base import Target
 from workbench.types import Floats, Model
@@ -191,10 +192,10 @@ def _first_letter(text: str) -> str:
 
 
 CHANGES: dict[str, Callable[[str], str]] = {
-    "a full stop at the end": _full_stop,
-    "case of the first letter": _first_letter,
-    "capital letters": str.upper,
-    "an extra space": lambda text: text.replace(" ", "  ", 1),
+    N_("a full stop at the end"): _full_stop,
+    N_("case of the first letter"): _first_letter,
+    N_("capital letters"): str.upper,
+    N_("an extra space"): lambda text: text.replace(" ", "  ", 1),
 }
 
 

@@ -18,6 +18,7 @@ from workbench.explain.instance import Instance
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import resolve_target
 from workbench.files import read_json, write_json
+from workbench.i18n import N_, _
 from workbench.types import Floats, Ints, JsonObject
 
 FOLDER = "explanations"
@@ -43,7 +44,7 @@ class DatasetFaithfulness:
             tokens.
         against_attention: the same, compared with raw attention's top-k tokens; None for a model without attention.
         share: the share of a text that is the top k.
-        sentence: what follows, in words.
+        sentence: what follows, in English.
     """
 
     method: str
@@ -58,6 +59,10 @@ class DatasetFaithfulness:
     def as_dict(self) -> JsonObject:
         """Return all fields, for JSON."""
         return asdict(self)
+
+    def describe(self) -> str:
+        """Return what follows, in the reader's language."""
+        return _sentence(self.method, self.examples, self.against_random, self.against_attention, _)
 
     def save(self, run_folder: Path) -> Path:
         """Write it into a run's folder, in place of an earlier evaluation of the method.
@@ -146,7 +151,7 @@ def evaluate_dataset_faithfulness(
         against_random,
         against_attention,
         share,
-        _sentence(method, len(rows), against_random, against_attention),
+        _sentence(method, len(rows), against_random, against_attention, str),
     )
 
 
@@ -156,15 +161,32 @@ def _interval(values: Floats, samples: Ints) -> Interval:
     return Interval(value=float(values.mean()), low=float(low), high=float(high))
 
 
-def _sentence(method: str, count: int, random: Interval, attention: Interval | None) -> str:
-    def compared(interval: Interval, rival: str) -> str:
-        numbers = f"{interval['value']:+.3f} (95% interval {interval['low']:+.3f} to {interval['high']:+.3f})"
-        if interval["low"] > 0:
-            return f"more than masking {rival}: {numbers}"
-        if interval["high"] < 0:
-            return f"less than masking {rival}: {numbers}"
-        return f"not clearly more than masking {rival}: {numbers}"
+_RANDOM = (  # more, less, and not clearly more
+    N_("more than masking random tokens: {interval}"),
+    N_("less than masking random tokens: {interval}"),
+    N_("not clearly more than masking random tokens: {interval}"),
+)
+_ATTENTION = (
+    N_("more than masking the top tokens of raw attention: {interval}"),
+    N_("less than masking the top tokens of raw attention: {interval}"),
+    N_("not clearly more than masking the top tokens of raw attention: {interval}"),
+)
 
-    own = f"Over {count} texts, masking the top tokens of {method} lowers the prediction"
-    sentence = f"{own} {compared(random, 'random tokens')}"
-    return sentence + ("." if attention is None else f"; {compared(attention, 'the top tokens of raw attention')}.")
+
+def _sentence(
+    method: str, count: int, random: Interval, attention: Interval | None, translate: Callable[[str], str]
+) -> str:
+    def compared(interval: Interval, texts: tuple[str, str, str]) -> str:
+        text = texts[0 if interval["low"] > 0 else 1 if interval["high"] < 0 else 2]
+        numbers = translate(N_("{value:+.3f} (95% interval {low:+.3f} to {high:+.3f})"))
+        return translate(text).format(interval=numbers.format(**interval))
+
+    if attention is None:
+        text = translate(N_("Over {n} texts, masking the top tokens of {method} lowers the prediction {random}."))
+        return text.format(n=count, method=method, random=compared(random, _RANDOM))
+    text = translate(
+        N_("Over {n} texts, masking the top tokens of {method} lowers the prediction {random}; {attention}.")
+    )
+    return text.format(
+        n=count, method=method, random=compared(random, _RANDOM), attention=compared(attention, _ATTENTION)
+    )

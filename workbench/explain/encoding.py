@@ -15,6 +15,7 @@ from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.errors import RequestError
 from workbench.explain.examples import reads_pairs
 from workbench.explain.predictor import Predictor
+from workbench.i18n import _
 from workbench.tasks.base import Task
 from workbench.types import Model, Tokenizer
 
@@ -125,7 +126,7 @@ def encode_continuation(
     if not ids:
         raise RequestError(NO_TOKEN, "Give a text with at least one word.")
     offsets = [(int(start), int(end)) for start, end in batch["offset_mapping"][cut:]]
-    notes = [f"Only the last {room} tokens of the text are read."] if cut else []
+    notes = [_("Only the last {n} tokens of the text are read.").format(n=room)] if cut else []
     return _surrounded(tokenizer, [*prefix, *ids], len(prefix), text, offsets, batch.word_ids(0)[cut:], device, notes)
 
 

@@ -28,6 +28,7 @@ from workbench.explain.display import HtmlDisplay
 from workbench.explain.instance import Instance
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import WordRef, resolve_target
+from workbench.i18n import _
 from workbench.types import JsonObject
 
 
@@ -116,31 +117,39 @@ def evaluate_faithfulness(
 
 def _curves_sentence(areas: dict[str, float], label: str) -> str:
     own, random, attention = areas["deletion"], areas["random_deletion"], areas.get("attention_deletion")
-    raw = "" if attention is None else f", in the order of raw attention {attention:.2f}"
     rivals = [random] if attention is None else [random, attention]
     if own < min(rivals) - 0.01:
-        verdict = "the explanation finds what the model relies on"
+        verdict = _("the explanation finds what the model relies on")
     elif own > max(rivals) + 0.01:
-        verdict = "the explanation does not find what the model relies on"
+        verdict = _("the explanation does not find what the model relies on")
     else:
-        verdict = "the explanation is hardly better than these"
-    return (
-        f"As tokens are masked one by one, the mean probability of {label!r} is {own:.2f} in the order of the "
-        f"explanation, in random order {random:.2f}{raw}: {verdict}."
-    )
+        verdict = _("the explanation is hardly better than these")
+    if attention is None:
+        text = _(
+            "As tokens are masked one by one, the mean probability of {label!r} is {own:.2f} in the order of the "
+            "explanation, in random order {random:.2f}: {verdict}."
+        )
+    else:
+        text = _(
+            "As tokens are masked one by one, the mean probability of {label!r} is {own:.2f} in the order of the "
+            "explanation, in random order {random:.2f}, in the order of raw attention {attention:.2f}: {verdict}."
+        )
+    return text.format(label=label, own=own, random=random, attention=attention, verdict=verdict)
 
 
 def _agreement_sentence(result: dict[str, Agreement]) -> str:
     correlations = {name: value for name, entry in result.items() if (value := entry["rank_correlation"]) is not None}
     if not correlations:
-        return "No other method can be compared here."
+        return _("No other method can be compared here.")
     best, worst = max(correlations, key=correlations.__getitem__), min(correlations, key=correlations.__getitem__)
     if len(correlations) == 1:
-        return f"Its ranking of the tokens correlates {correlations[best]:.2f} with that of {best}."
-    return (
-        f"Compared with other methods, its ranking is most like that of {best} ({correlations[best]:.2f}) and least "
-        f"like that of {worst} ({correlations[worst]:.2f})."
+        text = _("Its ranking of the tokens correlates {value:.2f} with that of {method}.")
+        return text.format(value=correlations[best], method=best)
+    text = _(
+        "Compared with other methods, its ranking is most like that of {best} ({highest:.2f}) and least like that of "
+        "{worst} ({lowest:.2f})."
     )
+    return text.format(best=best, highest=correlations[best], worst=worst, lowest=correlations[worst])
 
 
 def _stability_sentence(result: list[Stability]) -> str:
@@ -150,17 +159,28 @@ def _stability_sentence(result: list[Stability]) -> str:
         if entry["harmless"] and (value := entry["rank_correlation"]) is not None
     ]
     if not harmless:
-        return "Stability was not measured: the tokenizer ignores every small change, or they move the prediction."
+        return _("Stability was not measured: the tokenizer ignores every small change, or they move the prediction.")
     value, change = min(harmless, key=lambda pair: pair[0])
-    verdict = "stays the same" if value > 0.8 else "changes" if value > 0.5 else "changes much"
-    return f"When only {change} changes, the ranking {verdict} (correlation {value:.2f})."
+    if value > 0.8:
+        text = _("When only {change} changes, the ranking stays the same (correlation {value:.2f}).")
+    elif value > 0.5:
+        text = _("When only {change} changes, the ranking changes (correlation {value:.2f}).")
+    else:
+        text = _("When only {change} changes, the ranking changes much (correlation {value:.2f}).")
+    return text.format(change=_(change), value=value)
 
 
 def _sanity_sentence(result: Sanity) -> str:
     value = result["rank_correlation"]
     if value is None and not result["depends"]:
-        return "All tokens have the same score, which cannot show what was learned."
+        return _("All tokens have the same score, which cannot show what was learned.")
     if value is None:
-        return "With shuffled weights nothing is left of the ranking: it shows what was learned."
-    verdict = "it shows what was learned" if result["depends"] else "it hardly depends on what was learned"
-    return f"With shuffled weights the ranking correlates {value:.2f} with this one: {verdict}."
+        return _("With shuffled weights nothing is left of the ranking: it shows what was learned.")
+    if result["depends"]:
+        text = _("With shuffled weights the ranking correlates {value:.2f} with this one: it shows what was learned.")
+    else:
+        text = _(
+            "With shuffled weights the ranking correlates {value:.2f} with this one: it hardly depends on what was "
+            "learned."
+        )
+    return text.format(value=value)

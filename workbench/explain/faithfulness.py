@@ -12,6 +12,7 @@ from typing import TypedDict
 import numpy as np
 
 from workbench.explain.instance import Instance
+from workbench.i18n import _, ngettext
 from workbench.tasks.base import Target
 from workbench.types import Floats
 
@@ -74,7 +75,7 @@ def faithfulness(
     order = np.argsort(-scores[positions], kind="stable")
     top_k = np.sort(positions[order[:count]])
     generator = np.random.default_rng(seed)
-    random = [generator.choice(positions, count, replace=False) for _ in range(draws)]
+    random = [generator.choice(positions, count, replace=False) for _draw in range(draws)]
 
     length = len(instance.encoded.tokens)
     visible = [np.ones(length, dtype=bool)]
@@ -103,26 +104,44 @@ def faithfulness(
         seed=seed,
         sentence=_too_short(label, original, without)
         if count == len(positions)
-        else _sentence(label, count, _unit(instance, count), original, without, without_random),
+        else _sentence(label, count, _are_words(instance), original, without, without_random),
     )
 
 
-def _unit(instance: Instance, count: int) -> str:
-    """Return the name of the text's tokens: words, where no word is split."""
+def _are_words(instance: Instance) -> bool:
+    """Return whether each of the text's tokens is a whole word."""
     encoded = instance.encoded
     keys = [(encoded.segments[position], encoded.words[position]) for position in instance.maskable.tolist()]
-    return ("word" if len(set(keys)) == len(keys) else "subword") + ("s" if count > 1 else "")
+    return len(set(keys)) == len(keys)
 
 
 def _too_short(label: str, original: float, without: float) -> str:
-    return f"The text is too short to tell: masking all of it takes {label!r} from {original:.2f} to {without:.2f}."
+    text = _("The text is too short to tell: masking all of it takes {label!r} from {original:.2f} to {without:.2f}.")
+    return text.format(label=label, original=original, without=without)
 
 
-def _sentence(label: str, count: int, unit: str, original: float, without: float, random: float) -> str:
-    number = f"{count} " if count > 1 else ""
-    if abs(without - original) <= 0.005:
-        change = f"leaves {label!r} at {original:.2f}"
+def _sentence(label: str, count: int, are_words: bool, original: float, without: float, random: float) -> str:
+    if are_words:
+        units = ngettext("the top word", "the top {n} words", count)
+        random_units = ngettext("a random word", "{n} random words", count)
     else:
-        verb = "lowers" if without < original else "raises"
-        change = f"{verb} {label!r} from {original:.2f} to {without:.2f}"
-    return f"Masking the top {number}{unit} {change}; masking {number or 'a '}random {unit}: to {random:.2f}."
+        units = ngettext("the top subword", "the top {n} subwords", count)
+        random_units = ngettext("a random subword", "{n} random subwords", count)
+    if abs(without - original) <= 0.005:
+        text = _("Masking {top} leaves {label!r} at {original:.2f}; masking {others}: to {random:.2f}.")
+    elif without < original:
+        text = _(
+            "Masking {top} lowers {label!r} from {original:.2f} to {without:.2f}; masking {others}: to {random:.2f}."
+        )
+    else:
+        text = _(
+            "Masking {top} raises {label!r} from {original:.2f} to {without:.2f}; masking {others}: to {random:.2f}."
+        )
+    return text.format(
+        top=units.format(n=count),
+        others=random_units.format(n=count),
+        label=label,
+        original=original,
+        without=without,
+        random=random,
+    )

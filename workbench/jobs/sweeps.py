@@ -23,6 +23,7 @@ from typing import Literal, NotRequired, TypedDict, cast
 
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import inside, read_json, safe_name, slug, storage_errors, write_json, write_text
+from workbench.i18n import _
 from workbench.jobs import start_worker
 from workbench.jobs.queue import stop
 from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
@@ -337,8 +338,8 @@ def trial_line(trial: Trial) -> str:
         trial: a trial of a sweep.
     """
     values = ", ".join(f"{field}={value_text(value)}" for field, value in trial["values"].items())
-    result = f"{trial['value']:.4f}" if trial["value"] is not None else trial["state"]
-    return f"trial {trial['number']}: {result}   {values}"
+    result = f"{trial['value']:.4f}" if trial["value"] is not None else _(trial["state"])
+    return _("trial {number}: {result}   {values}").format(number=trial["number"], result=result, values=values)
 
 
 def value_text(value: Json) -> str:

@@ -220,7 +220,7 @@ def show_faithfulness(runs: list[Run]) -> None:
         )
     )
     for run, evaluation in evaluations:
-        st.caption(f"{md(run_list.title(run.id))}: {md(evaluation.sentence, 600)}")
+        st.caption(f"{md(run_list.title(run.id))}: {md(evaluation.describe(), 600)}")
 
 
 def _interval(value: Interval | None) -> str:

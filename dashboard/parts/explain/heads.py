@@ -93,7 +93,7 @@ def _patterns(side: Side) -> None:
         _("Map"), list(names), format_func=lambda name: names[name], default="which", key="explain.pattern"
     )
     _draw_map(_pattern_figure(patterns, chosen or "which"), len(patterns.entropy))
-    _caption(patterns.texts, _(READINGS["patterns"]), *patterns.notes)
+    _caption(patterns.texts, _(READINGS["patterns"]), *patterns.remarks())
 
 
 def _pattern_figure(patterns: HeadPatterns, chosen: str) -> figure.Figure:

@@ -332,7 +332,7 @@ def _over_dataset(side: Side, choice: Choice) -> None:
     """How faithful the method is over texts of the run's data; stored with the run, so that Compare shows it too."""
     results = dataset_faithfulness.read_dataset_faithfulness(side.run.folder).values()
     for result in sorted(results, key=lambda result: result.method != choice.method):
-        st.info(md(result.sentence, 600), icon=":material/balance:")
+        st.info(md(result.describe(), 600), icon=":material/balance:")
     if not side.is_run:
         return
     pairs = reads_pairs(side.predictor.task)

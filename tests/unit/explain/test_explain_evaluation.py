@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError
 from workbench.explain import attention_divergence, head_importance, head_patterns
-from workbench.explain.base import explainers
+from workbench.explain.base import explain, explainers
 from workbench.explain.checks import CHANGES, _same_tokens, agreement, curves, sanity, shuffled, stability
 from workbench.explain.dataset_faithfulness import evaluate_dataset_faithfulness
 from workbench.explain.evaluation import FaithfulnessEvaluation, _curves_sentence, evaluate_faithfulness
 from workbench.explain.instance import Instance
+from workbench.explain.internals.layers import layer_importance
+from workbench.explain.internals.patching import patch
 from workbench.metrics.correlation import rank_correlation
 from workbench.tasks.base import Target
 
@@ -182,6 +185,41 @@ def test_over_texts_a_right_explanation_beats_random_tokens(tmp_path: Path) -> N
     assert path == tmp_path / "explanations" / "occlusion.json" and json.loads(path.read_text())["examples"] == 4
     with pytest.raises(RequestError, match="no texts"):
         evaluate_dataset_faithfulness(bag_of_words(), [], "occlusion")
+
+
+def test_the_stored_sentence_is_english_and_the_shown_one_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_LANGUAGE", "pseudo")
+    result = evaluate_dataset_faithfulness(
+        predictor(bert(), tokenizer()), [{"text": text} for text in TEXTS], "occlusion"
+    )
+    assert result.sentence.startswith("Over 4 texts, masking")
+    assert plain_words(result.describe()) == {"occlusion"}
+    monkeypatch.delenv("WORKBENCH_LANGUAGE")
+    assert result.describe() == result.sentence
+
+
+def test_sentences_are_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_LANGUAGE", "pseudo")
+    loaded, texts = predictor(bert(), tokenizer()), [{"text": text} for text in TEXTS]
+    explanation = explain(loaded, TEXTS[0], "occlusion")
+    evaluation = evaluate_faithfulness(loaded, TEXTS[0], "occlusion")
+    patched = patch(loaded, "the good film", "the bad film")
+    sentences = [
+        str(explanation.faithfulness["sentence"]),
+        *evaluation.sentences,
+        *patched.sentences,
+        *head_importance(loaded, texts, "gradient").lines(),
+        *layer_importance(loaded, texts).lines(),
+        *head_patterns(loaded.model, loaded.tokenizer, TEXTS).lines(),
+    ]
+    data = {*explainers.names(), *" ".join(TEXTS).split(), *loaded.task.labels, "gradient"}
+    left = {sentence: words for sentence in sentences if (words := plain_words(sentence) - data)}
+    assert not left
+
+
+def plain_words(text: str) -> set[str]:
+    """Return the words without an accent that have vowels: those that were not translated."""
+    return {word for word in re.findall(r"[\w-]+", text) if word.isascii() and re.search("[aeiou]", word)}
 
 
 def test_over_texts_raw_attention_is_compared() -> None:

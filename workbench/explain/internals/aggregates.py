@@ -7,7 +7,7 @@ measured over texts, and named only where a head follows it far more than unifor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypedDict
 
@@ -18,6 +18,7 @@ from workbench.errors import RequestError
 from workbench.explain.capture import Attention, capture_attention
 from workbench.explain.display import HtmlDisplay
 from workbench.explain.examples import NO_TEXTS
+from workbench.i18n import N_, _
 from workbench.types import Bools, Floats, JsonObject, Model, Tokenizer
 
 MIN_SHARE = 0.4  # of a head's attention that must follow a pattern for the head to be named after it
@@ -96,19 +97,19 @@ def _induction(attention: Attention) -> Bools:
 
 def _equal_tokens(attention: Attention) -> Bools:
     """Return [tokens, tokens]: True where two of the text's own tokens are equal."""
-    _, number = np.unique(attention.tokens, return_inverse=True)
+    number = np.unique(attention.tokens, return_inverse=True)[1]
     own = ~np.array(attention.special)
     equal: Bools = (number[:, None] == number[None]) & np.outer(own, own)
     return equal
 
 
 PATTERNS: dict[str, Callable[[Attention], Bools]] = {
-    "previous token": _previous_token,
-    "next token": _next_token,
-    "first token": _first_token,
-    "separator": _separator,
-    "same word": _same_word,
-    "induction": _induction,
+    N_("previous token"): _previous_token,
+    N_("next token"): _next_token,
+    N_("first token"): _first_token,
+    N_("separator"): _separator,
+    N_("same word"): _same_word,
+    N_("induction"): _induction,
 }
 
 
@@ -134,7 +135,7 @@ class HeadPatterns(HtmlDisplay):
         even: for each pattern, the share of uniform attention that follows it.
         measured: for each pattern, the number of tokens it was measured on.
         named: the heads that follow a pattern, the clearest first.
-        notes: what readers should know.
+        notes: what readers should know, in English.
     """
 
     texts: int
@@ -152,12 +153,14 @@ class HeadPatterns(HtmlDisplay):
 
     def lines(self) -> list[str]:
         """Return sentences: the heads that follow a pattern, the clearest first."""
-        named = [
-            f"{head['layer']}.{head['head']} {head['pattern']}: {head['share']:.0%} of its attention "
-            f"(uniform attention: {head['even']:.0%})"
-            for head in self.named
-        ]
-        return [f"{len(named)} heads follow a pattern, over {self.texts} texts (layer.head):", *named, *self.notes]
+        text = _("{layer}.{head} {pattern}: {share:.0%} of its attention (uniform attention: {even:.0%})")
+        named = [text.format(**{**head, "pattern": _(head["pattern"])}) for head in self.named]
+        heading = _("{n} heads follow a pattern, over {texts} texts (layer.head):")
+        return [heading.format(n=len(named), texts=self.texts), *named, *self.remarks()]
+
+    def remarks(self) -> list[str]:
+        """Return the notes in the reader's language."""
+        return _notes(self.measured, _)
 
 
 def head_patterns(
@@ -217,8 +220,6 @@ def patterns_of(attentions: Sequence[Attention]) -> HeadPatterns:
     for name, count in measured.items():
         share[name] /= max(count, 1)
         even[name] /= max(count, 1)
-    few = [name for name, count in measured.items() if count < MIN_TOKENS]
-    notes = [f"Too few tokens to measure: {', '.join(few)}. Use more texts, or repeat them."] if few else []
     return HeadPatterns(
         len(attentions),
         _rows(spread),
@@ -226,9 +227,16 @@ def patterns_of(attentions: Sequence[Attention]) -> HeadPatterns:
         {name: _rows(values) for name, values in share.items()},
         even,
         measured,
-        _named(share, even, [name for name in PATTERNS if name not in few]),
-        notes,
+        _named(share, even, [name for name in PATTERNS if measured[name] >= MIN_TOKENS]),
+        _notes(measured, str),
     )
+
+
+def _notes(measured: Mapping[str, int], translate: Callable[[str], str]) -> list[str]:
+    """Return a note on the patterns that were measured on too few tokens."""
+    few = [translate(name) for name, count in measured.items() if count < MIN_TOKENS]
+    text = translate(N_("Too few tokens to measure: {patterns}. Use more texts, or repeat them."))
+    return [text.format(patterns=", ".join(few))] if few else []
 
 
 def _rows(values: Floats) -> list[list[float]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention
+from workbench.i18n import ngettext
 
 
 def align_tokens(first: Sequence[str], second: Sequence[str]) -> list[tuple[int | None, int | None]]:
@@ -44,15 +45,16 @@ def align_attention(first: Attention, second: Attention) -> tuple[Attention, Att
         RequestError: the texts share no token.
     """
     pairs = [(a, b) for a, b in align_tokens(first.tokens, second.tokens) if a is not None and b is not None]
-    if not any(not first.special[a] for a, _ in pairs):
+    if all(first.special[pair[0]] for pair in pairs):
         raise RequestError("The two texts share no token to align.", "View them one at a time.")
     names = [joint_name(first.shown[a], second.shown[b]) for a, b in pairs]
     unpaired = len(first.tokens) + len(second.tokens) - 2 * len(pairs)
     notes = list(first.notes)
     if unpaired:
-        notes.append("1 unpaired token is left out." if unpaired == 1 else f"{unpaired} unpaired tokens are left out.")
-    one = replace(first.at([a for a, _ in pairs]), shown=names, notes=notes)
-    return one, replace(second.at([b for _, b in pairs]), shown=names)
+        text = ngettext("{n} unpaired token is left out.", "{n} unpaired tokens are left out.", unpaired)
+        notes.append(text.format(n=unpaired))
+    one = replace(first.at([pair[0] for pair in pairs]), shown=names, notes=notes)
+    return one, replace(second.at([pair[1] for pair in pairs]), shown=names)
 
 
 def joint_name(first: str, second: str) -> str:

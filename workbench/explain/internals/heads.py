@@ -23,6 +23,7 @@ from workbench.explain.instance import BATCH, Instance
 from workbench.explain.internals.queries import attention_modules
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import resolve_target
+from workbench.i18n import _
 from workbench.models.networks.attention import MultiHeadAttention
 from workbench.types import Floats, JsonObject, Model
 
@@ -62,9 +63,9 @@ class HeadImportance(HtmlDisplay):
         """Return sentences: the most and the least important heads."""
         names = [f"{head['layer']}.{head['head']} ({head['importance']:+.4f})" for head in self.order]
         return [
-            f"By {self.measure}, over {self.texts} texts (layer.head):",
-            f"most important: {', '.join(reversed(names[-8:]))}",
-            f"least important: {', '.join(names[:8])}",
+            _("By {measure}, over {n} texts (layer.head):").format(measure=self.measure, n=self.texts),
+            _("most important: {heads}").format(heads=", ".join(reversed(names[-8:]))),
+            _("least important: {heads}").format(heads=", ".join(names[:8])),
         ]
 
 

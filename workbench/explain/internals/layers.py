@@ -22,6 +22,7 @@ from workbench.explain.instance import Instance
 from workbench.explain.internals.patching import layer_states, probabilities_within
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import resolve_target
+from workbench.i18n import _
 from workbench.types import Floats, JsonObject
 
 READING = (
@@ -52,7 +53,8 @@ class LayerImportance(HtmlDisplay):
     def lines(self) -> list[str]:
         """Return a line per layer, for people."""
         rows = zip(self.importance, self.low, self.high, strict=True)
-        return [f"layer {i}: {fall:+.3f} ({low:+.3f} to {high:+.3f})" for i, (fall, low, high) in enumerate(rows)]
+        text = _("layer {layer}: {fall:+.3f} ({low:+.3f} to {high:+.3f})")
+        return [text.format(layer=i, fall=fall, low=low, high=high) for i, (fall, low, high) in enumerate(rows)]
 
 
 def layer_importance(

@@ -23,6 +23,7 @@ from workbench.explain.internals.alignment import align_tokens, joint_name
 from workbench.explain.internals.heads import heads_of, intercept_heads
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import WordRef, resolve_target
+from workbench.i18n import _
 from workbench.tasks.base import Target
 from workbench.types import Floats, JsonObject
 
@@ -114,7 +115,7 @@ def _aligned(source: Instance, instance: Instance) -> Pairs:
     """Return positions in the two texts of tokens that are the same, or replace each other."""
     aligned = align_tokens(source.encoded.tokens, instance.encoded.tokens)
     pairs = [(a, b) for a, b in aligned if a is not None and b is not None]
-    if not any(not source.encoded.special[a] for a, _ in pairs):
+    if all(source.encoded.special[pair[0]] for pair in pairs):
         raise RequestError("The two texts share no token.", "Give two texts of which most words are the same.")
     return pairs
 
@@ -184,7 +185,7 @@ def _patched_heads(source: Instance, instance: Instance, target: Target, pairs: 
         modules, heads = heads_of(instance)
     except RequestError:
         return None
-    theirs, own = [a for a, _ in pairs], [b for _, b in pairs]
+    theirs, own = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     outputs: list[torch.Tensor] = []  # of each layer, [T, H, K]
 
     def record(_layer: int, output: torch.Tensor) -> torch.Tensor:
@@ -215,15 +216,18 @@ def _patched_heads(source: Instance, instance: Instance, target: Target, pairs: 
 def _sentences(
     label: str, high: float, low: float, positions: Floats, heads: Floats | None, names: Sequence[str]
 ) -> list[str]:
-    sentences = [f"The probability of {label!r} is {high:.2f} in the first text and {low:.2f} in the second."]
+    text = _("The probability of {label!r} is {high:.2f} in the first text and {low:.2f} in the second.")
+    sentences = [text.format(label=label, high=high, low=low)]
     inner = positions[1:-1] if len(positions) > 2 else positions
     row, column = np.unravel_index(int(np.abs(inner).argmax()), inner.shape)
     number = int(row) + (1 if len(positions) > 2 else 0)
-    sentences.append(
-        f"Between the layers, the most important state is {names[int(column)]!r} after layer {number}: alone, it "
-        f"restores {inner[row, column]:.0%} of the difference."
+    text = _(
+        "Between the layers, the most important state is {token!r} after layer {layer}: alone, it restores "
+        "{share:.0%} of the difference."
     )
+    sentences.append(text.format(token=names[int(column)], layer=number, share=inner[row, column]))
     if heads is not None:
         layer, head = np.unravel_index(int(np.abs(heads).argmax()), heads.shape)
-        sentences.append(f"The most important single head is head {head} of layer {layer}: {heads[layer, head]:.0%}.")
+        text = _("The most important single head is head {head} of layer {layer}: {share:.0%}.")
+        sentences.append(text.format(head=head, layer=layer, share=heads[layer, head]))
     return sentences

@@ -19,6 +19,7 @@ from workbench.errors import RequestError
 from workbench.explain.capture import Attention, attention_of
 from workbench.explain.encoding import Inputs, encode
 from workbench.explain.hooks import MODEL_LOCK, AttentionFunction, evaluating, intercept_attention
+from workbench.i18n import _
 from workbench.models.networks.attention import MultiHeadAttention, rotate, split_heads
 from workbench.types import Floats, Floats32, Model, Tokenizer
 
@@ -89,10 +90,11 @@ def capture_queries_keys(
     error = float(np.abs(rebuild(queries, keys, attention.is_causal) - attention.weights).max())
     notes = []
     if error > _TOLERANCE:
-        notes.append(
+        text = _(
             "This model adds something, such as positions, to the products of queries and keys: they alone do not "
-            f"determine its attention (a weight is off by up to {error:.2f})."
+            "determine its attention (a weight is off by up to {error:.2f})."
         )
+        notes.append(text.format(error=error))
     return QueriesKeys(attention, queries, keys, error, [*attention.notes, *notes])
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from workbench.i18n import _, ngettext
 from workbench.runs.run import Run
 from workbench.runs.series.metric_store import MetricStore, open_metrics
 from workbench.runs.series.pyramid import Trace
@@ -60,21 +61,26 @@ def _non_finite(metrics: MetricStore) -> Alert | None:
             continue
         count, last = metrics.broken[name]
         step = None if last is None else int(last)
-        where = "" if step is None else f", last at step {step:,}"
-        values = "value was" if count == 1 else "values were"
+        where = name if step is None else _("{metric}, last at step {step:,}").format(metric=name, step=step)
         if name == "train/gradient_norm":  # half precision skips such a step and continues
+            text = ngettext("{n:,} value was not finite in {where}.", "{n:,} values were not finite in {where}.", count)
             return Alert(
                 "non-finite",
                 "warning",
-                f"{count:,} {values} not finite in {name}{where}.",
-                "Now and then this is normal in half precision. If it continues, set training.precision: fp32.",
+                text.format(n=count, where=where),
+                _("Now and then this is normal in half precision. If it continues, set training.precision: fp32."),
                 step,
             )
+        text = ngettext(
+            "{n:,} value was not finite (NaN or infinite) in {where}.",
+            "{n:,} values were not finite (NaN or infinite) in {where}.",
+            count,
+        )
         return Alert(
             "non-finite",
             "error",
-            f"{count:,} {values} not finite (NaN or infinite) in {name}{where}.",
-            "Lower training.learning_rate, raise training.warmup_ratio, or set training.max_grad_norm: 1.0.",
+            text.format(n=count, where=where),
+            _("Lower training.learning_rate, raise training.warmup_ratio, or set training.max_grad_norm: 1.0."),
             step,
         )
     return None
@@ -95,12 +101,15 @@ def _rising(metrics: MetricStore) -> Alert | None:
     if rise <= MIN_STANDARD_ERRORS * noise or rise <= MIN_RISE * max(fall, abs(means[best])):
         return None
     step = int(xs[len(ys) - (count - best) * size + size - 1])
+    text = _(
+        "The training loss rises: {now:.3g} on average over the last {n:,} values, after {best:.3g} around step "
+        "{step:,}."
+    )
     return Alert(
         "rising",
         "warning",
-        f"The training loss rises: {means[-1]:.3g} on average over the last {size:,} values, "
-        f"after {means[best]:.3g} around step {step:,}.",
-        "Stop the run, and start again with a smaller training.learning_rate or a larger training.warmup_ratio.",
+        text.format(now=means[-1], n=size, best=means[best], step=step),
+        _("Stop the run, and start again with a smaller training.learning_rate or a larger training.warmup_ratio."),
         step,
     )
 
@@ -119,13 +128,18 @@ def _over_fitting(metrics: MetricStore) -> Alert | None:
     if not len(since) or not len(before) or float(np.mean(since)) >= float(np.mean(before)):
         return None
     step = int(xs[best])
+    text = _(
+        "The validation loss was best at step {step:,} ({best:.3g}) and is {now:.3g} now, while the training loss "
+        "falls: the model memorizes the training examples."
+    )
     return Alert(
         "over-fitting",
         "warning",
-        f"The validation loss was best at step {step:,} ({ys[best]:.3g}) and is {ys[-1]:.3g} now, while the training "
-        "loss falls: the model memorizes the training examples.",
-        "Stop: the best checkpoint is kept (training.load_best). Then use fewer epochs, "
-        "training.early_stopping_patience, or more data.",
+        text.format(step=step, best=ys[best], now=ys[-1]),
+        _(
+            "Stop: the best checkpoint is kept (training.load_best). Then use fewer epochs, "
+            "training.early_stopping_patience, or more data."
+        ),
         step,
     )
 
@@ -141,8 +155,8 @@ def _around(trace: Trace, step: float) -> tuple[Floats, Floats]:
     """Return the last tenth of the values before a step, and as many of the very last values after it."""
     end = trace.count_until(step)
     length = min(MAX_POINTS, max(1, end // 10))
-    _, before = trace.points(max(0, end - length), end)
-    _, since = trace.points(max(end, len(trace) - len(before)))
+    before = trace.points(max(0, end - length), end)[1]
+    since = trace.points(max(end, len(trace) - len(before)))[1]
     return before, since
 
 
@@ -153,12 +167,15 @@ def _plateau(metrics: MetricStore) -> Alert | None:
     if len(ys) < 10 or ys[half:].min() < ys[:half].min() - 1e-3 * abs(ys[:half].min()):
         return None
     best = int(xs[int(np.argmin(ys))])
+    text = _(
+        "No progress for long: the validation loss has not improved in the last {n} of {total} evaluations; the best "
+        "was at step {step:,}."
+    )
     return Alert(
         "plateau",
         "warning",
-        f"No progress for long: the validation loss has not improved in the last {len(ys) - half} of {len(ys)} "
-        f"evaluations; the best was at step {best:,}.",
-        "Stop the run, and set training.early_stopping_patience for the next one.",
+        text.format(n=len(ys) - half, total=len(ys), step=best),
+        _("Stop the run, and set training.early_stopping_patience for the next one."),
         best,
     )
 
@@ -176,10 +193,13 @@ def _silent(run: Run, metrics: MetricStore, now: float) -> Alert | None:
     usual = float(np.nanmedian(np.diff(times))) if len(times) > 2 else 0.0
     if since < max(SILENT_SECONDS, SILENT_TIMES * usual):
         return None
+    text = _(
+        "No progress for long: nothing was written for {minutes:.0f} min, though a line is usually written every "
+        "{seconds:.2g} s."
+    )
     return Alert(
         "silent",
         "warning",
-        f"No progress for long: nothing was written for {since / 60:.0f} min, though a line is usually written every "
-        f"{usual:.2g} s.",
-        "Look at the log and at the machine's memory. If the run hangs, stop it and resume it from its checkpoint.",
+        text.format(minutes=since / 60, seconds=usual),
+        _("Look at the log and at the machine's memory. If the run hangs, stop it and resume it from its checkpoint."),
     )
