@@ -17,16 +17,15 @@ Runs live in the workspace that ``WORKBENCH_HOME`` names; every function takes a
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from workbench.compare.results import Comparison as PlainComparison
-from workbench.errors import MissingPackageError, SpecError
-from workbench.runs.documents import Interval, Report
+from workbench.display import frame, interval, number, show_progress, table
+from workbench.errors import SpecError
+from workbench.runs.documents import Report
 from workbench.runs.run import Run as StoredRun
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -37,16 +36,12 @@ if TYPE_CHECKING:
     from workbench.check import Problem
     from workbench.data.load import Dataset
     from workbench.explain.base import Explanation
-    from workbench.inference.cache import PredictorCache
     from workbench.inference.predictor import Predictor
     from workbench.jobs.sweeps import Sweep
     from workbench.tasks.answers import Answer
 
 SpecLike: TypeAlias = "str | Path | Mapping[str, Any] | RunSpec"
 RunLike: TypeAlias = "str | StoredRun"
-
-_PREDICTORS = 2  # models that stay in memory between two calls
-_MEMORY = 2 * 2**30  # bytes of them all
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------
@@ -78,7 +73,7 @@ class Run(StoredRun):
         Raises:
             MissingPackageError: pandas is not installed.
         """
-        return _frame(self.read_metrics()[0])
+        return frame(self.read_metrics()[0])
 
     def results(self) -> dict[str, float]:
         """Return the final metrics by name, on the test split; empty before the run has succeeded."""
@@ -97,10 +92,11 @@ class Run(StoredRun):
         Raises:
             RequestError: the run has no model.
         """
+        from workbench.inference.cache import recent_predictors
         from workbench.inference.predictor import Predictor
 
         key = (str(self.folder), (self.folder / "model").exists(), device)
-        return _predictors().get(key, lambda: Predictor.load(self, device))
+        return recent_predictors().get(key, lambda: Predictor.load(self, device))
 
     def predict(
         self, inputs: str | Sequence[str | Mapping[str, Any]], *, device: str = "cpu", **options: Any
@@ -157,7 +153,7 @@ class Run(StoredRun):
         """
         from workbench.jobs.running import require_success
 
-        _show_progress(self, quiet)
+        show_progress(self, quiet)
         require_success(self)
         if not quiet:
             print(self._line())
@@ -194,11 +190,11 @@ class Run(StoredRun):
     def _repr_html_(self) -> str:
         report = self.report() or Report()
         rows = [
-            (name, _number(metric.value), _interval(metric), _number(report.baseline.get(name)))
+            (name, number(metric.value), interval(metric), number(report.baseline.get(name)))
             for name, metric in report.metrics.items()
         ]
         head = f"<p><b>{escape(self.id)}</b> {escape(self.state)}</p>"
-        return head + (_table(("metric", "value", "95% interval", "baseline"), rows) if rows else "")
+        return head + (table(("metric", "value", "95% interval", "baseline"), rows) if rows else "")
 
 
 class RunList(list[Run]):
@@ -213,14 +209,14 @@ class RunList(list[Run]):
         from workbench.runs.table import run_table
 
         rows = {row["id"]: row for workspace in {run.workspace for run in self} for row in run_table(workspace)}
-        return _frame([rows[run.id] for run in self if run.id in rows])
+        return frame([rows[run.id] for run in self if run.id in rows])
 
     def __repr__(self) -> str:
         return "\n".join(run._line() for run in self) or "No runs."
 
     def _repr_html_(self) -> str:
         rows = [(run.id, run.state, ", ".join(f"{k} {v:.3f}" for k, v in run.results().items())) for run in self]
-        return _table(("run", "state", "results"), rows) if rows else "<p>No runs.</p>"
+        return table(("run", "state", "results"), rows) if rows else "<p>No runs.</p>"
 
 
 def load_spec(spec: SpecLike, changes: Mapping[str, Any] | None = None, **fields: Any) -> RunSpec:
@@ -365,7 +361,7 @@ class Comparison(PlainComparison):
             for pair in self.pairs
         ]
         verdicts = "".join(f"<p>{escape(line)}</p>" for line in str(self).splitlines())
-        return verdicts + _table(("difference of", self.metric, "95% interval", "p-value"), rows)
+        return verdicts + table(("difference of", self.metric, "95% interval", "p-value"), rows)
 
 
 def compare(*runs: RunLike, metric: str | None = None, workspace: Workspace | None = None) -> Comparison:
@@ -485,63 +481,3 @@ def sweep(
         if not quiet:
             print(trial_line(trial))
     return started
-
-
-# -- helpers ---------------------------------------------------------------------------------------------------------
-
-
-def _show_progress(run: Run, quiet: bool) -> None:
-    """Show bars in a terminal; elsewhere, as in a notebook, print a line per evaluation."""
-    from workbench.jobs import stop, watch
-
-    if not quiet and sys.stderr.isatty() and not _in_notebook():
-        from workbench.cli.progress import show_progress
-
-        show_progress(run, run.workspace, quiet=False)
-        return
-    try:
-        for snapshot in watch(run, run.workspace):
-            for row in () if quiet else snapshot.rows:
-                values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name.startswith("eval/"))
-                if values:
-                    print(f"step {row['step']:>5}: {values}")
-    except KeyboardInterrupt:
-        stop(run)
-        print(f"Stopping after a checkpoint. Resume it with: wb.Run.open({run.id!r}).resume()")
-        raise
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
-
-
-@cache
-def _predictors() -> PredictorCache:
-    """Return the models that stay in memory between two calls."""
-    from workbench.inference.cache import PredictorCache
-
-    return PredictorCache(_MEMORY, _PREDICTORS)
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingPackageError("pandas", "for tables in Python") from error
-    return pandas.DataFrame(list(rows))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def _interval(metric: Interval) -> str:
-    return f"{metric.low:.4f} to {metric.high:.4f}" if metric.low is not None else ""
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

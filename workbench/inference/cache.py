@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 
 from workbench.inference.predictor import Predictor
 
@@ -65,3 +66,9 @@ class PredictorCache:
         """Drop all predictors."""
         with self._lock:
             self._entries.clear()
+
+
+@cache
+def recent_predictors() -> PredictorCache:
+    """Return the predictors that the Python API keeps in memory between two calls of one process."""
+    return PredictorCache(most_bytes=2 * 2**30, most=2)

@@ -27,6 +27,7 @@ NAME = "transformer-workbench"
 # The design's layers, high to low. The siblings of a line do not import each other; in the lowest they may.
 LAYERS = [
     {"__main__", "api"},
+    {"display"},
     {"cli", "teach"},
     {"jobs", "compress"},
     {"explain"},
