@@ -55,5 +55,5 @@ def test_a_failed_run_raises_its_error(workspace: Workspace, monkeypatch: pytest
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
     spec = tiny_spec(workspace)
     (workspace.uploads / "tiny" / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(RunError, match=r"is failed: tiny cannot be loaded"):
+    with pytest.raises(RunError, match=" failed: tiny cannot be loaded"):
         wb.run(spec, quiet=True)

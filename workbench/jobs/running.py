@@ -12,6 +12,8 @@ from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
+_ENDINGS = {"failed": "failed", "stopped": "was stopped", "interrupted": "was interrupted"}
+
 
 def find_succeeded(resolved: RunSpec, workspace: Workspace) -> Run | None:
     """Find the newest successful run of exactly this spec.
@@ -44,7 +46,8 @@ def require_success(run: Run) -> None:
     status = run.status()
     if status.state != "succeeded":
         message, hint = (status.error.message, status.error.hint) if status.error else ("", "")
-        raise RunError(f"The run {run.id} is {status.state}: {message}", hint)
+        what = f"The run {run.id} {_ENDINGS.get(status.state, f'is {status.state}')}"
+        raise RunError(f"{what}: {message}" if message else f"{what}.", hint)
 
 
 def run_in_this_process(run: Run) -> None:

@@ -81,8 +81,16 @@ def test_an_unfinished_run_has_no_results_and_no_model(workspace: Workspace) -> 
     assert run.results() == {} and "failed" in run._repr_html_() and repr(run).endswith("failed>")
     with pytest.raises(RequestError, match="no model"):
         run.predict("A great film.")
-    with pytest.raises(RunError, match=re.escape("is failed: The run needed 9.1 GB")):
+    with pytest.raises(RunError, match=re.escape(" failed: The run needed 9.1 GB")):
         run.wait(quiet=True)
+
+
+def test_waiting_for_a_stopped_run_says_that_it_was_stopped(workspace: Workspace) -> None:
+    run = wb.Run.open(fake_run(workspace, "stopped").id)
+    with pytest.raises(RunError) as raised:
+        run.wait(quiet=True)
+    message = run.status().error.message if run.status().error else ""
+    assert raised.value.message == f"The run {run.id} was stopped" + (f": {message}" if message else ".")
 
 
 def test_runs_are_filtered_by_condition_tag_and_archive(workspace: Workspace) -> None:
@@ -131,7 +139,7 @@ def test_run_reuses_a_successful_run_and_raises_the_error_of_a_failed_one(
         importlib.import_module("workbench.check"), "resolve", lambda spec, _: type("Resolved", (), {"spec": spec})
     )
     assert wb.run(done.spec(), reuse=True, quiet=True).id == done.id and not submitted
-    with pytest.raises(RunError, match=re.escape("is failed: The run needed 9.1 GB")):
+    with pytest.raises(RunError, match=re.escape(" failed: The run needed 9.1 GB")):
         wb.run(done.spec(), reuse=True, quiet=True, training__seed=2)
     with pytest.raises(RunError):  # without reuse it runs again
         wb.run(done.spec(), quiet=True)
