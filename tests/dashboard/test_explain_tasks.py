@@ -12,7 +12,7 @@ from transformers import BartConfig, BartForConditionalGeneration, BertForQuesti
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.dashboard.test_explain import heat, pictures
-from tests.unit.explain.test_explain_targets import of_bert, predictor_for, writer
+from tests.unit.explain.test_explain_targets import language_model, of_bert, predictor_for
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -50,7 +50,7 @@ def rewriter() -> Any:
 
 
 def test_the_next_token_of_a_writer(opens: Opens) -> None:
-    run = opens(writer())
+    run = opens(language_model())
     test = well(open_page("explain", run=run.id, text=TEXT, method="occlusion"))
     assert len(heat(test)) == 1 and not test.error
     box = test.selectbox(key="explain.target")

@@ -106,9 +106,9 @@ def test_the_device_of_the_model_is_named(device: str, words: str) -> None:
 
 
 def test_only_runs_of_the_same_task_can_be_compared(opens: Opens) -> None:
-    from tests.unit.explain.test_explain_targets import writer
+    from tests.unit.explain.test_explain_targets import language_model
 
-    first, other = opens(classifier()), opens(writer())
+    first, other = opens(classifier()), opens(language_model())
     test = well(open_page("playground", **{"run": first.id, "with": other.id, "input": as_json(text=TEXT)}))
     assert test.selectbox(key="play.with").value is None and len(test.selectbox(key="play.with").options) == 1
 
@@ -147,13 +147,13 @@ def test_names_are_marked_in_the_text(opens: Opens) -> None:
 
 
 def test_generation_options_reach_the_model(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.unit.explain.test_explain_targets import writer
+    from tests.unit.explain.test_explain_targets import language_model
 
     options: list[dict[str, Any]] = []
     monkeypatch.setattr(
         Predictor, "predict", lambda _, inputs, how: [GeneratedText(str(options.append(how) or len(options)))]
     )
-    run = opens(writer())
+    run = opens(language_model())
     link = {
         "run": run.id,
         "input": as_json(text=TEXT),
@@ -190,9 +190,9 @@ def test_nothing_in_a_link_is_trusted(opens: Opens) -> None:
 
 
 def test_a_link_cannot_make_the_page_write_for_long(opens: Opens) -> None:
-    from tests.unit.explain.test_explain_targets import writer
+    from tests.unit.explain.test_explain_targets import language_model
 
-    run = opens(writer())
+    run = opens(language_model())
     test = open_page("playground", run=run.id)
     for generation in ('{"max_new_tokens": 100000}', '{"max_new_tokens": "x"}', '{"__class__": 1}', "9" * 900, "null"):
         test.query_params["generation"] = generation

@@ -1,4 +1,4 @@
-"""Small models, made here and never fetched, whose right explanation is known."""
+"""Small models, created without downloads, whose correct explanation is known."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ LABELS = ["fresh", "rotten"]
 
 
 def tokenizer(mask: bool = True) -> PreTrainedTokenizerFast:
-    """A BERT-like tokenizer of a few words."""
+    """Return a BERT-like tokenizer of a few words."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(["[MASK]"] if mask else [])]
     vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
-    built = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    built.normalizer = normalizers.BertNormalizer()
-    built.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    built.post_processor = processors.TemplateProcessing(
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=built,
+        tokenizer_object=backend,
         unk_token="[UNK]",
         pad_token="[PAD]",
         cls_token="[CLS]",
@@ -55,7 +55,7 @@ def tokenizer(mask: bool = True) -> PreTrainedTokenizerFast:
 
 
 def bert(**changes: Any) -> BertForSequenceClassification:
-    """A random BERT: 3 layers, 4 heads. Its weights are large, so that attention is far from even."""
+    """A random BERT with 3 layers and 4 heads. Its weights are large, so that attention is far from uniform."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 32}
     config = BertConfig(vocab_size=40, initializer_range=0.5, **{**sizes, **changes})
@@ -87,7 +87,7 @@ class BagOfWords(PreTrainedModel):
 
 
 def predictor(model: Any, words: PreTrainedTokenizerFast, **task_options: Any) -> Any:
-    """What explaining needs of a loaded run."""
+    """Return the attributes of a loaded run that explainers need."""
     entry = tasks.get("text-classification")
     task = entry(entry.Config(**task_options))
     task.labels = list(LABELS)

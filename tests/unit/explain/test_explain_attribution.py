@@ -1,4 +1,4 @@
-"""Integrated gradients, LIME and Shapley values against sums, brute force and other implementations."""
+"""Integrated gradients, LIME and Shapley values, checked against sums, brute force and other implementations."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def test_integrated_gradients_are_complete_to_the_tolerance(tolerance: float) ->
     assert details["complete"]
     assert sum(explanation.scores) == pytest.approx(end - start, abs=tolerance * abs(end - start) + 2e-3)
     assert details["completeness_error"] == pytest.approx(abs(sum(explanation.scores) - (end - start)), abs=1e-4)
-    assert explanation.scores[0] == explanation.scores[-1] == 0  # special tokens stay
+    assert explanation.scores[0] == explanation.scores[-1] == 0  # special tokens are never masked
 
 
 def test_integrated_gradients_equal_a_sum_by_hand() -> None:
     explanation = explain(small(), TEXT, "integrated-gradients", tolerance=1e-4, max_steps=384)
     instance = Instance(small(), TEXT)
     target = instance.labels.index(explanation.target)
-    there, start = embed(instance, instance.encoded.inputs), embed(instance, masked_inputs(instance))
+    end, start = embed(instance, instance.encoded.inputs), embed(instance, masked_inputs(instance))
     instance.model.eval()
-    share = (torch.arange(2000) + 0.5) / 2000
-    way = (start + share[:, None, None] * (there - start)).requires_grad_()
-    (gradient,) = torch.autograd.grad(logits_of_embeddings(instance, way, Target(target)).sum(), way)
-    expected = (gradient.mean(0) * (there - start)[0]).sum(-1)
+    fraction = (torch.arange(2000) + 0.5) / 2000
+    path = (start + fraction[:, None, None] * (end - start)).requires_grad_()
+    (gradient,) = torch.autograd.grad(logits_of_embeddings(instance, path, Target(target)).sum(), path)
+    expected = (gradient.mean(0) * (end - start)[0]).sum(-1)
     np.testing.assert_allclose(explanation.scores, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
 
 
@@ -85,7 +85,7 @@ def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.Monke
 
 
 def by_all_orders(value: Any, count: int) -> np.ndarray[Any, Any]:
-    """Shapley values by their first definition: the mean gain over every order."""
+    """Return Shapley values by their definition: the mean contribution over all orders."""
     shares = np.zeros(count)
     for order in itertools.permutations(range(count)):
         visible = np.zeros(count, dtype=bool)
@@ -99,7 +99,7 @@ def by_all_orders(value: Any, count: int) -> np.ndarray[Any, Any]:
 
 
 def game(count: int, seed: int = 0) -> Any:
-    """A random value for each set of features."""
+    """Return a game with a random value for each set of features."""
     values = np.random.default_rng(seed).normal(size=2**count)
     return lambda sets: values[sets @ (1 << np.arange(count))]
 
@@ -110,7 +110,7 @@ def test_exact_shapley_values_by_all_orders() -> None:
 
 
 def test_shapley_by_hand() -> None:
-    # Left gloves 0 and 1, right glove 2; a pair is worth 1: the textbook's glove game.
+    # Left gloves 0 and 1, right glove 2; a pair is worth 1 (the glove game).
     gloves = lambda sets: ((sets[:, 0] | sets[:, 1]) & sets[:, 2]).astype(float)  # noqa: E731
     np.testing.assert_allclose(exact_shapley(gloves, 3), [1 / 6, 1 / 6, 2 / 3])
 
@@ -124,12 +124,12 @@ def test_sampled_shapley_values_converge_to_the_exact_ones() -> None:
         assert np.all(np.abs(shares - exact) < 5 * error)
         errors.append(np.abs(shares - exact).max())
     assert errors[2] < 0.05 and errors[2] < errors[0] / 3
-    again = sampled_shapley(game(7), 7, 10, seed=1)[0]
-    np.testing.assert_array_equal(again, sampled_shapley(game(7), 7, 10, seed=1)[0])
+    sampled = sampled_shapley(game(7), 7, 10, seed=1)[0]
+    np.testing.assert_array_equal(sampled, sampled_shapley(game(7), 7, 10, seed=1)[0])
 
 
 def test_orders_come_in_reversed_pairs() -> None:
-    for seed in range(4):  # of two features, such a pair is all there is
+    for seed in range(4):  # two features have only one such pair
         shares, error = sampled_shapley(game(2), 2, 2, seed)
         np.testing.assert_allclose(shares, exact_shapley(game(2), 2))
         np.testing.assert_allclose(error, 0, atol=1e-12)
@@ -144,13 +144,13 @@ def test_sampled_values_of_a_text_approach_the_exact_ones() -> None:
     assert sampled.details["standard_error"] < 0.02
 
 
-def test_shapley_values_are_captums() -> None:
+def test_shapley_values_agree_with_captum() -> None:
     from captum.attr import ShapleyValueSampling
 
     words = "good film was bad"
-    mine = explain(small(), words, "shapley")
+    explanation = explain(small(), words, "shapley")
     instance = Instance(small(), words)
-    target = instance.labels.index(mine.target)
+    target = instance.labels.index(explanation.target)
     mask = instance.tokenizer.mask_token_id
 
     def probability(ids: torch.Tensor) -> torch.Tensor:
@@ -161,25 +161,25 @@ def test_shapley_values_are_captums() -> None:
     baseline = ids.clone()
     baseline[:, 1:-1] = mask
     torch.manual_seed(0)
-    theirs = ShapleyValueSampling(probability).attribute(ids, baselines=baseline, n_samples=600)
-    np.testing.assert_allclose(mine.scores, theirs[0].detach().numpy(), atol=0.03)
+    reference = ShapleyValueSampling(probability).attribute(ids, baselines=baseline, n_samples=600)
+    np.testing.assert_allclose(explanation.scores, reference[0].detach().numpy(), atol=0.03)
 
 
 def test_two_equal_words_share_the_credit() -> None:
     scores = explain(bag_of_words(), "good the good", "shapley").scores
     assert scores[1] == pytest.approx(scores[3]) and scores[1] > scores[2] > 0
-    alone = explain(bag_of_words(), "good the good", "occlusion").scores
-    assert scores[1] > 3 * alone[1]  # occlusion sees hardly any
+    occlusion_scores = explain(bag_of_words(), "good the good", "occlusion").scores
+    assert scores[1] > 3 * occlusion_scores[1]  # occlusion finds almost no effect
 
 
-def test_the_ridge_is_scikit_learns() -> None:
+def test_ridge_regression_agrees_with_scikit_learn() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
-    draw = np.random.default_rng(0)
-    features, values, weights = draw.integers(0, 2, (60, 5)).astype(float), draw.normal(size=60), draw.random(60)
-    theirs = linear.Ridge(alpha=1.0).fit(features, values, sample_weight=weights)
-    coefficients, explained = weighted_ridge(features, values, weights)
-    np.testing.assert_allclose(coefficients, theirs.coef_, atol=1e-9)
-    assert explained == pytest.approx(theirs.score(features, values, sample_weight=weights))
+    rng = np.random.default_rng(0)
+    features, values, weights = rng.integers(0, 2, (60, 5)).astype(float), rng.normal(size=60), rng.random(60)
+    reference = linear.Ridge(alpha=1.0).fit(features, values, sample_weight=weights)
+    coefficients, explained_variance = weighted_ridge(features, values, weights)
+    np.testing.assert_allclose(coefficients, reference.coef_, atol=1e-9)
+    assert explained_variance == pytest.approx(reference.score(features, values, sample_weight=weights))
 
 
 def test_lime_fits_a_linear_model_fully() -> None:

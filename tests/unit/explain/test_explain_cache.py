@@ -1,4 +1,4 @@
-"""Stored measurements: files of earlier versions load, damaged ones are left out."""
+"""Stored measurements: files of earlier versions load, damaged ones are ignored."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ TEXT = "the film was unbelievable"
 
 
 def test_attention_equals_that_of_an_eager_model() -> None:
-    fast, words = bert(attn_implementation="sdpa"), tokenizer()
-    plain = bert(attn_implementation="eager").eval()
-    plain.load_state_dict(fast.state_dict())
+    sdpa_model, words = bert(attn_implementation="sdpa"), tokenizer()
+    eager_model = bert(attn_implementation="eager").eval()
+    eager_model.load_state_dict(sdpa_model.state_dict())
     with torch.no_grad():
-        expected = plain(**words(TEXT, return_tensors="pt"), output_attentions=True).attentions
-    attention = capture_attention(fast, words, TEXT)
+        expected = eager_model(**words(TEXT, return_tensors="pt"), output_attentions=True).attentions
+    attention = capture_attention(sdpa_model, words, TEXT)
     assert attention.tokens == ["[CLS]", "the", "film", "was", "un", "##believ", "##able", "[SEP]"]
     assert attention.weights.shape == (3, 4, 8, 8)
     np.testing.assert_allclose(attention.weights, torch.stack([layer[0] for layer in expected]).numpy(), atol=1e-6)
@@ -38,15 +38,15 @@ def test_offsets_point_into_the_original_text() -> None:
     assert attention.special == [True, *[False] * 6, True]
 
 
-def test_a_pair_knows_its_second_text() -> None:
+def test_a_pair_has_the_start_of_its_second_text() -> None:
     attention = capture_attention(bert(), tokenizer(), "good film", "bad story")
     assert attention.segments == [None, 0, 0, None, 1, 1, None]
     assert attention.second_text_start == 4
     assert attention.offsets[4] == (0, 3)  # in the second text's own characters
-    bare = attention.without_special()
-    assert bare.tokens == ["good", "film", "bad", "story"] and bare.second_text_start == 2
-    np.testing.assert_array_equal(bare.weights[1, 2], attention.weights[1, 2][np.ix_([1, 2, 4, 5], [1, 2, 4, 5])])
-    assert any("left out" in note for note in bare.notes)
+    texts_only = attention.without_special()
+    assert texts_only.tokens == ["good", "film", "bad", "story"] and texts_only.second_text_start == 2
+    np.testing.assert_array_equal(texts_only.weights[1, 2], attention.weights[1, 2][np.ix_([1, 2, 4, 5], [1, 2, 4, 5])])
+    assert any("left out" in note for note in texts_only.notes)
 
 
 def test_a_decoder_is_causal_and_read_at_its_last_token() -> None:
@@ -84,13 +84,13 @@ def test_the_model_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_peft_model() -> None:
     model = bert(attn_implementation="sdpa")
-    plain = capture_attention(model, tokenizer(), TEXT)
+    expected = capture_attention(model, tokenizer(), TEXT)
     wrapped = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"]))
-    np.testing.assert_allclose(capture_attention(wrapped, tokenizer(), TEXT).weights, plain.weights, atol=1e-6)
+    np.testing.assert_allclose(capture_attention(wrapped, tokenizer(), TEXT).weights, expected.weights, atol=1e-6)
     for name, parameter in wrapped.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
-    assert not np.allclose(capture_attention(wrapped, tokenizer(), TEXT).weights, plain.weights, atol=1e-3)
+    assert not np.allclose(capture_attention(wrapped, tokenizer(), TEXT).weights, expected.weights, atol=1e-3)
     assert model.config._attn_implementation == "sdpa"
 
 

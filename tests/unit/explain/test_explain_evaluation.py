@@ -1,4 +1,4 @@
-"""Every check of faithfulness tells a right explanation from a wrong one; numbers equal those computed by hand."""
+"""Each faithfulness check distinguishes right from wrong explanations; numbers equal those computed by hand."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_curves_by_hand() -> None:
     insertion = [sigmoid(-1), sigmoid(3), sigmoid(3.05), sigmoid(2.05)]
     np.testing.assert_allclose(result.lines["deletion"], deletion, atol=1e-6)
     np.testing.assert_allclose(result.lines["insertion"], insertion, atol=1e-6)
-    middle = (deletion[0] + 2 * deletion[1] + 2 * deletion[2] + deletion[3]) / 6
-    assert result.areas["deletion"] == pytest.approx(middle, abs=1e-6)
+    area = (deletion[0] + 2 * deletion[1] + 2 * deletion[2] + deletion[3]) / 6
+    assert result.areas["deletion"] == pytest.approx(area, abs=1e-6)
     assert "attention_deletion" not in result.lines and len(result.lines["random_insertion"]) == 4
 
 
@@ -67,11 +67,11 @@ def test_many_tokens_are_masked_in_few_steps() -> None:
     assert len(curves(instance, scores_for(instance, good=1), FRESH, steps=4).shares) == 5
 
 
-def test_rank_correlation_is_scipys() -> None:
+def test_rank_correlation_agrees_with_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(5):
-        first, second = draw.integers(0, 6, 20), draw.normal(size=20)
+        first, second = rng.integers(0, 6, 20), rng.normal(size=20)
         assert rank_correlation(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
     assert rank_correlation(np.ones(4), np.arange(4.0)) is None and rank_correlation(np.ones(1), np.ones(1)) is None
 
@@ -80,7 +80,7 @@ def test_equal_methods_agree() -> None:
     result = evaluate_faithfulness(bag_of_words(), TEXT, "occlusion", checks=["agreement"])
     # Scores of "the", "film" and so on are equal up to the last bit, so their ranks may differ; the top is the same.
     assert result.agreement["gradient-x-input"]["shared"] == 1
-    assert "rollout" not in result.agreement  # does not fit
+    assert "rollout" not in result.agreement  # incompatible with the model
     assert "lime" not in result.agreement  # slow
     assert evaluate_faithfulness(predictor(bert(), tokenizer()), TEXT, "rollout", checks=["agreement"]).agreement[
         "attention"
@@ -90,13 +90,13 @@ def test_equal_methods_agree() -> None:
 def test_methods_without_sign_are_compared_by_magnitude() -> None:
     loaded = predictor(bert(), tokenizer())
     instance, occlusion = Instance(loaded, TEXT), explainers.get("occlusion")()
-    scores, own = occlusion.run(instance, FRESH).values, instance.maskable
+    scores, maskable = occlusion.run(instance, FRESH).values, instance.maskable
     result = agreement(loaded, instance, occlusion, scores, FRESH)
     attention = explainers.get("attention")().run(instance, FRESH).values
     assert scores.min() < 0
-    assert result["attention"]["rank_correlation"] == rank_correlation(np.abs(scores[own]), attention[own])
+    assert result["attention"]["rank_correlation"] == rank_correlation(np.abs(scores[maskable]), attention[maskable])
     gradient = explainers.get("gradient-x-input")().run(instance, FRESH).values
-    assert result["gradient-x-input"]["rank_correlation"] == rank_correlation(scores[own], gradient[own])
+    assert result["gradient-x-input"]["rank_correlation"] == rank_correlation(scores[maskable], gradient[maskable])
 
 
 def test_tokens_of_two_texts_are_matched() -> None:
@@ -109,11 +109,11 @@ def test_a_stable_and_an_unstable_explanation() -> None:
     occlusion = explainers.get("occlusion")()
     true = occlusion.run(instance, FRESH).values
     result = stability(loaded, instance, ("the film with good actors", None), occlusion, true, FRESH)
-    assert [one["change"] for one in result] == ["a full stop at the end"]  # the tokenizer ignores the others
+    assert [entry["change"] for entry in result] == ["a full stop at the end"]  # the tokenizer ignores the others
     assert result[0]["harmless"] and result[0]["text"].endswith("actors.")
     assert result[0]["rank_correlation"] == pytest.approx(1, abs=0.5)
-    (other,) = stability(loaded, instance, ("the film with good actors", None), occlusion, -true, FRESH)
-    assert other["rank_correlation"] < 0 < result[0]["rank_correlation"]
+    (negated,) = stability(loaded, instance, ("the film with good actors", None), occlusion, -true, FRESH)
+    assert negated["rank_correlation"] < 0 < result[0]["rank_correlation"]
 
 
 def test_changes_are_small() -> None:
@@ -125,7 +125,7 @@ def test_scores_that_ignore_the_model_fail_the_sanity_check() -> None:
     loaded = predictor(bert(), tokenizer())
     occlusion = explainers.get("occlusion")()
 
-    class Position(explainers.get("occlusion")):  # type: ignore[misc]
+    class PositionScores(explainers.get("occlusion")):  # type: ignore[misc]
         def run(self, instance: Instance, target: int) -> Any:
             from workbench.explain.base import Scores
 
@@ -133,25 +133,25 @@ def test_scores_that_ignore_the_model_fail_the_sanity_check() -> None:
 
     instance = Instance(loaded, TEXT)
     true = sanity(loaded, (TEXT, None), occlusion, occlusion.run(instance, FRESH).values, FRESH, draws=4)
-    blind = sanity(loaded, (TEXT, None), Position(), Position().run(instance, FRESH).values, FRESH)
+    blind = sanity(loaded, (TEXT, None), PositionScores(), PositionScores().run(instance, FRESH).values, FRESH)
     assert blind["rank_correlation"] == pytest.approx(1) and not blind["depends"]
     assert abs(true["rank_correlation"]) < 0.5 and true["depends"]
     flat = np.zeros(len(instance.encoded.tokens))
-    assert not sanity(loaded, (TEXT, None), Position(), flat, FRESH)["depends"]
+    assert not sanity(loaded, (TEXT, None), PositionScores(), flat, FRESH)["depends"]
 
 
 def test_weights_are_shuffled_in_a_copy() -> None:
     model = bert()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    destroyed = shuffled(model, 0).state_dict()
+    shuffled_weights = shuffled(model, 0).state_dict()
     name = "bert.encoder.layer.0.attention.self.query.weight"
-    assert not destroyed[name].equal(before[name])
-    assert destroyed[name].flatten().sort().values.equal(before[name].flatten().sort().values)
+    assert not shuffled_weights[name].equal(before[name])
+    assert shuffled_weights[name].flatten().sort().values.equal(before[name].flatten().sort().values)
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
-    assert shuffled(model, 0).state_dict()[name].equal(destroyed[name])
+    assert shuffled(model, 0).state_dict()[name].equal(shuffled_weights[name])
 
 
-def test_all_checks_in_words_and_json() -> None:
+def test_all_checks_have_sentences_and_json() -> None:
     result = evaluate_faithfulness(predictor(bert(), tokenizer()), TEXT, "integrated-gradients")
     assert len(result.sentences) == 4 and all(sentence.endswith(".") for sentence in result.sentences)
     assert "raw attention" in result.sentences[0]
@@ -170,12 +170,12 @@ TEXTS = [
 
 
 def test_over_texts_a_right_explanation_beats_random_tokens(tmp_path: Path) -> None:
-    done: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     examples = [{"text": text} for text in TEXTS]
     result = evaluate_dataset_faithfulness(
-        bag_of_words(), examples, "occlusion", progress=lambda n, of: done.append((n, of))
+        bag_of_words(), examples, "occlusion", progress=lambda n, of: reported.append((n, of))
     )
-    assert result.examples == 4 and done[-1] == (4, 4)
+    assert result.examples == 4 and reported[-1] == (4, 4)
     assert result.against_random["low"] > 0.3 and result.against_attention is None
     assert result.comprehensiveness["low"] <= result.comprehensiveness["value"] <= result.comprehensiveness["high"]
     assert result.sentence.startswith(
@@ -240,5 +240,5 @@ def test_results_have_html_for_notebooks() -> None:
         attention_divergence(loaded.model, shuffled(loaded.model, 0), loaded.tokenizer, texts),
     ]
     for result in results:
-        drawn = result._repr_html_()
-        assert "<svg" in drawn and "<script" not in drawn and "<b>" not in drawn
+        html = result._repr_html_()
+        assert "<svg" in html and "<script" not in html and "<b>" not in html

@@ -1,4 +1,4 @@
-"""Heads are really switched off, important ones are result, and changed ones have a high divergence."""
+"""Heads are really switched off, important heads are detected, and changed heads have a high divergence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLES = [{"text": TEXT}, {"text": "a good story with bad music"}]
 
 
 def without_head(model: Any, layer: int, head: int) -> None:
-    """Make a head's part of the map after it zero: the independent way of switching it off."""
+    """Set a head's slice of the output projection to zero, an independent way to switch the head off."""
     with torch.no_grad():
         if hasattr(model, "bert"):
             model.bert.encoder.layer[layer].attention.output.dense.weight[:, 4 * head : 4 * head + 4] = 0
@@ -53,13 +53,13 @@ def test_a_head_switched_off_equals_one_without_its_projection(name: str) -> Non
         with switched_heads(model, modules, switches):
             without = model(**inputs).logits
         with switched_heads(model, modules, torch.stack([torch.ones_like(switches), switches], dim=1)):
-            both = model(**{key: value.expand(2, -1) for key, value in inputs.items()}).logits
-        torch.testing.assert_close(model(**inputs).logits, whole)  # as it was
+            batch_logits = model(**{key: value.expand(2, -1) for key, value in inputs.items()}).logits
+        torch.testing.assert_close(model(**inputs).logits, whole)  # the model is restored
         without_head(model, 1, 2)
         expected = model(**inputs).logits
     assert not torch.allclose(whole, without, atol=1e-3)
     torch.testing.assert_close(without, expected)
-    torch.testing.assert_close(both, torch.cat([whole, without]))
+    torch.testing.assert_close(batch_logits, torch.cat([whole, without]))
 
 
 def test_ablation_by_hand() -> None:
@@ -72,8 +72,8 @@ def test_ablation_by_hand() -> None:
         for layer, head in ((0, 0), (2, 3)):
             changed = bert().eval()
             without_head(changed, layer, head)
-            fall = float(whole[label] - changed(**inputs).logits.softmax(-1)[0, label])
-            assert result.importance[layer][head] == pytest.approx(fall, abs=1e-5)
+            drop = float(whole[label] - changed(**inputs).logits.softmax(-1)[0, label])
+            assert result.importance[layer][head] == pytest.approx(drop, abs=1e-5)
     assert len(result.order) == 12 and result.order[0]["importance"] <= result.order[-1]["importance"]
     assert json.loads(json.dumps(result.as_dict()))["texts"] == 1
 
@@ -103,10 +103,10 @@ def test_a_head_that_does_nothing_has_no_importance(measure: Any) -> None:
     for head in range(4):
         if head != 1:
             without_head(model, 0, head)
-    done: list[int] = []
-    result = head_importance(predictor(model, tokenizer()), EXAMPLES, measure, lambda now, _: done.append(now))
+    reported: list[int] = []
+    result = head_importance(predictor(model, tokenizer()), EXAMPLES, measure, lambda now, _: reported.append(now))
     np.testing.assert_allclose(np.array(result.importance[0])[[0, 2, 3]], 0, atol=1e-6)
-    assert abs(result.importance[0][1]) > 1e-4 and done == [1, 2]
+    assert abs(result.importance[0][1]) > 1e-4 and reported == [1, 2]
 
 
 def test_models_without_heads_are_refused() -> None:
@@ -117,26 +117,26 @@ def test_models_without_heads_are_refused() -> None:
 
 
 def test_divergence_by_hand() -> None:
-    sure, other, half = [[1, 0]] * 2, [[0, 1]] * 2, [[0.5, 0.5]] * 2
-    divergence = jensen_shannon(np.array([[sure, sure, sure]]), np.array([[sure, other, half]]))
+    certain, opposite, half = [[1, 0]] * 2, [[0, 1]] * 2, [[0.5, 0.5]] * 2
+    divergence = jensen_shannon(np.array([[certain, certain, certain]]), np.array([[certain, opposite, half]]))
     # Of (1, 0) and (.5, .5): the middle is (.75, .25).
-    by_hand = (math.log2(1 / 0.75) + 0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25)) / 2
-    np.testing.assert_allclose(divergence, [[0, 1, by_hand]])
+    expected = (math.log2(1 / 0.75) + 0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25)) / 2
+    np.testing.assert_allclose(divergence, [[0, 1, expected]])
 
 
 def test_the_changed_head_has_the_highest_divergence() -> None:
     first, second = bert().eval(), bert().eval()
     with torch.no_grad():
         second.bert.encoder.layer[1].attention.self.query.weight[8:12] *= -1  # head 2 of layer 1
-    result = attention_divergence(first, second, tokenizer(), [one["text"] for one in EXAMPLES])
+    result = attention_divergence(first, second, tokenizer(), [example["text"] for example in EXAMPLES])
     assert (result.order[0]["layer"], result.order[0]["head"]) in {(1, 2)} | {(2, head) for head in range(4)}
-    np.testing.assert_allclose(result.divergence[0], 0, atol=1e-9)  # before it, nothing has
+    np.testing.assert_allclose(result.divergence[0], 0, atol=1e-9)  # layers before the changed head
     np.testing.assert_allclose(np.delete(result.divergence[1], 2), 0, atol=1e-9)
     assert result.divergence[1][2] > 0.01 and result.texts == 2
-    one, other = (capture_attention(model, tokenizer(), TEXT) for model in (first, second))
-    np.testing.assert_allclose(difference(one, other).sum(-1), 0, atol=1e-5)
+    first_attention, second_attention = (capture_attention(model, tokenizer(), TEXT) for model in (first, second))
+    np.testing.assert_allclose(difference(first_attention, second_attention).sum(-1), 0, atol=1e-5)
     with pytest.raises(RequestError, match="same tokens"):
-        difference(one, capture_attention(second, tokenizer(), "good"))
+        difference(first_attention, capture_attention(second, tokenizer(), "good"))
     with pytest.raises(RequestError, match="3 layers with 4 heads, the other 2 with 4"):
         attention_divergence(first, bert(num_hidden_layers=2), tokenizer(), [TEXT])
 

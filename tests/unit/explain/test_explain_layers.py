@@ -1,4 +1,4 @@
-"""The importance of each layer, against a model that really lacks the layer."""
+"""The importance of each layer, checked against a model without that layer."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def _probability(model: nn.Module, text: str, label: int) -> float:
         return float(model(**tokenizer()(text, return_tensors="pt")).logits.softmax(-1)[0, label])
 
 
-def test_a_layer_left_out_is_a_model_without_it() -> None:
+def test_skipping_a_layer_equals_a_model_without_it() -> None:
     model = bert().eval()
     result = layer_importance(predictor(model, tokenizer()), TEXTS)
     for number in range(3):
         smaller = copy.deepcopy(model)
         del smaller.bert.encoder.layer[number]
-        falls = []
+        drops = []
         for example in TEXTS:
             label = max(range(2), key=lambda index: _probability(model, example["text"], index))
-            falls.append(_probability(model, example["text"], label) - _probability(smaller, example["text"], label))
-        assert result.importance[number] == pytest.approx(np.mean(falls), abs=1e-6)
+            drops.append(_probability(model, example["text"], label) - _probability(smaller, example["text"], label))
+        assert result.importance[number] == pytest.approx(np.mean(drops), abs=1e-6)
         assert result.low[number] <= result.importance[number] <= result.high[number]
     assert result.texts == 2 and len(result.lines()) == 3 and "layer 2" in result._repr_html_()
 

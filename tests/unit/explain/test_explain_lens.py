@@ -1,4 +1,4 @@
-"""The logit lens reads each layer as the model's own head would."""
+"""The logit lens applies the model's own head to each layer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_language_model_by_hand_with_its_final_norm() -> None:
     torch.testing.assert_close(logits, torch.cat(expected))
 
 
-def test_the_last_row_is_the_models_answer() -> None:
+def test_the_last_row_is_the_models_prediction() -> None:
     lens = logit_lens(predictor(bert(), tokenizer()), TEXT)
     assert lens.whole_text and len(lens.rows) == 4
     with torch.no_grad():

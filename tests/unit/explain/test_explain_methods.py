@@ -1,4 +1,4 @@
-"""Each method finds the tokens known to decide, and faithfulness distinguishes right explanations from random ones."""
+"""Each method finds the deciding tokens, and faithfulness distinguishes right explanations from random ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_occlusion_is_the_drop_of_the_probability() -> None:
     expected = [0, whole - sigmoid(-1.95), whole - sigmoid(2), whole - sigmoid(3.05), 0]
     np.testing.assert_allclose(explanation.scores, expected, atol=1e-6)
     assert explanation.prediction["label"] == explanation.target == "fresh"
-    assert explanation.scores[3] < 0  # "bad" is against it
+    assert explanation.scores[3] < 0  # "bad" lowers the probability
 
 
 def test_gradient_times_input_is_exact_for_a_linear_model() -> None:
@@ -99,7 +99,7 @@ def test_masking_by_hand() -> None:
     assert measured["random_at_least_as_good"] == 1.0
 
 
-def test_the_sentence_says_what_was_measured() -> None:
+def test_the_sentence_has_the_measured_values() -> None:
     measured = explain(bag_of_words(), TEXT, "occlusion").faithfulness
     assert measured["sentence"] == (
         f"Masking the top 2 words lowers 'fresh' from {measured['original']:.2f} to {measured['without_top_k']:.2f}; "
@@ -138,7 +138,7 @@ def test_equal_masks_are_computed_once_and_returned_in_order() -> None:
     whole, without = [True] * 5, [True, False, True, True, True]
     probabilities = instance.masked_probabilities(np.array([whole, without, whole, without, without]), Target(0))
     assert sizes == [2]
-    alone = [instance.masked_probabilities(np.array([one]), Target(0))[0] for one in (whole, without)]
+    alone = [instance.masked_probabilities(np.array([visible]), Target(0))[0] for visible in (whole, without)]
     assert alone[0] != pytest.approx(alone[1])
     np.testing.assert_allclose(probabilities, [alone[index] for index in (0, 1, 0, 1, 1)])
 
@@ -154,7 +154,7 @@ def test_a_label_can_be_chosen_and_an_unknown_one_is_an_error() -> None:
 def test_the_prediction_is_the_predictors_own(pair: str | None) -> None:
     small = predictor(bert(), tokenizer(), pairs=pair is not None)
     real = Predictor(small.model, small.tokenizer, small.task, max_length=8)
-    text = "the film was unbelievable with good actors"  # longer than max_length: both truncate it alike
+    text = "the film was unbelievable with good actors"  # longer than max_length: both truncate it the same way
     (expected,) = real.predict([{"text": text} | ({"text_pair": pair} if pair else {})])
     explanation = explain(real, text, "gradient-x-input", text_pair=pair)
     assert explanation.prediction["scores"] == pytest.approx(expected.scores, abs=1e-6)
@@ -178,7 +178,7 @@ def test_pairs_only_for_a_model_of_pairs() -> None:
         explain(bag_of_words(), "good film", "occlusion", text_pair="bad story")
 
 
-def test_methods_that_do_not_fit_are_refused_with_a_list_of_those_that_do() -> None:
+def test_incompatible_methods_are_refused_with_a_list_of_compatible_ones() -> None:
     assert set(METHODS) <= set(explainers.names())
     with pytest.raises(UnknownNameError, match="Did you mean 'occlusion'"):
         explain(bag_of_words(), TEXT, "oclusion")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
-from tests.unit.explain.test_explain_targets import writer
+from tests.unit.explain.test_explain_targets import language_model
 from workbench.errors import RequestError
 from workbench.explain import patch
 from workbench.explain.render.figure import page
@@ -18,12 +18,12 @@ from workbench.explain.render.positions import patching_maps
 FIRST, SECOND = "the film was good", "the film was bad"
 
 
-def test_embeddings_and_last_layer_carry_what_they_must() -> None:
+def test_patches_of_embeddings_and_last_layer_have_known_effects() -> None:
     result = patch(predictor(bert(), tokenizer()), FIRST, SECOND)
     positions = np.array(result.positions)
     changed = result.tokens.index("good → bad")
     assert positions.shape == (4, 6)
-    # All else of the embeddings is the same in both texts; and of the last layer only the first token is read.
+    # The embeddings differ at the changed token only, and the head reads only the first token of the last layer.
     np.testing.assert_allclose(positions[0], [float(i == changed) for i in range(6)], atol=1e-4)
     np.testing.assert_allclose(positions[-1], [1, 0, 0, 0, 0, 0], atol=1e-4)
     assert result.first != result.second and positions[1:3].max() > 0
@@ -57,7 +57,7 @@ def test_a_head_equals_a_patch_by_hand() -> None:
 
 
 def test_texts_of_different_length_in_a_language_model() -> None:
-    result = patch(writer(), "the good film", "the bad story film", target="music")
+    result = patch(language_model(), "the good film", "the bad story film", target="music")
     assert result.tokens[-1] == "film" and len(result.positions) == 3
     np.testing.assert_allclose(result.positions[-1][-1], 1, atol=1e-4)  # only the last token's last state is read
 
@@ -71,6 +71,6 @@ def test_equal_answers_and_models_without_layers_are_refused() -> None:
 
 def test_maps_and_html() -> None:
     result = patch(predictor(bert(), tokenizer()), "the <b>film was good", "the <b>film was bad")
-    drawn = page(patching_maps(result))
-    assert "State of a layer at a token" in drawn and "Output of a head" in drawn
+    html = page(patching_maps(result))
+    assert "State of a layer at a token" in html and "Output of a head" in html
     assert "svg" in result._repr_html_() and "<b>film" not in result._repr_html_()

@@ -1,4 +1,4 @@
-"""Pruned heads: the same outputs as with these heads switched off, fewer parameters, and loading again."""
+"""Pruned heads: the same outputs as with these heads switched off, fewer parameters, and loading."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def encoder(**more: Any) -> EncoderForSequenceClassification:
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
-def test_a_pruned_model_equals_the_whole_with_these_heads_switched_off(positions: str) -> None:
+def test_a_pruned_model_equals_one_with_these_heads_switched_off(positions: str) -> None:
     model = encoder(positions=positions)
     ids = torch.tensor([[2, 7, 9, 11, 3], [2, 8, 6, 3, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
@@ -56,23 +56,23 @@ def test_a_pruned_model_equals_the_whole_with_these_heads_switched_off(positions
     remove_heads(model, KEEP)
     with torch.no_grad():
         torch.testing.assert_close(model(ids, attention_mask=mask).logits, expected, atol=1e-6, rtol=1e-5)
-    gone = 5 * 4  # heads of 4 numbers: rows of three maps with their biases, columns of one
-    assert whole - sum(p.numel() for p in model.parameters()) == gone * (3 * 17 + 16)
+    removed_width = 5 * 4  # heads of 4 numbers: rows of three maps with their biases, columns of one
+    assert whole - sum(p.numel() for p in model.parameters()) == removed_width * (3 * 17 + 16)
 
 
-def test_a_pruned_decoder_loads_again_and_generates_with_its_cache(tmp_path: Path) -> None:
+def test_a_pruned_decoder_loads_and_generates_with_its_cache(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = DecoderForCausalLM(DecoderConfig(**SIZES)).eval()
     remove_heads(model, KEEP)
     model.save_pretrained(tmp_path)
-    again = DecoderForCausalLM.from_pretrained(tmp_path).eval()
-    assert again.config.kept_heads == [2, 1, 4]
+    loaded = DecoderForCausalLM.from_pretrained(tmp_path).eval()
+    assert loaded.config.kept_heads == [2, 1, 4]
     ids = torch.tensor([[2, 7, 9]])
     with torch.no_grad():
-        torch.testing.assert_close(again(ids).logits, model(ids).logits)
-    written = again.generate(ids, max_new_tokens=5, do_sample=False)
-    slow = again.generate(ids, max_new_tokens=5, do_sample=False, use_cache=False)
-    assert written.tolist() == slow.tolist()
+        torch.testing.assert_close(loaded(ids).logits, model(ids).logits)
+    generated = loaded.generate(ids, max_new_tokens=5, do_sample=False)
+    without_cache = loaded.generate(ids, max_new_tokens=5, do_sample=False, use_cache=False)
+    assert generated.tolist() == without_cache.tolist()
 
 
 def test_the_least_important_heads_go_first_and_every_layer_keeps_one() -> None:
@@ -97,14 +97,16 @@ def test_a_pruned_model_can_be_explained() -> None:
     for method in ("attention", "rollout", "occlusion", "integrated-gradients"):
         assert np.isfinite(explain(loaded, "good film", method).scores).all()
     layer = explain(loaded, "good film", "attention", layer=1)
-    np.testing.assert_allclose(layer.scores, attention.weights[1, 0, 0], atol=1e-6)  # the one that there is
+    np.testing.assert_allclose(
+        layer.scores, attention.weights[1, 0, 0], atol=1e-6
+    )  # the only remaining head of layer 1
     with pytest.raises(SpecError, match="no form"):
         to_transformers(loaded.model)
 
 
 @pytest.fixture(scope="module")
 def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a finished run of our own encoder."""
+    """A workspace with a finished run of a Workbench encoder."""
     workspace = Workspace(tmp_path_factory.mktemp("pruning"))
     changes = {
         "model": {
@@ -135,7 +137,7 @@ def test_pruning_a_run_makes_a_new_run(_trained: Path, monkeypatch: pytest.Monke
     assert main(["prune", pruned.id, "--heads", "1"]) == 2 and "already pruned" in capsys.readouterr().err
     assert (
         run_folder(make_run(workspace, {"model": f"run:{pruned.id}", "training.epochs": 1}).folder) == 0
-    )  # as any other
+    )  # like any other run
 
 
 def test_a_model_that_cannot_be_pruned_is_refused(workspace: Workspace, capsys: Any) -> None:

@@ -37,18 +37,18 @@ register_models()
 TEXT = "the film was unbelievable"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": 40}
 BART = {"layers": 2, "attention_heads": 4, "ffn_dim": 32}
-LOUD = {"initializer_range": 0.5}
+LARGE_WEIGHTS = {"initializer_range": 0.5}
 CONFIGS = {
-    "distilbert": DistilBertConfig(vocab_size=40, dim=16, n_layers=2, n_heads=4, hidden_dim=32, **LOUD),
-    "roberta": RobertaConfig(**SMALL, **LOUD, pad_token_id=1),
-    "gpt2": GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, pad_token_id=0, **LOUD),
+    "distilbert": DistilBertConfig(vocab_size=40, dim=16, n_layers=2, n_heads=4, hidden_dim=32, **LARGE_WEIGHTS),
+    "roberta": RobertaConfig(**SMALL, **LARGE_WEIGHTS, pad_token_id=1),
+    "gpt2": GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, pad_token_id=0, **LARGE_WEIGHTS),
     "gpt2-unscaled": GPT2Config(
-        vocab_size=40, n_embd=16, n_layer=2, n_head=4, pad_token_id=0, scale_attn_weights=False, **LOUD
+        vocab_size=40, n_embd=16, n_layer=2, n_head=4, pad_token_id=0, scale_attn_weights=False, **LARGE_WEIGHTS
     ),
-    "llama": LlamaConfig(**SMALL, **LOUD, num_key_value_heads=2, pad_token_id=0),
-    "our-encoder": EncoderConfig(**SMALL, **LOUD),
-    "our-rotary-encoder": EncoderConfig(**SMALL, **LOUD, positions="rotary", norm="pre"),
-    "our-decoder": DecoderConfig(**SMALL, **LOUD),
+    "llama": LlamaConfig(**SMALL, **LARGE_WEIGHTS, num_key_value_heads=2, pad_token_id=0),
+    "our-encoder": EncoderConfig(**SMALL, **LARGE_WEIGHTS),
+    "our-rotary-encoder": EncoderConfig(**SMALL, **LARGE_WEIGHTS, positions="rotary", norm="pre"),
+    "our-decoder": DecoderConfig(**SMALL, **LARGE_WEIGHTS),
 }
 
 
@@ -66,15 +66,15 @@ def _no_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_softmax_of_the_products_is_the_attention(name: str) -> None:
     vectors = capture_queries_keys(model_of(CONFIGS[name]), tokenizer(), TEXT)
     assert vectors.queries.shape == vectors.keys.shape == (2, 4, 8, 4)
-    again = rebuild(vectors.queries, vectors.keys, vectors.attention.is_causal)
-    np.testing.assert_allclose(again, vectors.attention.weights, atol=1e-5)
+    rebuilt = rebuild(vectors.queries, vectors.keys, vectors.attention.is_causal)
+    np.testing.assert_allclose(rebuilt, vectors.attention.weights, atol=1e-5)
     assert vectors.rebuilt < 1e-5 and vectors.notes == []
-    assert vectors.attention.weights.std() > 0.02  # the model looks somewhere, so the test can fail
+    assert vectors.attention.weights.std() > 0.02  # attention is not uniform, so the test can fail
 
 
 def test_an_encoder_decoder_shows_its_encoder() -> None:
     torch.manual_seed(0)
-    sizes = {f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in BART.items()}
+    sizes = {f"{part}_{what}": size for stack in ("encoder", "decoder") for field, size in BART.items()}
     model = BartForConditionalGeneration(BartConfig(vocab_size=40, d_model=16, init_std=0.5, pad_token_id=0, **sizes))
     vectors = capture_queries_keys(model.eval(), tokenizer(), TEXT)
     ids = tokenizer()(TEXT, return_tensors="pt")["input_ids"]
@@ -103,26 +103,26 @@ def test_transformers_is_restored() -> None:
     before = AttentionInterface.get_interface
     capture_queries_keys(bert(), tokenizer(), TEXT)
     assert AttentionInterface.get_interface is before
-    ours = model_of(CONFIGS["our-encoder"])
-    capture_queries_keys(ours, tokenizer(), TEXT)
-    assert not any(module._forward_pre_hooks for module in ours.modules())
+    model = model_of(CONFIGS["our-encoder"])
+    capture_queries_keys(model, tokenizer(), TEXT)
+    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 def test_another_thread_is_not_recorded() -> None:
     model, other = bert(), bert().eval()
     inputs = dict(tokenizer()("good", return_tensors="pt"))
 
-    def meanwhile(*_: Any) -> None:
+    def run_other_model(*_: Any) -> None:
         worker = threading.Thread(target=lambda: other(**inputs))
         worker.start()
         worker.join()
 
-    model.bert.encoder.layer[1].register_forward_hook(meanwhile)
+    model.bert.encoder.layer[1].register_forward_hook(run_other_model)
     assert capture_queries_keys(model, tokenizer(), TEXT).rebuilt < 1e-5
 
 
 def test_attention_beyond_queries_and_keys_is_refused() -> None:
-    mpnet = model_of(MPNetConfig(**SMALL, **LOUD))
+    mpnet = model_of(MPNetConfig(**SMALL, **LARGE_WEIGHTS))
     deberta = model_of(DebertaV2Config(**SMALL, relative_attention=True, pos_att_type=["p2c", "c2p"]))
     for model in (mpnet, deberta):
         with pytest.raises(RequestError, match="cannot be read"):
@@ -139,20 +139,20 @@ def test_the_view_contains_the_numbers() -> None:
     vectors = capture_queries_keys(bert(), tokenizer(), TEXT)
     data = data_of(neuron.neuron_view(vectors, layers=[2, 1], head=3))
     assert data["layer_names"] == [1, 2] and data["layer"] == 1 and data["head"] == 3 and data["bidirectional"]
-    part = data["attention"]["all"]
-    np.testing.assert_allclose(part["queries"], vectors.queries[1:], atol=6e-4)
-    np.testing.assert_allclose(part["keys"], vectors.keys[1:], atol=6e-4)
-    np.testing.assert_allclose(part["attn"], vectors.attention.weights[1:], atol=6e-5)
-    assert part["left_text"] == vectors.attention.shown
+    view = data["attention"]["all"]
+    np.testing.assert_allclose(view["queries"], vectors.queries[1:], atol=6e-4)
+    np.testing.assert_allclose(view["keys"], vectors.keys[1:], atol=6e-4)
+    np.testing.assert_allclose(view["attn"], vectors.attention.weights[1:], atol=6e-5)
+    assert view["left_text"] == vectors.attention.shown
 
 
-def test_a_pair_has_four_parts() -> None:
+def test_a_pair_has_four_views() -> None:
     vectors = capture_queries_keys(bert(), tokenizer(), "good film", "bad story")
-    parts = data_of(neuron.neuron_view(vectors))["attention"]
-    assert parts["ab"]["left_text"] == ["[CLS]", "good", "film", "[SEP]"]
-    assert parts["ab"]["right_text"] == ["bad", "story", "[SEP]"]
-    np.testing.assert_allclose(parts["ab"]["keys"], vectors.keys[:, :, 4:], atol=6e-4)
-    np.testing.assert_allclose(parts["ba"]["attn"], vectors.attention.weights[:, :, 4:, :4], atol=6e-5)
+    views = data_of(neuron.neuron_view(vectors))["attention"]
+    assert views["ab"]["left_text"] == ["[CLS]", "good", "film", "[SEP]"]
+    assert views["ab"]["right_text"] == ["bad", "story", "[SEP]"]
+    np.testing.assert_allclose(views["ab"]["keys"], vectors.keys[:, :, 4:], atol=6e-4)
+    np.testing.assert_allclose(views["ba"]["attn"], vectors.attention.weights[:, :, 4:, :4], atol=6e-5)
 
 
 def hostile() -> QueriesKeys:

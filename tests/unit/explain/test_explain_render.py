@@ -53,7 +53,7 @@ class Parsed(HTMLParser):
 
 
 def attention_of_size(layers: int, heads: int, tokens: int) -> Attention:
-    """Random attention of a size."""
+    """Return random attention of this size."""
     weights = np.random.default_rng(0).dirichlet(np.full(tokens, 0.3), (layers, heads, tokens)).astype(np.float32)
     names = ["[CLS]", *["token"] * (tokens - 2), "[SEP]"]
     special = [True, *[False] * (tokens - 2), True]
@@ -63,7 +63,7 @@ def attention_of_size(layers: int, heads: int, tokens: int) -> Attention:
 
 @pytest.fixture(autouse=True)
 def _no_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The libraries do not matter here."""
+    """Replace the JavaScript libraries, which do not matter here."""
     monkeypatch.setattr(assets, "script", lambda name, workspace=None: f"/* {name} */")
 
 
@@ -85,12 +85,12 @@ def test_hostile_tokens_stay_strings(view: Any) -> None:
     attention = replace(attention_of_size(2, 2, len(HOSTILE)), shown=HOSTILE)
     document = view(attention)
     plain = Parsed(view(attention_of_size(2, 2, len(HOSTILE))))
-    assert Parsed(document).tags == plain.tags  # not one element more
+    assert Parsed(document).tags == plain.tags  # no additional elements
     assert document.count("</script>") == plain.tags.count("script")
     assert "<!--" not in document and "\u2028" not in document.split("</p>", 1)[1]
     data = json.loads(re.search(r"const params = (.*);\n", document)[1])  # type: ignore[index]
     shown = data["attention"][0]["left_text"]
-    # The tokens are shown, and cut where they are too long.
+    # The tokens are shown, truncated if they are too long.
     assert all(token.startswith(text.removesuffix("…")) for token, text in zip(HOSTILE, shown, strict=True))
     assert all(len(text) <= 15 for text in shown) and shown[6] == "\U0001f642"
 
@@ -136,11 +136,11 @@ def test_the_same_attention_makes_the_same_document() -> None:
 def test_the_size_is_estimated_and_limited() -> None:
     attention = attention_of_size(4, 6, 40)
     for layers in (None, [0, 2]):
-        real = len(bertviz.head_view(attention, layers=layers)) + 237_682 + 89_501  # d3 and jQuery
-        assert 0.9 * bertviz.view_size(attention, layers) < real <= bertviz.view_size(attention, layers)
+        actual_size = len(bertviz.head_view(attention, layers=layers)) + 237_682 + 89_501  # d3 and jQuery
+        assert 0.9 * bertviz.view_size(attention, layers) < actual_size <= bertviz.view_size(attention, layers)
     pair = replace(attention, segments=[0] * 15 + [1] * 25)
-    real = len(bertviz.head_view(pair)) + 237_682 + 89_501
-    assert 0.9 * bertviz.view_size(pair) < real <= bertviz.view_size(pair)
+    actual_size = len(bertviz.head_view(pair)) + 237_682 + 89_501
+    assert 0.9 * bertviz.view_size(pair) < actual_size <= bertviz.view_size(pair)
     large = attention_of_size(12, 12, 128)
     for name, view in (("head", bertviz.head_view), ("model", bertviz.model_view)):
         reason = bertviz.why_not_drawn(large, name)  # type: ignore[arg-type]

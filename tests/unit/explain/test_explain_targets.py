@@ -1,4 +1,4 @@
-"""What is explained of an answer: the next token, a masked word, a word's label, an answer's span."""
+"""The targets of explanations: the next token, a masked word, a word's label, an answer's span."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def predictor_for(name: str, model: Any, labels: list[str] | None = None) -> Any
     return SimpleNamespace(model=model.eval(), tokenizer=tokenizer(), task=task, labels=task.labels, max_length=32)
 
 
-def writer() -> Any:
+def language_model() -> Any:
     torch.manual_seed(0)
     return predictor_for("causal-lm", GPT2LMHeadModel(GPT2Config(
         vocab_size=40, n_positions=64, n_embd=16, n_layer=2, n_head=4, initializer_range=0.5, bos_token_id=2
@@ -48,24 +48,24 @@ def of_bert(kind: Any, name: str, labels: list[str] | None = None, **more: Any) 
 
 
 def test_the_next_token_is_the_models_prediction() -> None:
-    model = writer()
+    model = language_model()
     ids = model.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
-    before = model.task.special_tokens(model.tokenizer)[0]
+    prefix = model.task.special_tokens(model.tokenizer)[0]
     with torch.no_grad():
-        probabilities = model.model(torch.tensor([[*before, *ids]])).logits[0, -1].softmax(-1)
+        probabilities = model.model(torch.tensor([[*prefix, *ids]])).logits[0, -1].softmax(-1)
     explanation = explain(model, TEXT, "occlusion")
-    assert model.tokenizer.convert_tokens_to_ids(explanation.tokens) == [*before, *ids]  # nothing follows the text
+    assert model.tokenizer.convert_tokens_to_ids(explanation.tokens) == [*prefix, *ids]  # nothing follows the text
     assert explanation.prediction["score"] == pytest.approx(float(probabilities.max()), abs=1e-6)
-    hidden = [*before, *ids]
-    hidden[2] = model.tokenizer.mask_token_id
+    masked_ids = [*prefix, *ids]
+    masked_ids[2] = model.tokenizer.mask_token_id
     with torch.no_grad():
-        less = model.model(torch.tensor([hidden])).logits[0, -1].softmax(-1)
+        masked_probabilities = model.model(torch.tensor([masked_ids])).logits[0, -1].softmax(-1)
     best = int(probabilities.argmax())
-    assert explanation.scores[2] == pytest.approx(float(probabilities[best] - less[best]), abs=1e-6)
+    assert explanation.scores[2] == pytest.approx(float(probabilities[best] - masked_probabilities[best]), abs=1e-6)
 
 
 def test_another_next_token_can_be_named() -> None:
-    model = writer()
+    model = language_model()
     explanation = explain(model, TEXT, "gradient-x-input", target="music")
     assert explanation.target == "music" and "music" in explanation.prediction["scores"]
     with pytest.raises(RequestError, match="is not one token"):
@@ -75,31 +75,31 @@ def test_another_next_token_can_be_named() -> None:
 
 
 def test_a_language_model_reads_the_end_of_a_long_text() -> None:
-    model = writer()
+    model = language_model()
     explanation = explain(model, "film " * 40 + "good", "gradient-x-input")
     assert len(explanation.tokens) == 32 and explanation.tokens[-1] == "good" and "last" in explanation.notes[0]
 
 
 @pytest.mark.parametrize("method", ["attention", "rollout", "integrated-gradients", "lime", "shapley", "flow"])
 def test_every_method_explains_the_next_token(method: str) -> None:
-    explanation = explain(writer(), TEXT, method)
+    explanation = explain(language_model(), TEXT, method)
     assert len(explanation.scores) == len(explanation.tokens) and np.isfinite(explanation.scores).all()
     assert any(explanation.scores)
 
 
 def test_exact_shapley_values_of_the_next_token_sum_to_the_difference() -> None:
-    model = writer()
+    model = language_model()
     instance = Instance(model, TEXT)
     target = resolve_target(instance).target
-    ends = instance.masked_probabilities(instance.expand_mask(np.array([[True] * 5, [False] * 5])), target)
-    assert sum(explain(model, TEXT, "shapley").scores) == pytest.approx(ends[0] - ends[1], abs=1e-6)
+    probabilities = instance.masked_probabilities(instance.expand_mask(np.array([[True] * 5, [False] * 5])), target)
+    assert sum(explain(model, TEXT, "shapley").scores) == pytest.approx(probabilities[0] - probabilities[1], abs=1e-6)
 
 
 def test_faithfulness_evaluation_of_a_next_token() -> None:
-    explanation = evaluate_faithfulness(writer(), TEXT, "occlusion", checks=("curves", "stability"))
-    assert explanation.curves is not None
-    assert explanation.curves.lines["deletion"][0] == pytest.approx(explanation.curves.lines["insertion"][-1])
-    assert len(explanation.sentences) == 2
+    evaluation = evaluate_faithfulness(language_model(), TEXT, "occlusion", checks=("curves", "stability"))
+    assert evaluation.curves is not None
+    assert evaluation.curves.lines["deletion"][0] == pytest.approx(evaluation.curves.lines["insertion"][-1])
+    assert len(evaluation.sentences) == 2
 
 
 def test_a_word_and_its_label() -> None:
@@ -110,11 +110,11 @@ def test_a_word_and_its_label() -> None:
     explanation = explain(tagger, TEXT, "occlusion", target="I", word="good")
     position = explanation.tokens.index("good")
     assert explanation.position == position and explanation.target == "I"
-    hidden = ids["input_ids"].clone()
-    hidden[0, 2] = tagger.tokenizer.mask_token_id
+    masked_ids = ids["input_ids"].clone()
+    masked_ids[0, 2] = tagger.tokenizer.mask_token_id
     with torch.no_grad():
-        less = tagger.model(**{**ids, "input_ids": hidden}).logits[0, position].softmax(-1)
-    assert explanation.scores[2] == pytest.approx(float(probabilities[position, 1] - less[1]), abs=1e-6)
+        masked_probabilities = tagger.model(**{**ids, "input_ids": masked_ids}).logits[0, position].softmax(-1)
+    assert explanation.scores[2] == pytest.approx(float(probabilities[position, 1] - masked_probabilities[1]), abs=1e-6)
     assert explain(tagger, TEXT, "occlusion", word=3).position == position  # words are counted from 0
     first = next((i for i in range(1, 6) if int(probabilities[i].argmax()) != 2), 1)
     assert explain(tagger, TEXT, "occlusion").position == first
@@ -185,7 +185,7 @@ def test_every_target_kind_of_a_task_can_be_explained() -> None:
 
 @pytest.mark.parametrize("name", ["dialogue", "code-generation", "controlled-generation"])
 def test_a_text_is_explained_within_its_prompt(name: str) -> None:
-    model = predictor_for(name, writer().model)
+    model = predictor_for(name, language_model().model)
     model.tokenizer.eos_token = "[SEP]"
     text = f"  {TEXT}"
     with torch.no_grad():
@@ -194,17 +194,17 @@ def test_a_text_is_explained_within_its_prompt(name: str) -> None:
         expected = model.model(torch.tensor([row])).logits[0, -1].softmax(-1)
     explanation = explain(model, text, "occlusion")
     assert model.tokenizer.convert_tokens_to_ids(explanation.tokens) == row
-    seen = [
+    maskable = [
         text[slice(*pair)]
         for pair, special in zip(explanation.offsets, explanation.special, strict=True)
         if not special
     ]
-    assert seen == TEXT.split()  # what the task put around the text is never masked
+    assert maskable == TEXT.split()  # the task's prompt around the text is never masked
     assert explanation.prediction["score"] == pytest.approx(float(expected.max()), abs=1e-6)
 
 
 def test_a_text_that_does_not_fit_its_prompt_is_an_error() -> None:
-    model = predictor_for("code-generation", writer().model)
+    model = predictor_for("code-generation", language_model().model)
     model.tokenizer.eos_token = "[SEP]"
     with pytest.raises(RequestError, match="fewer than 32 tokens"):
         explain(model, "film " * 40, "occlusion")

@@ -47,11 +47,11 @@ def test_a_right_answer_may_be_a_list_an_array_or_a_tensor() -> None:
 
 def test_an_unfilled_stub_is_recognized() -> None:
     def dots(numbers: Any) -> None:
-        """Its words stay."""
+        """A docstring alone is no answer."""
         ...
 
-    for nothing in (dots, ..., None):
-        assert "not filled in yet" in message(nothing, ([1],), [2])
+    for stub in (dots, ..., None):
+        assert "not filled in yet" in message(stub, ([1],), [2])
     assert "Is there a `return`" in message(lambda numbers: print(end=""), ([1],), [2])
 
 
@@ -80,11 +80,11 @@ def test_true_is_not_one() -> None:
 
 
 def test_arguments_must_not_be_changed() -> None:
-    def sorts(numbers: list[int]) -> list[int]:
+    def sort_in_place(numbers: list[int]) -> list[int]:
         numbers.sort()
         return numbers
 
-    assert "changes its arguments" in message(sorts, ([3, 1],), [1, 3])
+    assert "changes its arguments" in message(sort_in_place, ([3, 1],), [1, 3])
 
 
 def test_the_expected_value_is_not_revealed() -> None:
@@ -115,7 +115,7 @@ def test_a_message_is_escaped_in_the_notebook() -> None:
     assert "<script>" not in shown and "&lt;script&gt;" in shown
 
 
-def test_names_that_do_not_exist() -> None:
+def test_unknown_names_are_errors() -> None:
     with pytest.raises(UnknownNameError, match=r"99-double\.2"):
         check("99-double.2", 1)
     with pytest.raises(RequestError, match="is not installed"):
@@ -133,7 +133,7 @@ check("99-double.1", double)
 '''
 
 
-def test_one_source_gives_stub_and_solution() -> None:
+def test_stub_and_solution_come_from_one_source() -> None:
     assert '    """Twice each."""\n    ...\n' in lessons.stubbed(CELL) and "return" not in lessons.stubbed(CELL)
     assert "    return [2 * number" in lessons.solved(CELL) and "# solution" not in lessons.solved(CELL)
     assert "    return numbers\n" in lessons.answered(CELL, "return numbers")

@@ -14,21 +14,21 @@ from workbench.teach.progress import Progress, course_progress, next_after
 from workbench.workspace import Workspace
 
 
-def standing(key: str, done: int, of: int, minutes: int | None = 30) -> Progress:
-    part = Lesson(key, f"About <{key}>", "", minutes, (), Path(f"{key}.ipynb"))
-    return Progress(part, done, of, done > 0)
+def make_progress(key: str, done: int, of: int, minutes: int | None = 30) -> Progress:
+    lesson = Lesson(key, f"About <{key}>", "", minutes, (), Path(f"{key}.ipynb"))
+    return Progress(lesson, done, of, done > 0)
 
 
 def test_the_overview_names_what_comes_next() -> None:
-    shown = Overview([standing("01-a", 3, 3), standing("02-b", 0, 4), standing("03-c", 1, 4)])
-    # 03 was begun, so it comes before 02; a quarter of its 30 minutes is done.
+    shown = Overview([make_progress("01-a", 3, 3), make_progress("02-b", 0, 4), make_progress("03-c", 1, 4)])
+    # 03 was started, so it comes before 02; a quarter of its 30 minutes is done.
     assert repr(shown).endswith("Next: 03-c, About <03-c> (about 22 minutes).")
     assert "<progress value='1' max='4'>" in shown._repr_html_()
     assert "About &lt;02-b&gt;" in shown._repr_html_() and "About <02-b>" not in shown._repr_html_()
 
 
 def test_a_finished_course_and_no_course() -> None:
-    assert repr(Overview([standing("01-a", 3, 3)])).endswith("Everything is done.")
+    assert repr(Overview([make_progress("01-a", 3, 3)])).endswith("Everything is done.")
     assert repr(Overview([])).endswith("The course is not installed here.")
 
 
@@ -41,7 +41,7 @@ def test_a_finished_notebook_is_marked_and_the_next_one_named(workspace: Workspa
     assert progress_store.read_notebooks() == {"00-start-here"}
     assert repr(shown).startswith("00-start-here is marked as read. Next: 01-text-to-numbers, ")
     assert "<b" in shown._repr_html_() and "Next: 01-text-to-numbers" in shown._repr_html_()
-    # Behind the one that was read, not the first of all that were not.
+    # The one after the notebook just read, not the first unread one.
     assert "Next: 04-transformer" in repr(done("03-attention"))
     assert progress_store.read_notebooks() == {"00-start-here", "03-attention"}
 
@@ -61,10 +61,10 @@ def test_an_unknown_lesson_gets_a_suggestion(workspace: Workspace) -> None:
 
 
 def test_after_the_last_lesson_come_unfinished_ones() -> None:
-    parts = [standing("00-a", 0, 1), standing("01-b", 1, 1)]
-    following = next_after("01-b", parts)
+    entries = [make_progress("00-a", 0, 1), make_progress("01-b", 1, 1)]
+    following = next_after("01-b", entries)
     assert following is not None and following.lesson.key == "00-a"
-    finished = standing("01-b", 1, 1)
+    finished = make_progress("01-b", 1, 1)
     assert next_after("01-b", [finished]) is None
     assert repr(Done(finished, None)) == "01-b is marked as read. Everything is done."
     assert repr(Done(None, None)) == "The course is not installed here."

@@ -34,11 +34,11 @@ def course(tmp_path: Path) -> Path:
 
 
 def following(course: Path) -> str | None:
-    entries = next_lesson(course_progress(course))
-    return entries.lesson.key if entries else None
+    next_entry = next_lesson(course_progress(course))
+    return next_entry.lesson.key if next_entry else None
 
 
-def test_started_lessons_come_before_unchanged_ones(course: Path, workspace: Workspace) -> None:
+def test_started_lessons_come_before_new_ones(course: Path, workspace: Workspace) -> None:
     assert following(course) == "00-start"
     progress_store.mark_read("00-start")
     assert following(course) == "01-lesson"
@@ -50,12 +50,16 @@ def test_started_lessons_come_before_unchanged_ones(course: Path, workspace: Wor
 
 
 def test_minutes_left_count_unfinished_work_only(course: Path, workspace: Workspace) -> None:
-    assert [one.minutes_left for one in course_progress(course)] == [10, 30, 30]
+    assert [entry.minutes_left for entry in course_progress(course)] == [10, 30, 30]
     progress_store.mark_read("00-start")
     progress_store.record_attempt("01-lesson.2", right=True)
     entries = course_progress(course)
-    assert [one.minutes_left for one in entries] == [0, 15, 30]
-    assert [(one.done, one.total, one.started) for one in entries] == [(1, 1, True), (1, 2, True), (0, 2, False)]
+    assert [entry.minutes_left for entry in entries] == [0, 15, 30]
+    assert [(entry.done, entry.total, entry.started) for entry in entries] == [
+        (1, 1, True),
+        (1, 2, True),
+        (0, 2, False),
+    ]
 
 
 def test_unmarking_a_notebook_leaves_exercises_alone(course: Path, workspace: Workspace) -> None:
@@ -74,5 +78,5 @@ def test_a_damaged_progress_file_is_ignored(workspace: Workspace) -> None:
 
 
 def test_there_is_no_course_without_a_checkout(tmp_path: Path, workspace: Workspace) -> None:
-    nothing: list[Progress] = []
-    assert course_progress(tmp_path) == nothing
+    empty: list[Progress] = []
+    assert course_progress(tmp_path) == empty

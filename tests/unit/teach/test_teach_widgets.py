@@ -31,8 +31,8 @@ MAKERS: dict[str, Callable[[], InteractivePicture]] = {
 
 
 @pytest.fixture
-def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures keep their words and are not painted, which is what takes time."""
+def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the slow drawing of pictures and keep only their descriptions."""
     monkeypatch.setattr(drawings, "show", lambda figure, alt: Picture(b"", alt, 1))
 
 
@@ -48,9 +48,9 @@ def test_attention_weights_by_hand() -> None:
     np.testing.assert_allclose(formulas.attention_weights(scores), [[0.25, 0.75]])
     # At temperature 1/2 the score is ln 9: shares 1 to 9.
     np.testing.assert_allclose(formulas.attention_weights(scores, 0.5), [[0.1, 0.9]])
-    hidden = formulas.attention_weights(scores, mask=np.array([[True, False]]))
-    assert hidden.tolist() == [[1.0, 0.0]]
-    assert formulas.attention_weights(np.array([[0.0, 1e5]])).tolist() == [[0.0, 1.0]]  # and no overflow
+    masked = formulas.attention_weights(scores, mask=np.array([[True, False]]))
+    assert masked.tolist() == [[1.0, 0.0]]
+    assert formulas.attention_weights(np.array([[0.0, 1e5]])).tolist() == [[0.0, 1.0]]  # without overflow
 
 
 def test_attention_weights_equal_the_librarys() -> None:
@@ -91,12 +91,12 @@ def test_descent_by_hand() -> None:
 
 
 def test_divergence_is_final_and_does_not_affect_other_runs() -> None:
-    both = formulas.descent_losses(np.array([[1.0] * 20, [0.1] * 20]))
-    assert np.isinf(both[0, 2:]).all() and np.isfinite(both[0, 0])
-    np.testing.assert_array_equal(both[1], formulas.descent_losses(np.array([0.1] * 20)))
+    losses = formulas.descent_losses(np.array([[1.0] * 20, [0.1] * 20]))
+    assert np.isinf(losses[0, 2:]).all() and np.isfinite(losses[0, 0])
+    np.testing.assert_array_equal(losses[1], formulas.descent_losses(np.array([0.1] * 20)))
 
 
-def test_the_wall_is_where_theory_says_and_warm_up_moves_it() -> None:
+def test_training_diverges_at_the_theoretical_rate_and_warm_up_raises_it() -> None:
     # A step overshoots to the same distance where rate * x² = 2: at x = 3, at a rate of 2/9.
     for rate, survives in ((0.21, True), (0.23, False)):
         assert np.isfinite(formulas.descent_losses(drawings.schedule_rates(rate, 0.0, 60)))[-1] == survives
@@ -119,13 +119,13 @@ def test_beam_search_by_hand() -> None:
 
 def test_the_widest_beam_equals_exhaustive_search() -> None:
     words = {word for following in widgets.SENTENCES.values() for word in following}
-    every = {
+    probabilities = {
         path: math.prod(widgets.SENTENCES.get(a, {}).get(b, 0.0) for a, b in itertools.pairwise(("", *path)))
         for path in itertools.product(words, repeat=3)
     }
-    best = max(every, key=lambda path: every[path])
+    best = max(probabilities, key=lambda path: probabilities[path])
     results = [formulas.beam_search(widgets.SENTENCES, width, 3)[-1][0] for width in (1, 2, 50)]
-    assert results[2].words == best and results[2].probability == pytest.approx(every[best])
+    assert results[2].words == best and results[2].probability == pytest.approx(probabilities[best])
     assert results[0].words != best and results[1].words == best  # which is what the widget teaches
 
 
@@ -139,53 +139,55 @@ def test_rank_by_hand() -> None:
     np.testing.assert_allclose(formulas.low_rank_approximation(change, 1), np.diag([0.0, 4.0]), atol=1e-12)
     np.testing.assert_allclose(formulas.rank_errors(change), [1.0, 0.6, 0.0])
     for rank, error in enumerate(formulas.rank_errors(matrix := formulas.low_rank_plus_noise(8, 2, 0.5))):
-        lacks = np.linalg.norm(matrix - formulas.low_rank_approximation(matrix, rank)) / np.linalg.norm(matrix)
-        assert lacks == pytest.approx(error, abs=1e-9)
+        expected = np.linalg.norm(matrix - formulas.low_rank_approximation(matrix, rank)) / np.linalg.norm(matrix)
+        assert expected == pytest.approx(error, abs=1e-9)
 
 
 def test_a_change_of_few_directions_without_noise_has_that_rank() -> None:
     assert formulas.rank_errors(formulas.low_rank_plus_noise(16, 4, 0.0))[4] == pytest.approx(0, abs=1e-6)
 
 
-# -- what is shown --------------------------------------------------------------------------------------------------
+# -- widgets --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_jupyter_receives_a_widget_and_described_pictures(name: str, sketched: None) -> None:
+def test_jupyter_receives_a_widget_and_described_pictures(name: str, without_drawing: None) -> None:
     bundle: Any = MAKERS[name]()._repr_mimebundle_()
     assert bundle[VIEW]["model_id"]
     assert len(set(alts(bundle["text/html"]))) == len(alts(bundle["text/html"])) >= 2
-    assert all(len(words) > 60 for words in alts(bundle["text/html"]))
+    assert all(len(alt) > 60 for alt in alts(bundle["text/html"]))
     assert bundle["text/plain"].startswith("Controls: ")
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_moving_a_control_draws_another_picture(name: str, sketched: None) -> None:
-    moving = MAKERS[name]()
-    *controls, shown = moving.widget.children
-    start = alts(shown.value)
-    for control, made in zip(moving.controls.values(), controls, strict=True):
-        made.value = control.options[-1] if isinstance(control, Choice) else control.high
-        assert alts(shown.value) != start, control.label
-        made.value = control.start
-        assert alts(shown.value) == start, control.label
+def test_moving_a_control_draws_another_picture(name: str, without_drawing: None) -> None:
+    picture = MAKERS[name]()
+    *control_widgets, output = picture.widget.children
+    start = alts(output.value)
+    for control, widget in zip(picture.controls.values(), control_widgets, strict=True):
+        widget.value = control.options[-1] if isinstance(control, Choice) else control.high
+        assert alts(output.value) != start, control.label
+        widget.value = control.start
+        assert alts(output.value) == start, control.label
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_end_of_every_slider_can_be_drawn(name: str) -> None:
-    moving = MAKERS[name]()
+    picture = MAKERS[name]()
     ends = {
         key: (control.low, control.high) if isinstance(control, Slider) else (control.options[0], control.options[-1])
-        for key, control in moving.controls.items()
+        for key, control in picture.controls.items()
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for end in (0, 1):
-            made = {key: type(moving.controls[key].start)(both[end]) for key, both in ends.items()}
-            assert moving.draw(**made).png.startswith(b"\x89PNG")
+            values = {key: type(picture.controls[key].start)(bounds[end]) for key, bounds in ends.items()}
+            assert picture.draw(**values).png.startswith(b"\x89PNG")
 
 
-def test_without_ipywidgets_there_are_only_static_pictures(monkeypatch: pytest.MonkeyPatch, sketched: None) -> None:
+def test_without_ipywidgets_there_are_only_static_pictures(
+    monkeypatch: pytest.MonkeyPatch, without_drawing: None
+) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     bundle = widgets.beam()._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"} and len(alts(bundle["text/html"])) == 3
