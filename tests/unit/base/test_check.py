@@ -155,7 +155,7 @@ def test_the_default_learning_rate_depends_on_method_and_model(
     assert learning_rate == pytest.approx(rate)
 
 
-def test_a_resolved_spec_holds_every_default(workspace: Workspace) -> None:
+def test_a_resolved_spec_has_every_default(workspace: Workspace) -> None:
     resolved = resolve(spec(tuning="lora"), workspace).spec
     assert resolved.training.learning_rate == pytest.approx(6e-3) and resolved.tuning.options["rank"] == 8
     assert resolved.task.options["threshold"] == 0.5

@@ -187,8 +187,8 @@ def test_the_last_lines_are_whole_lines(tmp_path: Path, most: int) -> None:
     lines = [b'{"a": 1}\n', b'{"b": "{"}\n', b'{"c": 3}\n']
     path.write_bytes(b"".join(lines) + b'{"d"')  # a fourth line is being written
     fits = [sum(map(len, lines[i:])) + 4 <= most for i in range(3)]
-    whole = [{"a": 1}, {"b": "{"}, {"c": 3}]
-    assert last_lines(path, most) == [row for row, included in zip(whole, fits, strict=True) if included]
+    rows = [{"a": 1}, {"b": "{"}, {"c": 3}]
+    assert last_lines(path, most) == [row for row, included in zip(rows, fits, strict=True) if included]
 
 
 def test_the_last_lines_of_an_old_file_are_read_once_until_it_grows(tmp_path: Path) -> None:
@@ -404,14 +404,14 @@ def test_a_lock_that_cannot_be_created_is_an_error(tmp_path: Path, monkeypatch: 
 
 
 def test_waiting_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
-    inside_now, most = 0, 0
+    inside_now, max_inside = 0, 0
 
     def enter() -> None:
-        nonlocal inside_now, most
+        nonlocal inside_now, max_inside
         for _ in range(20):
             with waiting_lock(tmp_path / "lock"):
                 inside_now += 1
-                most = max(most, inside_now)
+                max_inside = max(max_inside, inside_now)
                 inside_now -= 1
 
     threads = [threading.Thread(target=enter) for _ in range(4)]
@@ -419,4 +419,4 @@ def test_waiting_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == 1
+    assert max_inside == 1

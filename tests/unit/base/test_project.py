@@ -299,10 +299,10 @@ def test_workbench_has_the_commands_that_the_readme_names() -> None:
 
     from workbench.cli.app import app
 
-    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     named = re.findall(r"^workbench ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert named
-    assert set(named) <= known
+    assert set(named) <= commands
 
 
 def test_the_readme_names_every_task_method_and_explainer() -> None:
@@ -344,8 +344,8 @@ def test_readme_tree_matches_the_files() -> None:
         return {prefix + (rest.partition("/")[0] + "/" if "/" in rest else rest) for rest in rests}
 
     assert level("") <= set(_tree())
-    ours = {name for name in level("workbench/") if not name.endswith(("__.py", ".typed"))}
-    assert ours <= set(_tree())
+    packages = {name for name in level("workbench/") if not name.endswith(("__.py", ".typed"))}
+    assert packages <= set(_tree())
 
 
 def test_links_to_files_are_valid() -> None:

@@ -58,7 +58,7 @@ def test_learning_rate_without_a_dot() -> None:
     assert RunSpec.from_yaml(SHORT + "training: {learning_rate: 5e-5}").training.learning_rate == 5e-5
 
 
-def test_a_written_spec_holds_every_default_and_loads_back() -> None:
+def test_a_saved_spec_has_every_default_and_loads_back() -> None:
     spec = RunSpec.from_yaml(SHORT)
     document = yaml.safe_load(spec.to_yaml())
     assert document["training"].keys() == TrainingSpec.model_fields.keys()

@@ -96,7 +96,7 @@ def test_an_old_sweep_loads(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [(old, new) for old, new in RENAMED.items() if old != "version"])
-def test_the_error_for_an_old_name_gives_the_new_one(old: str, new: str) -> None:
+def test_the_error_for_an_old_name_states_the_new_one(old: str, new: str) -> None:
     name, new_name = old.removeprefix("training."), new.removeprefix("training.")
     value = json.dumps(TrainingSpec.model_fields[new_name].default)
     for header in ("", f"schema_version: {SCHEMA_VERSION}\n"):

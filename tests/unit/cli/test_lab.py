@@ -42,7 +42,7 @@ def test_a_named_notebook_of_the_course_is_opened(tmp_path: Path) -> None:
     assert default_url(root, "../other.ipynb") == "/lab/tree/notebooks"
 
 
-def test_the_kernel_is_this_python_whatever_else_is_installed(
+def test_the_kernel_is_this_python_even_if_others_are_installed(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_kernel = tmp_path / "theirs" / "kernels" / "python3"

@@ -92,7 +92,7 @@ def test_no_difference_is_claimed_when_the_interval_includes_zero(workspace: Wor
     assert equal.difference == 0 and equal.p_value == 1 and "they are equal" in equal.verdict
 
 
-def test_an_interval_without_zero_is_not_enough_when_the_test_says_otherwise(workspace: Workspace) -> None:
+def test_an_interval_without_zero_is_not_enough_if_the_test_disagrees(workspace: Workspace) -> None:
     result = compare([*two_runs(workspace, both=30, only_a=5, only_b=0, neither=5)])
     assert result.low > 0 and result.p_value == pytest.approx(2 / 32)
     assert "No difference can be claimed" in result.verdict and "p = 0.06" in result.verdict
@@ -227,8 +227,8 @@ def test_settings_show_differences_and_damaged_specs(workspace: Workspace) -> No
     assert differing["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
     assert differing["tuning.rank"]["values"] == [4, None]
     assert set(differing) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
-    every = compare_settings([first, second])
-    assert len(every) > 30 and not {row["field"]: row for row in every}["training.seed"]["differs"]
+    all_settings = compare_settings([first, second])
+    assert len(all_settings) > 30 and not {row["field"]: row for row in all_settings}["training.seed"]["differs"]
     (second.folder / "spec.yaml").write_text("version: 99\n")
     rows = compare_settings([first, second], only_different=True)
     assert [row["field"] for row in rows] == ["spec"]

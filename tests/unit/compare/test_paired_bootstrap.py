@@ -70,8 +70,8 @@ def assert_bootstrap_equals(
 ) -> None:
     """Assert that every resample of the comparison equals ``score(run, examples)``."""
     result = compare(runs, metric)
-    every = range(count)
-    assert result.values == pytest.approx([score(0, every), score(1, every)], abs=1e-9)
+    all_examples = range(count)
+    assert result.values == pytest.approx([score(0, all_examples), score(1, all_examples)], abs=1e-9)
     differences = np.array([score(0, picks) - score(1, picks) for picks in resamples(count)])
     assert (result.low, result.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-9)
     fewer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
@@ -97,9 +97,8 @@ def test_bleu_of_each_sample_agrees_with_sacrebleu(
 
     assert_bootstrap_equals(runs, "bleu", len(references), bleu)
     mean_of_sentences = np.mean([bleu(0, [i]) for i in range(len(references))])
-    assert (
-        abs(mean_of_sentences - bleu(0, range(len(references)))) > 0.005
-    )  # a mean over sentences is a different metric
+    # A mean over sentences is a different metric.
+    assert abs(mean_of_sentences - bleu(0, range(len(references)))) > 0.005
 
 
 def test_chrf_of_each_sample_agrees_with_sacrebleu(

@@ -153,7 +153,7 @@ def test_groups_over_seeds_have_means_and_intervals(workspace: Workspace) -> Non
     assert any("permutation test cannot fall below 0.05" in note and "4 seeds each" in note for note in result.notes)
 
 
-def test_no_difference_over_seeds_says_how_many_seeds_would_be_needed(workspace: Workspace) -> None:
+def test_without_a_difference_the_needed_number_of_seeds_is_reported(workspace: Workspace) -> None:
     runs = seeded(workspace, [80, 84, 82], "one") + seeded(workspace, [79, 83, 81], "two", tuning="lora")
     result = compare_seeds(runs)
     needed = seeds_needed([0.80, 0.84, 0.82], [0.79, 0.83, 0.81])

@@ -107,8 +107,8 @@ def tied(before: list[tuple], history: str) -> bool:
     """Return whether the tenth film is one of several of the same second: any of them is correct."""
     times = sorted((row[1] for row in before), reverse=True)
     shown = history.split("; ")
-    known = {(row[3]): row[1] for row in before}
-    return len(shown) == 10 and all(known[film] >= times[9] for film in shown)
+    time_of_film = {(row[3]): row[1] for row in before}
+    return len(shown) == 10 and all(time_of_film[film] >= times[9] for film in shown)
 
 
 @pytest.mark.slow

@@ -115,8 +115,8 @@ def test_a_damaged_file_is_replaced(tokenizer, folder, damage) -> None:
         with open(path, "wb") as file:
             np.savez(file, offsets=np.array([0, 1 if damage == "pickle" else 7]), **arrays)
     else:
-        whole = {"cut": content[: len(content) // 2], "bit": content, "empty": b"", "text": b"no archive"}
-        path.write_bytes(whole[damage])
+        damaged = {"cut": content[: len(content) // 2], "bit": content, "empty": b"", "text": b"no archive"}
+        path.write_bytes(damaged[damage])
     assert equal_tables(tokenize(tokenizer, TEXTS), expected)
     with np.load(path) as archive:
         assert np.array_equal(archive["ids"], expected.ids), "the file is valid again"

@@ -286,7 +286,7 @@ def test_broken_chatterbot(text: str, message: str) -> None:
         read("chatterbot", text)
 
 
-def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+def test_yaml_creates_no_objects(tmp_path: Path) -> None:
     marker = tmp_path / "made"
     text = f"conversations:\n- !!python/object/apply:os.mkdir ['{marker}']\n- - a\n  - b\n"
     table = read("chatterbot", text)

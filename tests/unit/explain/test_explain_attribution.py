@@ -78,7 +78,7 @@ def test_the_model_has_no_gradients_or_hooks_afterwards() -> None:
     assert not model.model.get_input_embeddings()._forward_hooks
 
 
-def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_error_states_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingPackageError, match="pip install captum"):
         explain(small(), TEXT, "integrated-gradients")

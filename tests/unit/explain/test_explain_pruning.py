@@ -97,9 +97,8 @@ def test_a_pruned_model_can_be_explained() -> None:
     for method in ("attention", "rollout", "occlusion", "integrated-gradients"):
         assert np.isfinite(explain(loaded, "good film", method).scores).all()
     layer = explain(loaded, "good film", "attention", layer=1)
-    np.testing.assert_allclose(
-        layer.scores, attention.weights[1, 0, 0], atol=1e-6
-    )  # the only remaining head of layer 1
+    # Layer 1 has only this head.
+    np.testing.assert_allclose(layer.scores, attention.weights[1, 0, 0], atol=1e-6)
     with pytest.raises(SpecError, match="no form"):
         to_transformers(loaded.model)
 
@@ -120,7 +119,7 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workspace.root
 
 
-def test_pruning_a_run_makes_a_new_run(_trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_pruning_a_run_creates_a_new_run(_trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(_trained))
     workspace = Workspace.current()
     (source,) = [run for run in Run.all(workspace) if "pruned" not in run.id]
@@ -135,9 +134,8 @@ def test_pruning_a_run_makes_a_new_run(_trained: Path, monkeypatch: pytest.Monke
     assert sum(model.config.kept_heads) == model.config.num_hidden_layers * model.config.num_attention_heads - 2
     assert explain(Predictor.load(pruned), "a lovely film", "occlusion").scores
     assert main(["prune", pruned.id, "--heads", "1"]) == 2 and "already pruned" in capsys.readouterr().err
-    assert (
-        run_folder(make_run(workspace, {"model": f"run:{pruned.id}", "training.epochs": 1}).folder) == 0
-    )  # like any other run
+    continued = make_run(workspace, {"model": f"run:{pruned.id}", "training.epochs": 1})
+    assert run_folder(continued.folder) == 0
 
 
 def test_a_model_that_cannot_be_pruned_is_refused(workspace: Workspace, capsys: Any) -> None:

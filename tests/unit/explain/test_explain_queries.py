@@ -74,7 +74,7 @@ def test_the_softmax_of_the_products_is_the_attention(name: str) -> None:
 
 def test_an_encoder_decoder_shows_its_encoder() -> None:
     torch.manual_seed(0)
-    sizes = {f"{part}_{what}": size for stack in ("encoder", "decoder") for field, size in BART.items()}
+    sizes = {f"{stack}_{field}": size for stack in ("encoder", "decoder") for field, size in BART.items()}
     model = BartForConditionalGeneration(BartConfig(vocab_size=40, d_model=16, init_std=0.5, pad_token_id=0, **sizes))
     vectors = capture_queries_keys(model.eval(), tokenizer(), TEXT)
     ids = tokenizer()(TEXT, return_tensors="pt")["input_ids"]

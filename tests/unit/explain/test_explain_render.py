@@ -125,7 +125,7 @@ def test_a_pair_can_be_shown_in_parts() -> None:
     assert data["attention"][3]["right_text"] == ["bad", "story", "[SEP]"]
 
 
-def test_the_same_attention_makes_the_same_document() -> None:
+def test_the_same_attention_has_the_same_document() -> None:
     attention = capture_attention(bert(), tokenizer(), "good film")
     other = capture_attention(bert(), tokenizer(), "bad film")
     assert bertviz.head_view(attention) == bertviz.head_view(attention)
@@ -177,7 +177,7 @@ def test_a_changed_bertviz_is_refused(before: str, after: str, monkeypatch: pyte
         bertviz.head_view(attention_of_size(1, 1, 3))
 
 
-def test_without_bertviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bertviz_the_error_states_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bertviz", None)
     with pytest.raises(MissingPackageError, match="pip install bertviz"):
         bertviz.head_view(attention_of_size(1, 1, 3))

@@ -75,7 +75,7 @@ def finish_sweep(sweep: Sweep, value_of: Any = lambda trial: trial["number"] / 1
         ("-2..2:3", [-2, 0, 2]),
     ],
 )
-def test_axes_as_people_write_them(text: str, values: list[Any]) -> None:
+def test_axes_are_parsed(text: str, values: list[Any]) -> None:
     axis = parse_axis(text, "field")
     assert axis.grid() == pytest.approx(values) if isinstance(values[0], float) else axis.grid() == values
     assert parse_axis(axis.to_text(), "field") == axis

@@ -83,8 +83,8 @@ def test_every_character_is_tokenized_as_in_sacrebleu(words):
     """Compare each character of the first plane and some beyond, between letters and between digits."""
     surrogates = range(0xD800, 0xE000)
     for start in range(0, 0x10200, 64):
-        some = [chr(i) for i in range(start, start + 64) if i not in surrogates]
-        line = "".join(f"a{c}b 1{c}2 " for c in some)
+        characters = [chr(i) for i in range(start, start + 64) if i not in surrogates]
+        line = "".join(f"a{c}b 1{c}2 " for c in characters)
         assert overlap.TOKENIZERS[words](line) == SACREBLEU_TOKENIZERS[words](line).split(), f"U+{start:04X}"
 
 

@@ -88,9 +88,8 @@ def test_words_are_dropped_in_training_only() -> None:
     assert float(model(ids, mask).pooler_output[0, 0].detach()) == pytest.approx(0.5, abs=1e-6)
     torch.manual_seed(0)
     share = float(model.train()(ids, mask).pooler_output[0, 0].detach())
-    assert share != pytest.approx(0.5, abs=1e-6) and share == pytest.approx(
-        0.5, abs=0.08
-    )  # the mean of the remaining words
+    # The mean of the remaining words.
+    assert share != pytest.approx(0.5, abs=1e-6) and share == pytest.approx(0.5, abs=0.08)
     assert bool(torch.isfinite(model(ids[:, :1], mask[:, :1]).pooler_output).all())  # also if no word remains
 
 
@@ -206,7 +205,7 @@ def test_padding_changes_no_tokens_label(name: str) -> None:
 
 
 @every_baseline
-def test_a_text_of_padding_alone_gives_finite_logits(name: str) -> None:
+def test_a_text_of_padding_only_has_finite_logits(name: str) -> None:
     model = make(AutoModelForSequenceClassification, CONFIGS[name])
     ids, mask = text(4, 3)
     mask[1] = 0

@@ -123,9 +123,8 @@ def test_gradients_equal_the_published_model(name: str) -> None:
     assert expected.keys() == {n for n, _ in ours.named_parameters()}
     for n, p in ours.named_parameters():
         grad = p.grad if p.grad is not None else torch.zeros_like(p)
-        if n.endswith(
-            "embeddings.tokens.weight"
-        ):  # the published model trains padding's vector; it is never attended to
+        # The published model trains the vector of padding, which is never attended to.
+        if n.endswith("embeddings.tokens.weight"):
             grad, expected[n] = grad[1:], expected[n][1:]
         torch.testing.assert_close(grad, expected[n], atol=1e-4, rtol=1e-4, msg=lambda m, n=n: f"{n}: {m}")
 

@@ -112,8 +112,8 @@ def test_unfinished_lines_and_foreign_rows_are_skipped(workspace: Workspace) -> 
 
 def test_a_resumed_run_has_one_value_for_each_step(workspace: Workspace) -> None:
     first = [{"step": s, "time": s * 10, "train/loss": 5.0} for s in (1, 2, 3)]
-    again = [{"step": s, "time": s * 10 + 5, "train/loss": 1.0} for s in (2, 3)]
-    run = make_run(workspace, [*first, *again])
+    resumed = [{"step": s, "time": s * 10 + 5, "train/loss": 1.0} for s in (2, 3)]
+    run = make_run(workspace, [*first, *resumed])
     assert read_curves([run])[0]["y"] == [5, 1, 1]
     assert read_curves([run], x="time")[0] == {"run": run.id, "name": "train/loss", "x": [10, 25, 35], "y": [5, 1, 1]}
 

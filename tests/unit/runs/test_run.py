@@ -43,7 +43,7 @@ def test_new_run_is_queued_and_reads_back(workspace: Workspace, run: Run) -> Non
     assert Run.open(run.id, workspace) == run
 
 
-def test_name_of_the_run_can_hold_anything(workspace: Workspace) -> None:
+def test_the_name_of_a_run_may_contain_anything(workspace: Workspace) -> None:
     run = Run.create(SPEC.changed({"name": "../../<b>../汉字\u0000 $(rm)"}), workspace)
     assert run.folder.parent == workspace.runs
     assert Run.open(run.id, workspace) == run
@@ -300,8 +300,8 @@ def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.Mon
 
 
 def test_no_confusion_matrix_is_stored_for_many_labels(run: Run) -> None:
-    many = run_module.MAX_LABELS + 1
-    run.append_confusion(1, [str(i) for i in range(many)], [[0] * many] * many)
+    n_labels = run_module.MAX_LABELS + 1
+    run.append_confusion(1, [str(i) for i in range(n_labels)], [[0] * n_labels] * n_labels)
     assert not run.confusion_file.exists()
 
 

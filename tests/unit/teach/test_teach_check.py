@@ -80,11 +80,11 @@ def test_true_is_not_one() -> None:
 
 
 def test_arguments_must_not_be_changed() -> None:
-    def sort_in_place(numbers: list[int]) -> list[int]:
+    def sort_numbers(numbers: list[int]) -> list[int]:
         numbers.sort()
         return numbers
 
-    assert "changes its arguments" in message(sort_in_place, ([3, 1],), [1, 3])
+    assert "changes its arguments" in message(sort_numbers, ([3, 1],), [1, 3])
 
 
 def test_the_expected_value_is_not_revealed() -> None:

@@ -229,9 +229,8 @@ def test_training_ends_when_its_minutes_have_passed_over_all_processes(tmp_path,
     clock.now += 10_000  # no training time passes between processes
     resumed, result = train_with_clock(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
     assert (result.ending, result.state.step, len(resumed.losses())) == ("time", 6, 2)
-    reported_again, result = train_with_clock(
-        make_model(), tmp_path / "b", clock, max_minutes=1.0
-    )  # killed before it could report
+    # As if the process had been killed before it reported the ending.
+    reported_again, result = train_with_clock(make_model(), tmp_path / "b", clock, max_minutes=1.0)
     assert (result.ending, result.state.step, reported_again.rows) == ("time", 6, [])
 
 
