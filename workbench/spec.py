@@ -88,6 +88,11 @@ class Holdout(SpecModel):
         return self
 
 
+def _read_escaped_tab(value: object) -> object:
+    """Return a tab for the two characters that people write for it."""
+    return "\t" if value == r"\t" else value
+
+
 class DataSpec(SpecModel):
     """The data of a run."""
 
@@ -123,7 +128,9 @@ class DataSpec(SpecModel):
     max_length: int = Field(
         128, ge=4, le=32768, description="Longest input in tokens; longer texts are cut, and counted in the report."
     )
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="CSV delimiter; detected if left out.")
+    delimiter: Annotated[str | None, BeforeValidator(_read_escaped_tab)] = Field(
+        None, min_length=1, max_length=1, description=r"CSV delimiter, \t for a tab; detected if left out."
+    )
     encoding: str | None = Field(
         None, description="Text encoding of the files (utf-8, gb18030 ...); detected if left out."
     )

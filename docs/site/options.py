@@ -29,6 +29,8 @@ def options() -> str:
         "",
         "A run is described by a YAML file, its *spec*. You can also set a field on the command line, "
         "`--set training.epochs=2`, or in Python, `wb.run(spec, training__epochs=2)`. "
+        "On the command line a value is YAML, except in fields that hold text: `--set data.columns.label=no` names the "
+        "column `no`. "
         "`workbench check SPEC` prints every field with the value that it has after defaults are filled in.",
         "",
         "`task`, `data`, `model` and `tuning` may be written short: `model: minilm` means `model: {source: minilm}`. "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
 
 from workbench.errors import RequestError
+from workbench.formatting import shorten
 from workbench.spec import RunSpec
-from workbench.types import JsonObject
+from workbench.types import Json, JsonObject
+
+if TYPE_CHECKING:
+    from workbench.cli.field_types import FieldType
 
 SpecName = Annotated[
     str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset: `workbench presets`.")
@@ -33,9 +37,29 @@ def read_spec(name: str, sets: list[str] | None) -> RunSpec:
     """
     from workbench.check import load_spec
 
-    spec = load_spec(name)
-    changes = read_changes(sets)
-    return spec.changed(changes) if changes else spec
+    return change_spec(load_spec(name), sets)
+
+
+def change_spec(spec: RunSpec, sets: list[str] | None) -> RunSpec:
+    """Return a spec with the changes of ``--set`` options.
+
+    Values are YAML, except those of fields that hold text: ``--set data.columns.label=no`` names the column "no".
+
+    Args:
+        spec: the spec.
+        sets: ``FIELD=VALUE`` each.
+
+    Raises:
+        RequestError: one has no ``=``, or its value is not YAML.
+        SpecError: there is no such field, or a value is not allowed.
+    """
+    from workbench.cli.field_types import field_type
+
+    pairs = _split(sets)
+    if not pairs:
+        return spec
+    types = {field: field_type(field, spec, pairs) for field in pairs}
+    return spec.changed({field: _read_value(field, text, types[field]) for field, text in pairs.items()})
 
 
 def read_changes(sets: list[str] | None) -> JsonObject:
@@ -50,14 +74,33 @@ def read_changes(sets: list[str] | None) -> JsonObject:
     Raises:
         RequestError: one has no ``=``, or its value is not YAML.
     """
-    changes: JsonObject = {}
+    return {field: _read_value(field, text) for field, text in _split(sets).items()}
+
+
+def _split(sets: list[str] | None) -> dict[str, str]:
+    """Return the text after ``=`` of each option by its field."""
+    pairs: dict[str, str] = {}
     for item in sets or []:
         field, equals, value = item.partition("=")
         if not equals:
             raise RequestError(f"--set {item!r} has no '='.", "Write it as --set training.epochs=2.")
-        try:
-            changes[field.strip()] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise RequestError(f"--set {item!r} has a value that is not YAML: {reason}", "Put it in quotes.") from error
-    return changes
+        pairs[field.strip()] = value
+    return pairs
+
+
+def _read_value(field: str, text: str, kind: FieldType | None = None) -> Json:
+    """Return the value of an option: YAML, unless its field holds texts."""
+    stripped = text.strip()
+    if kind is not None and kind.optional and text.lower() in ("", "null", "~"):
+        return None
+    if kind is not None and kind.text and stripped[:1] not in (("'", '"', "[", "{") if kind.texts else ("'", '"')):
+        return stripped or text  # a delimiter may be a space
+    only_texts = kind is not None and (kind.text or kind.texts)
+    try:
+        value: Json = yaml.load(text, yaml.BaseLoader if only_texts else yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        message = f"--set {field}={shorten(text, 100)} has a value that is not YAML: {reason}"
+        raise RequestError(message, "Put it in quotes.") from error
+    is_short_form = kind is not None and kind.section and isinstance(value, bool | int | float)
+    return stripped if is_short_form else value

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.metrics import scores
+from workbench.metrics.label_order import sort_labels
 from workbench.types import Ints
 
 
@@ -78,7 +79,7 @@ def confusion_matrix(gold: Sequence[str], predicted: Sequence[str]) -> Confusion
     Raises:
         ValueError: the two differ in length.
     """
-    labels = tuple(sorted({*gold, *predicted}))
+    labels = tuple(sort_labels([*gold, *predicted]))
     index = {label: i for i, label in enumerate(labels)}
     rows, columns = (np.array([index[label] for label in column], dtype=np.int64) for column in (gold, predicted))
     return ConfusionMatrix(labels, rows, columns, scores.confusion_matrix(rows, columns, len(labels)))

@@ -289,7 +289,8 @@ def check_splits(views: Mapping[SplitName, SplitView], multi_label: bool, held_o
     for name, view in views.items():
         if len(view.inputs) < 2:
             size = "1 example" if view.inputs else "no examples"
-            share = f", hold out a larger share (data.holdout.{name}), or use smaller groups" if held_out else ""
+            share = "a smaller share (data.holdout)" if name == "train" else f"a larger share (data.holdout.{name})"
+            share = f", hold out {share}, or use smaller groups" if held_out else ""
             raise DataError(
                 f"The {name} split has {size}; at least 2 are needed.", f"Provide more data, raise data.limit{share}."
             )

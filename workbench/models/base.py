@@ -103,6 +103,16 @@ class ModelSource(ABC):
         """
         return []
 
+    def trained_labels(self, task: str) -> list[str]:
+        """Return the labels that the model was trained on, in the order of its head's outputs; empty if it has none.
+
+        Must download nothing.
+
+        Args:
+            task: name of the task; labels of other tasks do not count.
+        """
+        return []
+
     def max_length(self) -> int | None:
         """Return the longest text, in tokens, that the model has positions for; None if known only after loading."""
         return None

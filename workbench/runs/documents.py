@@ -416,12 +416,14 @@ class Splits(Document):
     Attributes:
         fingerprint: hash of the data and its splits.
         ids: ids of the examples of each split.
+        labels: names of the classes, in the order of the head's outputs; None in files of earlier versions.
     """
 
     file_name: ClassVar[str] = "splits.json"
 
     fingerprint: str | None = None
     ids: dict[str, list[str]] = Field(default_factory=dict)
+    labels: list[str] | None = None
 
 
 # -- many runs -------------------------------------------------------------------------------------------------------

@@ -89,7 +89,9 @@ class Run(RunFolder):
 
     @classmethod
     def open(cls, run_id: str, workspace: Workspace) -> Run:
-        """Return the run with an id, or the only one whose id starts or ends with it, or has it as its name.
+        """Return the run with an id, or the only one whose id starts with it, ends with it, or has it as its name.
+
+        The first of these that matches any run counts.
 
         Args:
             run_id: the id, or a part of it.
@@ -103,7 +105,13 @@ class Run(RunFolder):
         if run.status_file.exists() or run.spec_file.exists():
             return run
         ids = [other.id for other in cls.all(workspace)]
-        matches = [i for i in ids if i.startswith(run_id) or i.endswith(run_id) or f"-{run_id}-" in i]
+        # A beginning comes first: the id of a run that started from another run holds the other's id.
+        ways = (
+            [i for i in ids if i.startswith(run_id)],
+            [i for i in ids if i.endswith(run_id)],
+            [i for i in ids if f"-{run_id}-" in i],
+        )
+        matches = next(filter(None, ways), [])
         if len(matches) == 1:
             return cls(workspace.run_folder(matches[0]))
         if matches:

@@ -28,6 +28,7 @@ from pydantic import Field, model_validator
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
+from workbench.metrics.label_order import sort_labels
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import rouge_tokens
 from workbench.tasks.answers import ScoredLabels
@@ -126,7 +127,7 @@ class ControlledGeneration(PromptedTask):
         self.sample_inputs = []
         if not self.config.label:
             return
-        self.labels = sorted(set(train.columns["label"]))
+        self.labels = sort_labels(train.columns["label"], self.labels)
         if len(self.labels) < 2:
             raise DataError(
                 f"The training data has only one label: {self.labels}.",

@@ -26,6 +26,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
+from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Ranking, ScoredLabels
 from workbench.tasks.base import (
@@ -116,7 +117,7 @@ class Recommendation(ScoringTask):
         yield from examples.columns["candidate"]
 
     def fit(self, train: Examples) -> None:
-        names = sorted(set(train.columns["label"]))
+        names = sort_labels(train.columns["label"])
         if len(names) != 2:
             shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
             raise DataError(

@@ -29,6 +29,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
 from workbench.metrics import measures, scores
+from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Relation, ScoredLabels
 from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Task, TaskReport, tasks
@@ -86,7 +87,7 @@ class RelationExtraction(Task):
         ]
 
     def fit(self, train: Examples) -> None:
-        self.labels = sorted(set(train.columns["label"]))
+        self.labels = sort_labels(train.columns["label"], self.labels)
         if len(self.labels) < 2:
             raise DataError(f"The training data has only one label: {self.labels}.", "At least two labels are needed.")
         if not self.relations:

@@ -89,7 +89,7 @@ class TextClassification(ScoringTask):
         return [*(column for column in (text, pair) if column.role in self.roles), self.labelling.column()]
 
     def fit(self, train: Examples) -> None:
-        self.labels = self.labelling.names(train.columns["label"])
+        self.labels = self.labelling.names(train.columns["label"], self.labels)
 
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         texts = [examples.columns[role] for role in self.roles]

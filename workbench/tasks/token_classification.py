@@ -23,6 +23,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
 from workbench.metrics import measures
+from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, LabeledSpans, Span
 from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
@@ -131,7 +132,7 @@ class TokenClassification(Task):
         ]
 
     def fit(self, train: Examples) -> None:
-        tags = self._read(train)
+        tags = self._read(train, ())
         if not tags.types:
             raise DataError(
                 "Every word of the training data has the tag O, so there is no entity to learn.",
@@ -139,11 +140,11 @@ class TokenClassification(Task):
             )
         self.scheme = tags.scheme() if self.config.scheme == "auto" else self.config.scheme
         self._refuse_mixed(train, tags)
-        self.labels = bio_labels(tags.types)
+        self.labels = bio_labels(sort_labels(tags.types, types_of(self.labels)))
 
-    def _read(self, examples: Examples) -> Tags:
+    def _read(self, examples: Examples, types: Sequence[str]) -> Tags:
         plain = self.config.scheme == "plain"
-        return Tags.read(examples.columns["tags"], types_of(self.labels), plain)
+        return Tags.read(examples.columns["tags"], types, plain)
 
     def _refuse_mixed(self, examples: Examples, tags: Tags) -> None:
         """Raise DataError for a tag without a prefix among tags that have one."""
@@ -164,7 +165,7 @@ class TokenClassification(Task):
 
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         words = examples.columns["words"]
-        tags = self._read(examples)
+        tags = self._read(examples, types_of(self.labels))
         self._refuse_mixed(examples, tags)
         gold, impossible = tags.to_bio(self.scheme)
         tokens = tokenize_words(tokenizer, words, max_length)

@@ -15,6 +15,7 @@ from workbench.models.identity import same_base
 from workbench.runs import estimates
 from workbench.runs.documents import Cost, ModelBase, Report, Splits
 from workbench.runs.run import Run
+from workbench.tasks.base import Task
 from workbench.training.activation_cache import remove_cached_activations
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
@@ -151,16 +152,20 @@ class RecordingHooks(PrepareHooks):
         for note in dataset.notes:
             self.context.reporter.info(note)
         before = self.context.run.splits()
-        if before is not None and before.fingerprint != dataset.fingerprint and self._resumes:
+        if before is None or not self._resumes:
+            return
+        if before.fingerprint != dataset.fingerprint:
             raise DataError(
                 f"The data of this run has changed since it began: {self.context.spec.data.train} has other examples "
                 "now.",
                 "Restore the file to resume, or start a new run on the new data.",
             )
+        _restore_label_order(self.context.task, dataset, before.labels)
 
     def tokenizer_ready(self, dataset: Dataset, notes: list[str]) -> None:
         path = self.context.run.splits_file
-        write_json(path, Splits(fingerprint=dataset.fingerprint, ids=dataset.split_ids()).as_dict())
+        splits = Splits(fingerprint=dataset.fingerprint, ids=dataset.split_ids(), labels=self.context.task.labels)
+        write_json(path, splits.as_dict())
         for note in notes:
             self.context.reporter.info(note)
 
@@ -182,6 +187,14 @@ class RecordingHooks(PrepareHooks):
             old, new = getattr(before, name), getattr(now, name)
             if old != new:
                 self.notes.append(f"Resumed with a different {name}: {new}; at first it was {old}.")
+
+
+def _restore_label_order(task: Task, dataset: Dataset, labels: list[str] | None) -> None:
+    """Set the labels of a resumed run to the order that its weights have learned, before the task is fitted."""
+    if labels is None:  # written by a version that sorted all labels as text
+        task.fit(dataset.train)
+        labels = sorted(task.labels)
+    task.labels = labels
 
 
 def prepare_run(context: RunContext, notes: list[str]) -> Prepared:

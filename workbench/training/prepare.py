@@ -171,7 +171,7 @@ def prepare(
     hooks.phase("reading the data")
     dataset = load_data(spec.data, task.columns(), workspace, hooks.download)
     hooks.data_loaded(dataset)
-    task.fit(dataset.train)
+    _learn_labels(resolved, dataset.train)
     tokenizer_notes = resolved.model.prepare(lambda: task.texts(dataset.train), tokenizer_folder, hooks.download)
     hooks.tokenizer_ready(dataset, tokenizer_notes)
     dataset.notes += tokenizer_notes
@@ -183,6 +183,15 @@ def prepare(
     notes = [f"{name}: {split.encoded.note}" for name, split in splits.items() if split.encoded.note]
     task.init_head(loaded.model, splits["train"].encoded, loaded.newly_initialized)
     return Prepared(resolved, dataset, loaded, splits, lengths, notes)
+
+
+def _learn_labels(resolved: Resolved, train: Examples) -> None:
+    """Let the task learn its labels. The order that the task or the model already knows is kept for equal labels."""
+    task = resolved.task
+    known = task.labels = task.labels or resolved.model.trained_labels(task.name)
+    task.fit(train)
+    if task.labels is known:  # the task did not learn labels
+        task.labels = []
 
 
 def load_model(resolved: Resolved, hooks: PrepareHooks) -> LoadedModel:

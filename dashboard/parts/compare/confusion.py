@@ -19,6 +19,7 @@ from dashboard.parts.shared.text import cut, md, plain
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.confusion import ConfusionMatrix, confusion_matrix
 from workbench.i18n import _, ngettext
+from workbench.metrics.label_order import sort_labels
 from workbench.runs.run import Run
 
 MAX_CLASSES = 30  # of more, cells are too small to click: those with the most errors are drawn
@@ -155,7 +156,7 @@ def _show_cell(
 
 
 def _show_classes(matrices: Sequence[ConfusionMatrix]) -> None:
-    labels = sorted({label for counts in matrices for label in counts.labels})
+    labels = sort_labels(label for counts in matrices for label in counts.labels)
     column = st.column_config
     table: dict[str, list[str] | list[int] | list[float | None]] = {"class": [cut(label, 60) for label in labels]}
     config = {"class": column.TextColumn(_("Class")), "examples": column.NumberColumn(_("Examples"))}

@@ -284,6 +284,18 @@ def test_a_run_can_be_opened_by_a_unique_name(workspace: Workspace) -> None:
         Run.open("reviews", workspace)
 
 
+def test_a_beginning_names_its_run_even_if_another_id_contains_it(workspace: Workspace, run: Run) -> None:
+    further = RunSpec.parse({"task": "t", "data": "d", "model": f"run:{run.id}"})
+    other = Run.create(further, workspace)
+    beginning = run.id[:15]
+    renamed = Run(other.folder.rename(workspace.runs / f"20990101-000000-{beginning}-d-full-{run.id[-4:]}"))
+    assert Run.open(beginning, workspace) == run
+    assert Run.open(renamed.id[:8], workspace) == renamed
+    assert Run.open(f"{beginning}-d", workspace).id == renamed.id, "no id begins so: the middle of one counts"
+    named = Run(run.folder.rename(workspace.runs / f"{beginning}-first"))
+    assert Run.open("first", workspace) == named
+
+
 def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.confusions() == []
     for step in range(1, 100):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from workbench.cli.options import read_changes
+from workbench.cli.options import change_spec
 from workbench.cli.output import Finished, Json, console, print_result, table
 from workbench.errors import RequestError
 from workbench.i18n import _
@@ -73,7 +73,7 @@ def sweep_command(
     document = {**_document(spec), **{key: value for key, value in options.items() if value is not None}}
     plan = SweepPlan.parse({"over": {}, **document}, spec)
     if sets:
-        plan.spec = plan.spec.changed(read_changes(sets))
+        plan.spec = change_spec(plan.spec, sets)
     sweep = Sweep.create(plan, Workspace.current())
     if not as_json:
         runs = plan.size() * len(plan.seeds)

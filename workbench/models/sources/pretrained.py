@@ -196,6 +196,10 @@ class FromRun(Pretrained):
         except RecursionError:
             return CIRCULAR_BASES
 
+    def trained_labels(self, task: str) -> list[str]:
+        note = Run.open(self.argument, self.workspace).base_note()
+        return list(note.labels) if note is not None and note.task.get("name") == task else []
+
     def folder(self, progress: Progress | None = None) -> Path:
         run = Run.open(self.argument, self.workspace)
         folder = run.model_folder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from workbench.data.columns import Column
 from workbench.errors import DataError
 from workbench.metrics import scores
+from workbench.metrics.label_order import sort_labels
 from workbench.tasks.answers import ScoredLabels
 from workbench.tasks.base import TargetScore, TaskReport
 from workbench.tasks.contexts import Array
@@ -38,11 +40,12 @@ class Labelling(ABC):
         """Return the column with the labels."""
 
     @abstractmethod
-    def names(self, values: Sequence[Any]) -> list[str]:
-        """Return the labels of the training split, sorted.
+    def names(self, values: Sequence[Any], known: Sequence[str] = ()) -> list[str]:
+        """Return the labels of the training split in their order (:func:`workbench.metrics.label_order.sort_labels`).
 
         Args:
             values: values of the label column.
+            known: an order of the same labels that a model has learned.
 
         Raises:
             DataError: nothing can be learned from these labels.
@@ -138,8 +141,8 @@ class SingleLabel(Labelling):
     def column(self) -> Column:
         return Column("label", "The label of the text.", LABEL_GUESSES, kind="label")
 
-    def names(self, values: Sequence[str]) -> list[str]:
-        names = sorted(set(values))
+    def names(self, values: Sequence[str], known: Sequence[str] = ()) -> list[str]:
+        names = sort_labels(values, known)
         if len(names) < 2:
             raise DataError(f"The training data has only one class: {names}.", "At least two classes are needed.")
         return names
@@ -199,8 +202,8 @@ class MultiLabel(Labelling):
     def column(self) -> Column:
         return Column("label", "The labels of the text, separated by | or ;", ("labels", *LABEL_GUESSES), kind="labels")
 
-    def names(self, values: Sequence[Sequence[str]]) -> list[str]:
-        names = sorted({name for labels in values for name in labels})
+    def names(self, values: Sequence[Sequence[str]], known: Sequence[str] = ()) -> list[str]:
+        names = sort_labels(chain.from_iterable(values), known)
         ambiguous = [name for name in names if LABEL_SEPARATOR in name]
         if ambiguous:
             raise DataError(

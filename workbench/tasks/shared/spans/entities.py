@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from workbench.data.text.tokens import TokenTable
+from workbench.metrics.label_order import sort_labels
 from workbench.types import Bools, Ints
 
 Scheme = Literal["bio", "iob1", "io", "bioes", "plain"]
@@ -60,7 +61,7 @@ class Tags:
         prefix: int64 [words], 0 for O, else the number from :func:`split_tag`; -1 for none.
         type: int64 [words], index of the type in ``types``; -1 for O.
         offsets: int64 [N + 1]; row i has the words ``offsets[i]:offsets[i + 1]``.
-        types: names of the types, sorted.
+        types: names of the types: first the known ones, then the others in their order.
     """
 
     prefix: Ints
@@ -80,7 +81,7 @@ class Tags:
         every = sorted(set(chain.from_iterable(rows)))
         divided = {tag: (-1, tag) if plain and tag != "O" else split_tag(tag) for tag in every}
         further = {name for prefix, name in divided.values() if prefix != _O} - set(types)
-        names = [*types, *sorted(further)]
+        names = [*types, *sort_labels(further)]
         number = {"": -1} | {name: i for i, name in enumerate(names)}
         both = {tag: (prefix, number[name]) for tag, (prefix, name) in divided.items()}
         flat = np.array([both[tag] for tag in chain.from_iterable(rows)], dtype=np.int64).reshape(-1, 2)
@@ -178,12 +179,12 @@ def bio_labels(types: Sequence[str]) -> list[str]:
 
 
 def types_of(labels: Sequence[str]) -> list[str]:
-    """Return the entity types of tags from :func:`bio_labels`.
+    """Return the entity types of BIO tags, in the order in which they first occur.
 
     Args:
         labels: the tags.
     """
-    return [label[2:] for label in labels[1::2]]
+    return list(dict.fromkeys(label[2:] for label in labels if label != "O"))
 
 
 # -- entities -------------------------------------------------------------------------------------------------------
