@@ -1,1 +1,1 @@
-"""The dashboard: a thin face in the browser over the library. ``dashboard.serving.server.serve`` serves it."""
+"""The dashboard: a thin browser interface to the library. ``dashboard.serving.server.serve`` serves it."""

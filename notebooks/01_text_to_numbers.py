@@ -270,7 +270,7 @@ for row in range(ids.shape[0]):
         )
 axes.set_xticks([])
 axes.set_yticks(range(3), [f"text {row}" for row in range(3)])
-show(figure, "Three texts as rows of a table; the short ones are filled up with [PAD], where the mask is 0.")
+show(figure, "Three texts as rows of a table; the short ones are padded with [PAD], where the mask is 0.")
 
 # %% [markdown]
 # ## Numbers that mean something: embeddings

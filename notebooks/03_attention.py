@@ -244,7 +244,7 @@ show(figure, f"Weights of 'it' at four temperatures: {'; '.join(summary)}.")
 # Two kinds of positions have to be hidden, and both in the same way: the score becomes $-\infty$ before the softmax.
 # As $e^{-\infty} = 0$, the weight is exactly 0, and the others still sum to 1.
 #
-# * **Padding.** Texts of a batch are filled up to one length with `[PAD]`. No token may look at it.
+# * **Padding.** The texts of a batch are padded to the same length with `[PAD]`. No token may look at it.
 # * **The future.** A model that learns to predict the next token must not see it: token t sees tokens 0 … t (a
 #   *causal* mask).
 

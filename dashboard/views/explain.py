@@ -28,7 +28,7 @@ st.title(_("Explain"))
 first_visit.explain(
     "explain",
     _(
-        "**Explain** looks inside a finished run with a text of yours: which words mattered, where attention heads "
+        "**Explain** looks inside a finished run with your own text: which words mattered, where attention heads "
         "look, and a test of how faithful such an explanation is."
     ),
 )

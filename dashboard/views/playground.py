@@ -15,7 +15,7 @@ st.title(_("Playground"))
 first_visit.explain(
     "playground",
     _(
-        "**Playground** tries a finished run on a text of yours, or two runs side by side. One example is not "
+        "**Playground** tries a finished run on your own text, or two runs side by side. One example is not "
         "evidence: *Compare* shows which run is better."
     ),
 )

@@ -126,7 +126,7 @@ def test_a_run_is_not_resumed_on_a_changed_base_model(workspace, monkeypatch):
     make_model(workspace.uploads / "tiny", seed=9)
     resume(run, workspace, start=False)
     assert run_folder(run.folder) == 2
-    assert "has other weights now" in run.status().error.message
+    assert "now has different weights" in run.status().error.message
 
 
 def test_two_runs_of_different_precision_in_one_process(workspace):

@@ -258,7 +258,7 @@ def test_a_slowly_starting_run_outlives_its_worker_and_is_not_started_twice(
     first.wait()
     lines = work(workspace)
     assert run.state == "succeeded" and len(starts(run)) == 1
-    assert any("is running already" in line for line in lines)
+    assert any("is already running" in line for line in lines)
 
 
 def _child(pid: int) -> int:

@@ -90,7 +90,7 @@ def test_pairs_are_learned_from_scratch(workspace: Workspace) -> None:
     run = train(
         workspace, "sentence-similarity", ROWS / "sentence-similarity.jsonl", model, **{"data.holdout.valid": 0.1}
     )
-    assert report_of(run).baseline_name == "the model before training, whose weights are random"
+    assert report_of(run).baseline_name == "the model before training (random weights)"
     (result,) = Predictor.load(run).predict([{"text_a": "my card was stolen", "text_b": "my card was stolen"}])
     assert result.score == pytest.approx(1.0, abs=1e-5)
 

@@ -63,7 +63,7 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
         MissingPackageError: scipy or pyarrow is not installed.
     """
     if len(runs) < 2:
-        raise RequestError(f"Two runs or more are needed for a comparison, given {len(runs)}.", "Name another run.")
+        raise RequestError(f"A comparison needs at least two runs, but got {len(runs)}.", "Name another run.")
     if len({run.id for run in runs}) < len(runs):
         raise RequestError("A run cannot be compared with itself.", "Name each run once.")
     evaluated, metric, multi_label = read_comparable(runs, metric)

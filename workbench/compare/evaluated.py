@@ -72,7 +72,7 @@ class EvaluatedRun:
         keys = list(zip(columns["id"], columns["gold"], strict=True))
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if not order:
-            raise RequestError(f"The run {run.id} has no test example.", "Give its data a test split.")
+            raise RequestError(f"The run {run.id} has no test examples.", "Add a test split to its data.")
         ids, gold, predicted = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
         try:
             multi_label = bool(run.spec().task.options.get("multi_label"))
@@ -97,19 +97,19 @@ def check_comparable(one: EvaluatedRun, other: EvaluatedRun) -> None:
     tasks = [_task(each.run) for each in (one, other)]
     if (one.measures or other.measures) and tasks[0] != tasks[1]:
         raise RequestError(
-            f"{one.run.id} has learned {tasks[0]} and {other.run.id} {tasks[1]}: their metrics are different.",
-            "Compare runs of one task.",
+            f"{one.run.id} is a run of {tasks[0]}, and {other.run.id} one of {tasks[1]}: their metrics are different.",
+            "Compare runs of the same task.",
         )
     if one.ids != other.ids:
         only_one, only_other = len(set(one.ids) - set(other.ids)), len(set(other.ids) - set(one.ids))
         raise RequestError(
-            f"The runs were tested on different examples: {one.run.id} on {len(one.ids)} ({only_one} of them its own), "
-            f"{other.run.id} on {len(other.ids)} ({only_other} of them its own).",
+            f"The runs were tested on different examples: {one.run.id} on {len(one.ids)} ({only_one} of them not "
+            f"shared), {other.run.id} on {len(other.ids)} ({only_other} of them not shared).",
             hint,
         )
     changed = sum(a != b for a, b in zip(one.gold, other.gold, strict=True))
     if changed:
-        raise RequestError(f"{changed} test examples have another gold label in {other.run.id}.", hint)
+        raise RequestError(f"{changed} test examples have a different gold label in {other.run.id}.", hint)
 
 
 def _task(run: Run) -> str:

@@ -64,8 +64,8 @@ def compare_seeds(runs: Sequence[Run], metric: str | None = None) -> SeedCompari
     single = [group[0] for group, used, _repeated in settings if len(used) < MIN_SEEDS]
     if len(groups_of_runs) < 2:
         raise RequestError(
-            f"For a comparison over seeds two settings with {MIN_SEEDS} seeds each are needed, and "
-            f"{len(groups_of_runs)} of the {len(settings)} settings has that many.",
+            f"A comparison over seeds needs two settings with {MIN_SEEDS} seeds each. Settings with that many: "
+            f"{len(groups_of_runs)} of {len(settings)}.",
             "Run each setting again with other values of training.seed; everything else must stay the same.",
         )
     all_used = [run for used, _repeated in groups_of_runs for run in used]
@@ -202,7 +202,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> WelchResult:
         MissingPackageError: scipy is not installed.
     """
     if min(len(first), len(second)) < 2:
-        raise ValueError(f"Two values in each sample are needed, given {len(first)} and {len(second)}.")
+        raise ValueError(f"Each sample needs at least two values, but they have {len(first)} and {len(second)}.")
     difference = float(np.mean(first) - np.mean(second))
     error, freedom = _error_and_freedom(first, second)
     if error == 0:

@@ -38,8 +38,8 @@ class Scores:
 
     Attributes:
         values: float64 [tokens]; the higher, the more important the token is for the target.
-        attention: the attention that they come from, where they do.
-        details: what the method reports about itself: errors, steps, samples.
+        attention: the attention weights that the scores are based on, if any.
+        details: diagnostics of the method: errors, steps, samples.
         notes: what readers should know.
     """
 
@@ -95,7 +95,7 @@ class Explainer(ABC):
 
 @dataclass(frozen=True)
 class Explanation(HtmlDisplay):
-    """Why a model answers a text as it does.
+    """The explanation of a model's answer to a text.
 
     Attributes:
         text, text_pair: what the model read.
@@ -111,9 +111,9 @@ class Explanation(HtmlDisplay):
         method: the explainer's name.
         reading: what its scores mean, in plain words.
         faithfulness: how faithful the scores are; ``["sentence"]`` sums it up.
-        attention: all the attention weights, for the methods that come from them.
+        attention: all attention weights, for methods that are based on them.
         notes: what readers should know, such as that the text was truncated.
-        details: what the method reports about itself: errors, steps, samples.
+        details: diagnostics of the method: errors, steps, samples.
         position: the token whose label is explained, where labels belong to tokens.
     """
 
@@ -151,7 +151,7 @@ def explain(
     word: WordRef = None,
     **options: object,
 ) -> Explanation:
-    """Explain the answer to a text, and measure how faithful the explanation is.
+    """Explain a model's answer to a text, and measure how faithful the explanation is.
 
     Args:
         predictor: a loaded run (:class:`workbench.inference.predictor.Predictor`).
@@ -160,7 +160,7 @@ def explain(
         text_pair: the second text, for a model of text pairs.
         target: the label, the answer or the next token to explain; by default what the model predicts.
         word: for labels of words, the word or its index from 0.
-        options: the method's own, the fields of its ``Config``.
+        options: options of the method, the fields of its ``Config``.
 
     Raises:
         UnknownNameError: there is no such method or label.

@@ -14,7 +14,7 @@ from workbench.training.prepare import load_base
 def load_base_model(run: Run, trained: Predictor, progress: Progress | None = None) -> Predictor:
     """Return the base model of a run as it was before the first step, with the head that the run gave it.
 
-    Its attention is that of the base. Its predictions are chance where the head was new.
+    Its attention is that of the base. If the head was newly initialized, its predictions are random.
 
     Args:
         run: a finished run.
@@ -23,7 +23,7 @@ def load_base_model(run: Run, trained: Predictor, progress: Progress | None = No
 
     Raises:
         SpecError: the run's spec names something that no longer exists.
-        DataError: the run's head depends on its training data, and these cannot be read or have changed.
+        DataError: the run's head depends on its training data, and that data cannot be read or has changed.
         FetchError: the base cannot be downloaded.
     """
     resolved = resolve(run.spec(), run.workspace, run.is_confined())

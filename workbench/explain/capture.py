@@ -1,4 +1,4 @@
-"""Attention weights of any transformers model, whatever attention it computes with.
+"""Attention weights of any transformers model, whatever its attention implementation.
 
 The fast kernels (SDPA, flash) never hold the weights, so a model that uses them returns none. For the capture the model
 is switched to its plain ("eager") attention, and always switched back.
@@ -120,7 +120,7 @@ def capture_attention(
         tokenizer: its fast tokenizer.
         text: the text.
         text_pair: the second text of a pair.
-        max_length: truncate to so many tokens; the tokenizer's own limit always applies.
+        max_length: truncate to this many tokens; the tokenizer's own limit always applies.
         layers: only these layers, in this order; by default all.
         heads: only these heads, in this order; by default all.
 
@@ -149,7 +149,7 @@ def attention_of(
 
 
 def _with_any_start(model: Model, encoded: Encoded) -> Encoded:
-    """Add a first token for the decoder, where nothing is written yet; an encoder's attention does not depend on it."""
+    """Add a first token for the decoder if nothing is written yet; an encoder's attention does not depend on it."""
     if "decoder_input_ids" in encoded.inputs:
         return encoded
     start = torch.full((1, 1), int(model.config.decoder_start_token_id or 0), device=next(model.parameters()).device)
@@ -287,7 +287,7 @@ def capture_encoder_decoder(
         tokenizer: its fast tokenizer.
         text: the text that is read.
         written: the text that is written; by default what the model generates greedily.
-        max_length: truncate ``text`` to so many tokens.
+        max_length: truncate ``text`` to this many tokens.
         layers: only these layers; by default all.
         heads: only these heads; by default all.
         max_new_tokens: the most tokens to generate.
@@ -346,7 +346,7 @@ def encoder_decoder_attention(
 def _encode_written(tokenizer: Tokenizer | None, ids: list[int]) -> Encoded:
     """Describe the tokens that a decoder has written; they have no offsets."""
     names = [str(i) for i in ids]
-    if tokenizer is not None:  # a model may write a number that no token has
+    if tokenizer is not None:  # a model may generate an id that no token has
         names = [name or f"[{i}]" for i, name in zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True)]
     special = [tokenizer is not None and i in tokenizer.all_special_ids for i in ids]
     shown = [
@@ -359,7 +359,7 @@ def _encode_written(tokenizer: Tokenizer | None, ids: list[int]) -> Encoded:
 
 @contextlib.contextmanager
 def eager_attention(model: Model) -> Iterator[None]:
-    """Switch the model to the attention that returns its weights; it is restored afterwards, also after an error.
+    """Switch the model to attention that returns its weights, and restore it afterwards, even after an error.
 
     Args:
         model: a transformers model, or a peft model over one, which passes this on to the model inside.

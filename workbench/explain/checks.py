@@ -1,8 +1,8 @@
 """Checks of one explanation: curves, agreement, stability, sanity.
 
     curves      mask tokens one by one in the order of the explanation, in random orders, in the order of raw attention
-    agreement   do other methods rank the tokens alike?
-    stability   does a change that means nothing change the explanation?
+    agreement   do other methods rank the tokens similarly?
+    stability   does a change of the text without a change of meaning change the explanation?
     sanity      does it change when the learned weights are destroyed? (Adebayo et al. 2018, "Sanity Checks ...")
 
 The curves are those of Samek et al. 2017 and Petsiuk et al. 2018 ("RISE": deletion and insertion), with tokens in place
@@ -45,7 +45,7 @@ class Curves:
             ``random_deletion`` and ``random_insertion``, means over random orders; ``attention_deletion`` and
             ``attention_insertion`` in the order of raw attention, where there is any.
         areas: the mean probability of each line; low for deletion and high for insertion is good.
-        draws, seed: of the random orders.
+        draws, seed: number and seed of the random orders.
     """
 
     shares: list[float]
@@ -63,7 +63,7 @@ class Agreement(TypedDict):
 
 
 class Stability(TypedDict):
-    """What a change of the text does: to the label's probability, and to the ranking of the tokens."""
+    """The effect of a change of the text on the label's probability and on the ranking of the tokens."""
 
     change: str
     text: str
@@ -207,7 +207,7 @@ def stability(
     scores: Floats,
     target: Target,
 ) -> list[Stability]:
-    """Explain the same text with changes that mean nothing, and compare the scores of the common tokens.
+    """Explain the same text with changes that do not change its meaning, and compare the scores of the common tokens.
 
     A change that the tokenizer does not see is left out. One that moves the prediction is reported as not harmless.
 

@@ -44,7 +44,7 @@ class DatasetFaithfulness:
             tokens.
         against_attention: the same, compared with raw attention's top-k tokens; None for a model without attention.
         share: the share of a text that is the top k.
-        sentence: what follows, in English.
+        sentence: the conclusion, in English.
     """
 
     method: str
@@ -61,7 +61,7 @@ class DatasetFaithfulness:
         return asdict(self)
 
     def describe(self) -> str:
-        """Return what follows, in the reader's language."""
+        """Return the conclusion in the reader's language."""
         return _sentence(self.method, self.examples, self.against_random, self.against_attention, _)
 
     def save(self, run_folder: Path) -> Path:
@@ -123,7 +123,7 @@ def evaluate_dataset_faithfulness(
         RequestError: there are no examples, or the method does not fit.
     """
     if not examples:
-        raise RequestError(NO_TEXTS, "Give some.")
+        raise RequestError(NO_TEXTS, "Pass at least one text.")
     explainer = build_explainer(predictor, method, options or {})
     rows = []
     for number, example in enumerate(examples):

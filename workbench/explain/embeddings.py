@@ -1,4 +1,4 @@
-"""The embeddings of a text's tokens: to compute gradients by them, and to replace them."""
+"""The embeddings of a text's tokens: to compute gradients with respect to them, and to replace them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workbench.tasks.base import Target
 
 
 class GradientBased(Explainer):
-    """An explainer that computes gradients by the tokens' embeddings; a base class, not an entry."""
+    """An explainer that computes gradients with respect to the tokens' embeddings; a base class, not an entry."""
 
     signed: ClassVar[bool] = True
 
@@ -49,7 +49,7 @@ def embed(instance: Instance, inputs: Inputs) -> torch.Tensor:
 
 
 def logits_of_embeddings(instance: Instance, embedded: torch.Tensor, target: Target) -> torch.Tensor:
-    """Return the target's logit when the tokens have other embeddings than the text's own.
+    """Return the target's logit when the embeddings of the tokens are replaced.
 
     Args:
         instance: the text and its model.

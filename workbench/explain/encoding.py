@@ -1,4 +1,4 @@
-"""A text as a model reads it: its tokens, their positions in the text, and how people see them."""
+"""A text as a model reads it: its tokens, their positions in the text, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def encode(
         tokenizer: a fast tokenizer.
         text: the text.
         text_pair: the second text of a pair.
-        max_length: truncate to so many tokens; the tokenizer's own limit always applies.
+        max_length: truncate to this many tokens; the tokenizer's own limit always applies.
         device: where to put the inputs.
 
     Raises:
@@ -87,7 +87,7 @@ def encode(
     segments: list[int | None] = batch.sequence_ids(0)
     special = [segment is None for segment in segments]
     if all(special):
-        raise RequestError(NO_TOKEN, "Give a text with at least one word.")
+        raise RequestError(NO_TOKEN, "Enter a text with at least one word.")
     offsets = [(int(start), int(end)) for start, end in batch["offset_mapping"]]
     texts = {0: text, 1: text_pair or ""}
     surfaces = ["" if s is None else texts[s][start:end] for s, (start, end) in zip(segments, offsets, strict=True)]
@@ -113,7 +113,7 @@ def encode_continuation(
         tokenizer: a fast tokenizer.
         text: the text.
         prefix: special tokens before the text.
-        max_length: keep so many tokens at most; the tokenizer's own limit always applies.
+        max_length: keep at most this many tokens; the tokenizer's own limit always applies.
         device: where to put the inputs.
 
     Raises:
@@ -124,7 +124,7 @@ def encode_continuation(
     ids = batch["input_ids"][-room:]
     cut = len(batch["input_ids"]) - len(ids)
     if not ids:
-        raise RequestError(NO_TOKEN, "Give a text with at least one word.")
+        raise RequestError(NO_TOKEN, "Enter a text with at least one word.")
     offsets = [(int(start), int(end)) for start, end in batch["offset_mapping"][cut:]]
     notes = [_("Only the last {n} tokens of the text are read.").format(n=room)] if cut else []
     return _surrounded(tokenizer, [*prefix, *ids], len(prefix), text, offsets, batch.word_ids(0)[cut:], device, notes)
@@ -153,7 +153,7 @@ def encode_in_prompt(
             shift = text.index(core) - (len(written) - len(core))
             offsets = [(max(0, begin + shift), end + shift) for begin, end in batch["offset_mapping"]]
             return _surrounded(tokenizer, prompt, start, text, offsets, batch.word_ids(0), device, [])
-    raise RequestError(NOT_IN_PROMPT, f"Give one line of fewer than {_limit(tokenizer, max_length)} tokens.")
+    raise RequestError(NOT_IN_PROMPT, f"Enter one line of fewer than {_limit(tokenizer, max_length)} tokens.")
 
 
 def encode_for(predictor: Predictor, text: str, text_pair: str | None = None) -> Encoded:
@@ -217,7 +217,7 @@ def visible(text: str) -> str:
 
 
 def _limit(tokenizer: Tokenizer, max_length: int | None) -> int:
-    # A tokenizer without a limit reports 10^30, which its own library cannot count.
+    # A tokenizer without a limit reports 10^30, which overflows in its own library.
     return min(length for length in (max_length, tokenizer.model_max_length, 2**31 - 1) if length)
 
 
@@ -258,7 +258,7 @@ def _surrounded(
 def _check_roles(task: Task, text_pair: str | None) -> None:
     pairs = reads_pairs(task)
     if pairs and text_pair is None:
-        raise RequestError(TWO_TEXTS_NEEDED, "Give the second text too.")
+        raise RequestError(TWO_TEXTS_NEEDED, "Enter the second text as well.")
     if text_pair is not None and not pairs:
         raise RequestError(ONE_TEXT_NEEDED, "Leave out the second text.")
 

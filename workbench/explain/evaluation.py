@@ -1,4 +1,4 @@
-"""Faithfulness evaluation of one explanation: every check, with what follows from it in words.
+"""Faithfulness evaluation of one explanation: every check, with its conclusion in words.
 
 :mod:`workbench.explain.faithfulness` is the quick measure that comes with every explanation;
 :mod:`workbench.explain.dataset_faithfulness` evaluates a method over many texts.
@@ -34,7 +34,7 @@ from workbench.types import JsonObject
 
 @dataclass(frozen=True)
 class FaithfulnessEvaluation(HtmlDisplay):
-    """What was measured of one explanation; checks that were not requested are None or empty.
+    """The measurements of one explanation; checks that were not requested are None or empty.
 
     Attributes:
         method: the explainer's name.
@@ -43,7 +43,7 @@ class FaithfulnessEvaluation(HtmlDisplay):
         agreement: with each other method, by its name.
         stability: for each change of the text.
         sanity: with shuffled weights.
-        sentences: what follows, in words.
+        sentences: the conclusions, in words.
     """
 
     method: str
@@ -159,7 +159,7 @@ def _stability_sentence(result: list[Stability]) -> str:
         if entry["harmless"] and (value := entry["rank_correlation"]) is not None
     ]
     if not harmless:
-        return _("Stability was not measured: the tokenizer ignores every small change, or they move the prediction.")
+        return _("Stability was not measured: the tokenizer ignores small changes, or they move the prediction.")
     value, change = min(harmless, key=lambda pair: pair[0])
     if value > 0.8:
         text = _("When only {change} changes, the ranking stays the same (correlation {value:.2f}).")

@@ -1,4 +1,4 @@
-"""Texts of a run's own data, as the explaining functions take them."""
+"""Texts of a run's own data, in the form that the explaining functions take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workbench.runs.predictions import INPUT, SEPARATOR, example_inputs, has_pre
 from workbench.runs.run import Run
 from workbench.tasks.base import Task, tasks
 
-NO_TEXTS = "There are no texts to measure on."
+NO_TEXTS = "There are no texts to measure."
 
 
 class TextInputs(TypedDict):

@@ -29,8 +29,8 @@ class Faithfulness(TypedDict):
         comprehensiveness, sufficiency: falls from ``original``, for the top-k tokens.
         random_comprehensiveness, random_sufficiency: the same for random tokens.
         random_at_least_as_good: the share of random draws that lower the probability at least as far.
-        draws, seed: of random tokens.
-        sentence: what follows, in words.
+        draws, seed: number and seed of the random draws.
+        sentence: the conclusion, in words.
     """
 
     top_k: list[int]

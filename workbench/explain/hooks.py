@@ -118,7 +118,7 @@ def layers_of(model: Model, *, single_stack: bool = False) -> torch.nn.ModuleLis
     base = unwrapped(model)
     if single_stack and getattr(base.config, "is_encoder_decoder", False):
         raise RequestError(
-            f"{type(base).__name__} has two stacks of layers, and this method reads one.",
+            f"{type(base).__name__} has two stacks of layers, but this method reads only one.",
             "Use it on an encoder or a decoder.",
         )
     try:

@@ -1,4 +1,4 @@
-"""What explaining needs of a loaded run."""
+"""What an explanation needs of a loaded run."""
 
 from __future__ import annotations
 

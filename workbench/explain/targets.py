@@ -1,4 +1,4 @@
-"""What is explained of an answer: a label, the label of one word, an answer's span, a masked word, the next token.
+"""What is explained about an answer: a label, the label of one word, an answer's span, a masked word, the next token.
 
 A user names it in words. :func:`resolve_target` turns that into a :class:`~workbench.tasks.base.Target`, which a task
 reads off its model's output (``Task.target_score``). By default it is what the model itself predicts.
@@ -207,7 +207,7 @@ def _span(instance: Instance, output: ModelOutput, label: str | None, _word: Wor
     end = output["end_logits"][0].float().softmax(-1)
     allowed = [i for i in instance.maskable.tolist() if instance.encoded.segments[i] == 1]
     if not allowed:
-        raise RequestError("The second text has no tokens to look for the answer in.", "Give a longer context.")
+        raise RequestError("The second text has no tokens to look for the answer in.", "Enter a longer context.")
     spans = [(i, j) for i in allowed for j in allowed if i <= j < i + LONGEST_ANSWER]
     joint = [float(start[i] * end[j]) for i, j in spans]
     best = max(range(len(spans)), key=joint.__getitem__)

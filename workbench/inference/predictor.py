@@ -63,7 +63,7 @@ class Predictor:
             # transformers would load whatever base the adapter's own config names
             raise RefusedError(
                 f"The model of run {run.id} was changed: {BASE_FILE} and {ADAPTER_FILE} contradict each other.",
-                "Do the run again.",
+                "Start the run again.",
             )
         if adapter:
             model = load_adapter(folder, run.workspace).model
@@ -152,5 +152,5 @@ def _read_note(content: JsonObject, run: Run) -> tuple[Task, int, bool]:
         raise RequestError(
             f"The model of run {run.id} cannot be used: {BASE_FILE} is damaged ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:200]}).",
-            "Do the run again.",
+            "Start the run again.",
         ) from error

@@ -149,7 +149,7 @@ def estimate(
         workspace: where.
         confined: only data and models inside the workspace's uploads are allowed.
         on_progress: called with ``{"phase", "done", "total"}`` now and then.
-        poll: seconds between looks.
+        poll: seconds between checks.
 
     Raises:
         SpecError: the spec cannot run.

@@ -22,7 +22,7 @@ from workbench.runs.run import LOCK_VARIABLE, Run, State
 from workbench.workspace import Workspace
 
 LOG_LINES = 15  # of the log, in the message of a run whose process ended without storing a result
-_MEMORY_SECONDS = 0.5  # between two looks at a process's memory
+_MEMORY_SECONDS = 0.5  # between two measurements of a process's memory
 
 
 @dataclass

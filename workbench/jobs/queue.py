@@ -1,7 +1,7 @@
 """What users do with the queue: submit, stop, cancel, resume, move, pause.
 
 Each of these changes a run's ``status.json`` under its lock, from one named state to another; of two that try at once
-one succeeds, and the other looks again.
+one succeeds, and the other reads the state again.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def stop(run: Run, kill_after: float | None = None, grace: float = 5.0, poll: fl
         kill_after: seconds after which its process is terminated if it has not ended; None for never. Only the process
             that holds the run's lock is terminated, not one that merely has its number.
         grace: seconds between SIGTERM and SIGKILL.
-        poll: seconds between looks.
+        poll: seconds between checks.
         wait: seconds to wait for the run to end, where it is never killed.
 
     Returns:
@@ -158,7 +158,7 @@ def stop(run: Run, kill_after: float | None = None, grace: float = 5.0, poll: fl
 
 
 def _has_ended(run: Run, seconds: float, poll: float) -> bool:
-    """Wait up to so many seconds for the end of a run's process."""
+    """Wait up to this many seconds for the end of a run's process."""
     deadline = time.monotonic() + seconds
     while run.is_alive():
         if time.monotonic() >= deadline:
@@ -211,13 +211,13 @@ def resume(run: Run, workspace: Workspace, start: bool = True) -> Run:
         The run.
 
     Raises:
-        BusyError: the run is queued or running already.
+        BusyError: the run is already queued or running.
         RequestError: the run has succeeded: there is nothing left to do.
         SpecError: the run's spec is missing, damaged or of a newer version.
     """
     state = reconciled_state(run)
     if state in ("queued", "running"):
-        raise BusyError(f"The run {run.id} is {state} already.", f"See: workbench show {run.id}")
+        raise BusyError(f"The run {run.id} is already {state}.", f"See: workbench show {run.id}")
     if state not in RESUMABLE:
         raise RequestError(
             f"The run {run.id} has {state}: only a run that is {', '.join(RESUMABLE)} can be resumed.",
@@ -229,7 +229,7 @@ def resume(run: Run, workspace: Workspace, start: bool = True) -> Run:
     run.clear_stop()
     changes = {"order": next_order(workspace), "error": None, "process": None, "claimed": None}
     if not run.transition(RESUMABLE, "queued", **changes):
-        raise BusyError(f"The run {run.id} is {run.state} now: another process was faster.")
+        raise BusyError(f"The run {run.id} is {run.state} now: another process changed it first.")
     if start:
         start_worker.ensure_worker(workspace)
     return run

@@ -79,13 +79,13 @@ def _why(paused: bool, worker: WorkerStatus, queued: int) -> str:
     active, slots = len(worker["active"]), worker["slots"] or 1
     if paused:
         text = _("The queue is paused. Runs that are running continue, and no other is started.")
-        return text if queued else f"{text} {_('Nothing waits.')}"
+        return text if queued else f"{text} {_('Nothing is waiting.')}"
     if not queued:
         if active < slots:
-            return _("Nothing waits. A run that you submit starts at once.")
-        return _("Nothing waits.")
+            return _("Nothing is waiting. A run that you submit starts immediately.")
+        return _("Nothing is waiting.")
     if active >= slots:
-        text = ngettext("This machine does {n} run at a time.", "This machine does {n} runs at a time.", slots)
+        text = ngettext("This machine handles {n} run at a time.", "This machine handles {n} runs at a time.", slots)
         return text.format(n=slots) + " " + _("The first in the queue starts when a run ends.")
     if not worker["running"]:
         return _("No worker is running. One starts with the next run that you submit, or with `workbench worker`.")

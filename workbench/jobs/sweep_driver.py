@@ -1,4 +1,4 @@
-"""What the worker does for sweeps: take in what has ended, stop what is hopeless, start what is next.
+"""What the worker does for sweeps: collect what has ended, stop what is hopeless, start what is next.
 
 A step can be cut off at any point and done again. A trial is decided before its runs are made; a run carries its sweep,
 trial and seed in its status, so that a run that was made just before the cut is found and not made twice.

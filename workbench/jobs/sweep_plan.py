@@ -60,7 +60,7 @@ class SweepPlan(SpecModel):
     @model_validator(mode="before")
     @classmethod
     def _one_trial_without_fields(cls, document: Any) -> Any:
-        """Where only the seed varies there is nothing to choose and nothing to prune."""
+        """If only the seed varies, there is nothing to choose and nothing to prune."""
         if isinstance(document, Mapping) and not document.get("over"):
             return {**document, "over": {}, "method": "grid", "trials": None, "prune": False}
         return document
@@ -81,10 +81,10 @@ class SweepPlan(SpecModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> SweepPlan:
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("a seed is given twice")
+            raise ValueError("a seed is listed twice")
         if not self.over and len(self.seeds) < 2:
             raise ValueError(
-                "a sweep varies one field or more, or has two seeds or more, and neither is given. "
+                "a sweep needs at least one field that varies, or at least two seeds, but has neither. "
                 "Write: --over training.learning_rate=1e-5..1e-3:log, or --seeds 5"
             )
         if "training.seed" in self.over:

@@ -45,10 +45,10 @@ class Axis(SpecModel):
     @model_validator(mode="after")
     def _is_one_kind(self) -> Axis:
         if (self.values is None) == (self.low is None and self.high is None):
-            raise ValueError("give either values, or low and high")
+            raise ValueError("specify either values, or low and high")
         if self.values is not None:
             if len({_key(value) for value in self.values}) < len(self.values):
-                raise ValueError("a value is given twice")
+                raise ValueError("a value is listed twice")
             return self
         if self.low is None or self.high is None or self.low >= self.high:
             raise ValueError("low must be given, and be below high")
@@ -73,7 +73,7 @@ class Axis(SpecModel):
         if self.points is None:
             if not self.is_integer or self.log:
                 raise RequestError(
-                    f"A grid needs to know how many values to take between {self.low:g} and {self.high:g}.",
+                    f"A grid needs the number of values to take between {self.low:g} and {self.high:g}.",
                     f"Write the number at the end: {self.low:g}..{self.high:g}{':log' if self.log else ''}:5",
                 )
             return list(range(int(self.low), int(self.high) + 1))
@@ -128,7 +128,7 @@ def parse_axis(value: object, field: str) -> Axis:
     except (ValidationError, ValueError, yaml.YAMLError) as error:
         why = explain_validation(error)[0][1] if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise RequestError(
-            f"{field}: {str(value)[:80]!r} names no values to try: {why}.",
+            f"{field}: {str(value)[:80]!r} specifies no values to try: {why}.",
             "Write values with commas (4,8,16), or a range (1e-5..1e-3:log; 0..0.2; with :5 at the end for five).",
         ) from error
 
@@ -178,7 +178,7 @@ def parse_over(over: Sequence[str] | Mapping[str, object]) -> dict[str, Axis]:
         if isinstance(item, str):
             field, equals, values = item.partition("=")
             if not (field.strip() and equals and values.strip()):
-                raise RequestError(f"{item[:80]!r} names no field and values.", _EXAMPLE)
+                raise RequestError(f"{item[:80]!r} is not of the form FIELD=VALUES.", _EXAMPLE)
             pairs.append((field.strip(), values))
         else:
             pairs.append((str(item[0]), item[1]))
@@ -202,7 +202,7 @@ def grid(axes: Mapping[str, Axis]) -> list[dict[str, Json]]:
     size = math.prod(len(each) for each in values)
     if size > MAX_TRIALS:
         raise RequestError(
-            f"The grid has {size:,} combinations; a sweep has {MAX_TRIALS:,} trials at most.",
-            "Take fewer values, or --method random with --trials.",
+            f"The grid has {size:,} combinations; a sweep can have at most {MAX_TRIALS:,} trials.",
+            "Use fewer values, or --method random with --trials.",
         )
     return [dict(zip(axes, combination, strict=True)) for combination in itertools.product(*values)]

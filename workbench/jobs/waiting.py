@@ -116,7 +116,7 @@ class StatusScan:
         """Return the queued runs, the next one first, and the runs that say ``running``."""
         fresh = {}
         for run in Run.all(self.workspace):
-            with contextlib.suppress(OSError):  # deleted between two looks
+            with contextlib.suppress(OSError):  # deleted in the meantime
                 stat = os.stat(run.status_file)
                 signature = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
                 known = self._known.get(run.id)

@@ -41,7 +41,7 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
     Args:
         run: the run.
         workspace: where it is.
-        poll: seconds between looks.
+        poll: seconds between checks.
     """
     start = 0
     while True:
@@ -66,7 +66,7 @@ def watch_sweep(sweep: Sweep, poll: float = 0.5) -> Iterator[Trial]:
 
     Args:
         sweep: the sweep.
-        poll: seconds between looks.
+        poll: seconds between checks.
     """
     seen = 0
     while True:

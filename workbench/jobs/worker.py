@@ -29,7 +29,7 @@ from workbench.machine import gpu_names, process_identity
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
-SCAN_SECONDS = 0.5  # between two looks at the folders while nothing happens
+SCAN_SECONDS = 0.5  # between two scans of the folders while nothing happens
 
 Command = Callable[[Run], list[str]]
 
@@ -58,13 +58,13 @@ def run_worker(
         workspace: whose queue.
         slots: concurrent runs; by default one per GPU, or one on a machine without.
         until_empty: end when nothing is queued or running.
-        poll: seconds between looks at the running processes.
+        poll: seconds between checks of the running processes.
         idle_seconds: end after this long without work; None for never.
         command: returns the command of a run's process.
         say: receives a line about each event; prints it by default.
 
     Raises:
-        BusyError: another worker has this workspace; the message says which.
+        BusyError: another worker is running for this workspace; the message says which.
     """
     Worker(workspace, slots, command, say or _print).run(until_empty, poll, idle_seconds)
 
@@ -101,7 +101,7 @@ class Worker:
 
         Args:
             until_empty: end when nothing is queued or running.
-            poll: seconds between looks at the running processes.
+            poll: seconds between checks of the running processes.
             idle_seconds: end after this long without work; None for never.
         """
         self._acquire_lock()
@@ -119,7 +119,7 @@ class Worker:
     def _acquire_lock(self) -> None:
         if not self._lock.acquire():
             raise BusyError(
-                f"Another worker has {self.workspace.root}: {_describe(self._lock.holder())}.",
+                f"Another worker is already running for {self.workspace.root}: {_describe(self._lock.holder())}.",
                 "It runs what is queued; there is nothing to do.",
             )
 
@@ -196,11 +196,11 @@ class Worker:
                     slot = (read_json(run.status_file) or {}).get("slot")
                     adopted[run.id] = slot if isinstance(slot, int) else None
                     if run.id not in self.adopted:
-                        self.say(f"{run.id} is running already; it keeps its slot.")
+                        self.say(f"{run.id} is already running; it keeps its slot.")
                 else:
                     state = reconcile(run)
                     if state:
-                        self.say(f"{run.id} has no process any more: {state}.")
+                        self.say(f"{run.id} no longer has a process: {state}.")
         self.adopted = adopted
 
     def start(self, run: Run, slot: int) -> bool:

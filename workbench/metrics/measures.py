@@ -151,7 +151,7 @@ FUNCTIONS: dict[str, Callable[..., Floats]] = {
 
 
 def scale_note(name: str) -> str:
-    """Return what to write behind a metric's name about an unusual scale; empty for most metrics."""
+    """Return the suffix of a metric's name that states an unusual scale; empty for most metrics."""
     return " (0 to 1)" if name in FRACTIONS else ""
 
 

@@ -78,7 +78,7 @@ def from_transformers(model: Model) -> TransformerModel:
     family = family_of(model)
     theirs_name = type(model).__name__
     if theirs_name not in family.heads_by_theirs():
-        raise SpecError(f"{theirs_name} is a model of the workbench already.", "Pass a model of transformers.")
+        raise SpecError(f"{theirs_name} is already a workbench model.", "Pass a transformers model.")
     ours_class: type[TransformerModel] = getattr(heads, family.heads_by_theirs()[theirs_name])
     ours = ours_class(family.read_config(model.config), **_pooler_option(model))
     weights = model.state_dict()
@@ -98,10 +98,10 @@ def to_transformers(model: TransformerModel) -> Model:
     family = family_of(model)
     ours_name = type(model).__name__
     if ours_name not in family.heads:
-        raise SpecError(f"{ours_name} is a model of transformers already.", "Pass a model of the workbench.")
+        raise SpecError(f"{ours_name} is already a transformers model.", "Pass a workbench model.")
     if model.config.kept_heads is not None:
         raise SpecError(
-            "Heads were pruned from this model, and transformers has no format for that.",
+            "Heads were pruned from this model, but transformers has no format for that.",
             "Convert the model that it was pruned from.",
         )
     family.check_convertible(model.config)
@@ -296,7 +296,7 @@ class Bert(Family):
         super().check_convertible(config)
         if not config.type_vocab_size:
             raise SpecError(
-                "transformers' BERT adds a segment embedding to every token, and this model has none "
+                "transformers' BERT adds a segment embedding to every token, but this model has none "
                 "(type_vocab_size=0).",
                 "Build the model with type_vocab_size=1 or more.",
             )

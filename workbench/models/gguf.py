@@ -55,7 +55,7 @@ def convert_gguf(file: Path, lock: Lock, name: str, progress: Progress | None = 
     _require_gguf(name)
     with storage_errors(lock.path):
         if not lock.acquire():
-            report(f"{name}: waiting for another process that converts it", 0, None)
+            report(f"{name}: waiting for another process to convert it", 0, None)
             lock.acquire(wait=True)
     try:
         if not _is_complete(folder, file):

@@ -226,8 +226,8 @@ def check_vocabulary(model: Model, tokenizer: Tokenizer) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise RequestError(
-            f"The tokenizer has {len(tokenizer):,} tokens, and the model's embedding {rows:,} rows: they do not belong "
-            "together.",
+            f"The tokenizer has {len(tokenizer):,} tokens, but the model's embedding has {rows:,} rows: they do "
+            "not belong together.",
             "Use the tokenizer that the model was trained with.",
         )
 
@@ -325,7 +325,7 @@ def make_source(source: str, workspace: Workspace, config: SpecModel | None = No
     name, argument = split_source(source)
     entry = models.get(name)
     if argument and not entry.argument_form:
-        raise RequestError(f"The model {name!r} takes no argument, and got {argument!r}.", f"Write it as {name}.")
+        raise RequestError(f"The model {name!r} takes no argument, but got {argument!r}.", f"Write it as {name}.")
     if entry.argument_form and not argument:
         raise RequestError(f"The model {source!r} lacks its argument.", f"Write it as {name}:{entry.argument_form}.")
     return entry(config, argument, workspace)

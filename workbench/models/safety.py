@@ -46,7 +46,8 @@ def refuse_unsafe(folder: Path) -> None:
         for key in _code_keys(read_json(folder / name)):
             raise RefusedError(
                 f"{name} in {folder.name} names code to run ({key}).",
-                "The workbench runs no code that comes with a model. Use a model whose architecture transformers has.",
+                "The workbench runs no code that comes with a model. Use a model whose architecture transformers "
+                "supports.",
             )
     _refuse_foreign_shards(folder)
     # By their exact names: peft would load a pickle, or ask the hub, if its own file is missing.

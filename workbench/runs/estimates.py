@@ -1,4 +1,4 @@
-"""What a run is expected to cost, measured by a few real steps on this machine, and how that compares with the truth.
+"""What a run is expected to cost, measured by a few real steps on this machine, compared with the actual cost.
 
 An estimate is stored in the workspace (``estimates/``) under a hash of its spec. A run of the same spec copies it into
 its folder (``estimate.json``) when it begins, and ``report.json`` ends with it, so that a wrong estimate can be seen.
@@ -47,7 +47,7 @@ def fingerprint(spec: RunSpec) -> str:
 
 
 def _file_version(file: str | None) -> list[int]:
-    """Return what differs when a file has been changed; empty for what is no file."""
+    """Return a text that changes when the file changes; empty if there is no such file."""
     if file is None or not os.path.isfile(file):
         return []
     stat = os.stat(file)

@@ -56,6 +56,6 @@ def export(rows: Sequence[Row], path: Path) -> None:
     """
     formats = {".csv": lambda: as_csv(rows).encode("utf-8", errors="replace"), ".parquet": lambda: as_parquet(rows)}
     if path.suffix.lower() not in formats:
-        raise RequestError(f"{path.name} is neither CSV nor Parquet.", "Let the name end in .csv or .parquet.")
+        raise RequestError(f"{path.name} is neither CSV nor Parquet.", "Use a file name that ends in .csv or .parquet.")
     content = formats[path.suffix.lower()]()
     write_atomically(path, lambda file: file.write(content))

@@ -11,7 +11,7 @@ from workbench.runs.documents import RangeTestResult
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 48, 58  # margins
 INK, QUIET, GRID = "#24292F", "#8A939B", "#E3E6E8"
-CURVE, MARK = "#0072B2", "#D55E00"  # told apart by every kind of colour vision
+CURVE, MARK = "#0072B2", "#D55E00"  # distinguishable with every kind of colour vision
 
 Point = tuple[float, float]
 

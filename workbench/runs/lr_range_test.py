@@ -2,7 +2,7 @@
 
 One short training in which the learning rate rises from very small to far too large (Smith 2015, arXiv 1506.01186, in
 the exponential form that has become common: each step multiplies the rate by the same factor). While the rate is too
-small the loss stays the same; then it falls, faster with better rates; at last it grows again, because steps are too
+small the loss stays the same; then it falls, faster with better rates; finally it grows again, because steps are too
 large.
 
 Only numpy is needed.

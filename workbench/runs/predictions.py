@@ -105,7 +105,7 @@ def read_predictions(run: Run, columns: Sequence[str] | None = None) -> Predicti
         names = list(rows[0]) if rows else []
         return {name: [row.get(name) for row in rows] for name in names if _is_selected(name, columns)}
     if run.kind() != "training":
-        raise RequestError(f"The run {run.id} is a {run.kind()}: it predicts nothing.", "Name runs of kind training.")
+        raise RequestError(f"The run {run.id} is a {run.kind()}: it predicts nothing.", "Choose training runs.")
     raise RequestError(
         f"The run {run.id} has no predictions: it is {run.state}.",
         "Predictions are written when a run succeeds: wait for it, or resume it.",

@@ -116,7 +116,7 @@ class Run(RunFolder):
             return cls(workspace.run_folder(matches[0]))
         if matches:
             raise RequestError(
-                f"{run_id!r} matches {len(matches)} runs: {', '.join(matches[:5])}.", "Write more of the id."
+                f"{run_id!r} matches {len(matches)} runs: {', '.join(matches[:5])}.", "Use a longer part of the id."
             )
         raise UnknownNameError("run", run_id, ids, "" if ids else "There are no runs yet.")
 
@@ -264,7 +264,7 @@ class Run(RunFolder):
     def why_no_model(self) -> tuple[str, str]:
         """Return a message and a hint for an error: this run has no model."""
         if self.kind() != "training":
-            return f"The run {self.id} is a {self.kind()}: it keeps no model.", "Name a run of kind training."
+            return f"The run {self.id} is a {self.kind()}: it keeps no model.", "Choose a training run."
         if self.state == "succeeded":
             message = f"The run {self.id} has no model, though it succeeded: its files were removed or changed."
             return message, "Run it again, or name another run."

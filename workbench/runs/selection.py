@@ -1,4 +1,4 @@
-"""Which runs to list: by condition, tag and archive, in an order of the user's."""
+"""Which runs to list: by condition, tag and archived flag, in the order that the user chose."""
 
 from __future__ import annotations
 

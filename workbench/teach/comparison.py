@@ -21,7 +21,7 @@ class NotAttempted(Wrong):
     """The answer is still the stub as it was delivered."""
 
     def __init__(self) -> None:
-        super().__init__("This is not filled in yet: replace the three dots (...) by your code.")
+        super().__init__("This is not filled in yet: replace the three dots (...) with your code.")
 
 
 def call_answer(function: object, *arguments: object) -> object:
@@ -189,12 +189,12 @@ def _difference(actual: object, expected: object, tolerance: float = 1e-5) -> st
 
 
 def _returned(actual: object, expected: object) -> str:
-    return f"returns {shorten(actual)}, and should return {shorten(expected)}."
+    return f"returns {shorten(actual)}, but should return {shorten(expected)}."
 
 
 def _number_difference(actual: object, expected: float, tolerance: float) -> str | None:
     if not isinstance(actual, (int, float)):
-        return f"returns {_kind(actual)}, {shorten(actual)}, and should return a number, {shorten(expected)}."
+        return f"returns {_kind(actual)}, {shorten(actual)}, but should return a number, {shorten(expected)}."
     if _close(actual, expected, tolerance):
         return None
     message = _returned(actual, expected)
@@ -214,7 +214,7 @@ def _close(actual: float, expected: float, tolerance: float) -> bool:
 
 def _mapping_difference(actual: object, expected: Mapping[object, object], tolerance: float) -> str | None:
     if not isinstance(actual, Mapping):
-        return f"returns {_kind(actual)}, and should return a dictionary such as {shorten(dict(expected))}."
+        return f"returns {_kind(actual)}, but should return a dictionary such as {shorten(dict(expected))}."
     missing, extra = [key for key in expected if key not in actual], [key for key in actual if key not in expected]
     if missing:
         return f"the key {shorten(missing[0])} is missing; it returns {shorten(dict(actual))}."
@@ -230,18 +230,18 @@ def _mapping_difference(actual: object, expected: Mapping[object, object], toler
 def _sequence_difference(actual: object, expected: Sequence[object], tolerance: float) -> str | None:
     if isinstance(actual, (str, bytes, Mapping)) or not isinstance(actual, Sequence):
         return (
-            f"returns {_kind(actual)}, {shorten(actual)}, and should return {_kind(expected)} such as "
+            f"returns {_kind(actual)}, {shorten(actual)}, but should return {_kind(expected)} such as "
             f"{shorten(expected)}."
         )
     shape, expected_shape = _shape(actual), _shape(expected)
     if len(expected_shape) > 1 and shape != expected_shape:
         swapped = " Rows and columns are swapped." if shape == expected_shape[::-1] else ""
         message = _returned(actual, expected).removesuffix(".")
-        return f"{message}: it has the shape {shape}, and should have {expected_shape}.{swapped}"
+        return f"{message}: it has the shape {shape}, but should have {expected_shape}.{swapped}"
     if len(actual) != len(expected):
         off = " Off by one: is the first or the last one missing?" if len(actual) == len(expected) - 1 else ""
         return (
-            f"returns {len(actual)} items, {shorten(actual)}, and should return {len(expected)}: "
+            f"returns {len(actual)} items, {shorten(actual)}, but should return {len(expected)}: "
             f"{shorten(expected)}.{off}"
         )
     wrong = [i for i in range(len(expected)) if _difference(actual[i], expected[i], tolerance) is not None]

@@ -281,7 +281,9 @@ class ProfilingRun:
         expected = extrapolate_time(timings, steps, sizes, self.settings, self.trains)
         notes = expected.notes
         if any(run.is_alive() for run in Run.all(self.context.workspace)):
-            notes.append("Another run was active during the measurement: on an idle machine it will take less time.")
+            notes.append(
+                "Another run was active during the measurement: the run will take less time on an idle machine."
+            )
         trainable, total = count_parameters(trainer.model)
         on_gpu = device.kind == "cuda"
         measured = (torch.cuda.max_memory_allocated() if on_gpu else peak_rss_bytes()) + self.extra_bytes

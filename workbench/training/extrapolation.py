@@ -18,7 +18,7 @@ from workbench.types import Floats, Ints
 
 MIN_STEPS, MAX_STEPS = 6, 40  # timed steps of a profiling run
 EVALUATED_BATCHES = 4  # of the validation and of the test split
-# For what no short measurement shows: a machine that other programs slow down, memory that is not given back.
+# For what no short measurement shows: a machine that other programs slow down, memory that is not released.
 TIME_MARGIN, MEMORY_MARGIN = 0.2, 0.1
 
 

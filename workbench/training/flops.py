@@ -59,7 +59,7 @@ _TERA: tuple[tuple[str, float, float | None, float], ...] = (
     ("MI210", 181.0, None, 45.3),
 )
 
-_OTHER_CHIP = r"\s+(Ti|SUPER|D|Laptop|with Max-Q)\b"  # what makes another device of a name
+_OTHER_CHIP = r"\s+(Ti|SUPER|D|Laptop|with Max-Q)\b"  # suffixes that make the name that of another device
 
 
 def flops_per_token(model: nn.Module, length: int, predicted: float = 1.0) -> float:

@@ -214,7 +214,7 @@ class FrozenPrefix:
     def is_constant(self, batch: Batch) -> bool:
         """Return whether the output of the frozen layers is independent of the trainable weights.
 
-        It is not where a trainable module is used inside each layer, for example relative positions that all layers
+        It is not if a trainable module is used inside each layer, for example relative positions that all layers
         share.
 
         Args:

@@ -156,8 +156,8 @@ class RecordingHooks(PrepareHooks):
             return
         if before.fingerprint != dataset.fingerprint:
             raise DataError(
-                f"The data of this run has changed since it began: {self.context.spec.data.train} has other examples "
-                "now.",
+                f"The data of this run has changed since it began: {self.context.spec.data.train} now has "
+                "different examples.",
                 "Restore the file to resume, or start a new run on the new data.",
             )
         _restore_label_order(self.context.task, dataset, before.labels)
@@ -180,7 +180,8 @@ class RecordingHooks(PrepareHooks):
         base = before.base
         if base.source != loaded.base["source"] or not same_base(base.as_dict(), loaded.base):
             raise RequestError(
-                f"The model that this run began with has changed: {context.spec.model.source} has other weights now.",
+                f"The model that this run began with has changed: {context.spec.model.source} now has different "
+                "weights.",
                 "Restore it to resume, or start a new run.",
             )
         for name in ("device", "packages", "python"):

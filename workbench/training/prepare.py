@@ -217,7 +217,7 @@ def load_model(resolved: Resolved, hooks: PrepareHooks) -> LoadedModel:
 def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) -> LoadedModel:
     """Load the model that a finished run began with, with the head that the run gave it.
 
-    The run's data are read only if the task initializes new heads from them. Torch's global generator is changed.
+    The run's data is read only if the task initializes new heads from them. Torch's global generator is changed.
 
     Args:
         resolved: the run's resolved spec; its task knows the labels.
@@ -225,7 +225,7 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
         progress: called during downloads.
 
     Raises:
-        DataError: the data are needed, and they cannot be read or have changed.
+        DataError: the data is needed, but cannot be read or has changed.
         FetchError: the base cannot be downloaded.
         RequestError, SpecError: the base cannot be used.
     """
@@ -238,8 +238,8 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
     stored = read_json(run.splits_file)
     if isinstance(stored, dict) and stored.get("fingerprint") != prepared.dataset.fingerprint:
         raise DataError(
-            f"The data of run {run.id} has changed: {resolved.spec.data.train} has other examples now. Its new head "
-            "was initialized from them.",
+            f"The data of run {run.id} has changed: {resolved.spec.data.train} now has different examples. Its new "
+            "head was initialized from them.",
             "Restore the file.",
         )
     return prepared.loaded
@@ -252,7 +252,7 @@ def _check_fit(resolved: Resolved, loaded: LoadedModel) -> None:
     if positions is not None and spec.data.max_length + virtual > positions:
         more = f" and {virtual} virtual ones" if virtual else ""
         raise SpecError(
-            f"data.max_length is {spec.data.max_length} tokens{more}, and {spec.model.source} has {positions} "
+            f"data.max_length is {spec.data.max_length} tokens{more}, but {spec.model.source} has {positions} "
             "positions.",
             f"Set data.max_length to {positions - virtual} or less.",
         )

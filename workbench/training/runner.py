@@ -4,8 +4,8 @@
 
     spec -> data -> model and fine-tuning method -> loop -> evaluation -> report
 
-The process holds the run's lock while it lives and writes its progress to ``status.json``. Whoever started it reads the
-folder and nothing else.
+The process holds the run's lock while it lives and writes its progress to ``status.json``. The process that started it
+reads only the folder.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class Trainer:
         """Cache the activations of frozen layers for the splits that training reads more than once.
 
         Args:
-            splits: the splits by name. Nothing is cached for a task whose inputs are sampled anew in each epoch.
+            splits: the splits by name. Nothing is cached for a task whose inputs are resampled in each epoch.
         """
         if not self.context.task.stochastic_inputs:
             repeated = [splits[name] for name in ("train", "valid") if name in splits]

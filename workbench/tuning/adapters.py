@@ -219,7 +219,7 @@ def require_targets(names: list[str], method: str, what: str, model: Model) -> l
     """
     if not names:
         raise SpecError(
-            f"{method} {what}, and the layers of {type(model).__name__} have none.",
+            f"{method} {what}, but the layers of {type(model).__name__} have none.",
             "Use `tuning: full` with this model.",
         )
     return names

@@ -36,7 +36,7 @@ class BitFit(AdapterTuning):
         targets = [t for t in targets if not any(t == saved or t.startswith(f"{saved}.") for saved in modules_to_save)]
         if not targets:
             raise SpecError(
-                f"BitFit trains biases, and {type(model).__name__} has none in its linear layers and norms.",
+                f"BitFit trains biases, but {type(model).__name__} has none in its linear layers and norms.",
                 "Use `tuning: lora` with this model.",
             )
         return BitFitConfig(task_type=peft_type, target_modules=targets, modules_to_save=modules_to_save or None)

@@ -34,7 +34,7 @@ class Prefix(PromptLearning):
 
     def problem_with(self, head: str) -> str | None:
         if head == "AutoModelForSeq2SeqLM":
-            return "it works with an encoder or a decoder, and the task needs both"
+            return "it works with an encoder or a decoder, but the task needs both"
         return None
 
     def peft_config(self, model: Model, peft_type: str, modules_to_save: list[str]) -> PeftConfig:

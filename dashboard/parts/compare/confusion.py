@@ -38,7 +38,7 @@ def draw(first: Run, second: Run) -> None:
     predictions = {run.id: load_classified(run) for run in (first, second)}
     runs = {name: run for name, run in predictions.items() if run is not None and run.has_classes}
     if not runs:
-        st.caption(_("These runs predict text and not one of a few labels."))
+        st.caption(_("These runs predict text, not one of a few labels."))
         return
     run_id = url_widgets.select(
         _("Run"), list(runs), state.Compare.CONFUSION_RUN, format_func=run_list.title, width=520

@@ -236,7 +236,7 @@ def _show_upload(name: str, workspace: Workspace) -> None:
     with st.popover(_("Delete this file"), icon=":material/delete:", key="data_delete"):
         runs = active_runs_using(upload.path, workspace)
         if runs:
-            st.warning(_("{run} still needs it: a queued or running run.").format(run=md(runs[0])))
+            st.warning(_("A queued or running run still needs this file: {run}.").format(run=md(runs[0])))
         st.markdown(_("This cannot be undone. Finished runs keep their results but cannot be repeated."))
         if st.button(_("Delete permanently"), key="data_delete_now", disabled=bool(runs)):
             _delete(name, workspace)

@@ -95,7 +95,7 @@ GLOSSARY = {
     "padding": Entry(
         N_("Padding"),
         N_(
-            "All texts of a batch need the same length, so shorter ones are filled up with padding tokens. Padding "
+            "All texts of a batch need the same length, so shorter ones are filled with padding tokens. Padding "
             "costs time and teaches nothing."
         ),
     ),

@@ -55,6 +55,6 @@ WRONG = [
         "06-translate.2",
         "candidates = sorted(b for (a, b), count in together.items() if a == word and alone[b] >= least)\n"
         "return max(candidates, key=lambda b: together[(word, b)] / alone[b], default=word)",
-        "Together fewer than least times",
+        "Occurring together fewer than least times",
     ),
 ]

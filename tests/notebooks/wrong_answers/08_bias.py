@@ -36,7 +36,7 @@ WRONG = [
     (
         "08-bias.4",
         "ordered, k = sorted(means), int(0.025 * len(means))\nkept = ordered[k:-k]\nreturn kept[0], kept[-1]",
-        "are none: all stay",
+        "is none: all stay",
     ),
     (
         "08-bias.4",
@@ -45,7 +45,11 @@ WRONG = [
     ),
     ("08-bias.4", "import numpy as np\nreturn np.quantile(means, [0.025, 0.975])", "ends with 38"),
     ("08-bias.1", "return ' '.join(other[word] for word in text.split(' '))", "not in other stay as they are"),
-    ("08-bias.4", "n = len(means)\nreturn means[int(0.025 * n)], means[n - 1 - int(0.025 * n)]", "in order first"),
+    (
+        "08-bias.4",
+        "n = len(means)\nreturn means[int(0.025 * n)], means[n - 1 - int(0.025 * n)]",
+        "Sort the values first",
+    ),
     (
         "08-bias.4",
         "ordered = sorted(means)\nk = int(0.025 * len(means))\nreturn ordered[k], ordered[len(means) - k]",

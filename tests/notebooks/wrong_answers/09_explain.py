@@ -23,7 +23,7 @@ WRONG = [
         "09-explain.3",
         "sums = {}\nfor score, word in zip(scores, words):\n    if word is not None:\n        sums[word] = score\n"
         "return list(sums.values())",
-        "not the last piece",
+        "not the last one",
     ),
     (
         "09-explain.4",

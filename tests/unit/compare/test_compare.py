@@ -198,15 +198,15 @@ def test_order_of_the_rows_does_not_matter(workspace: Workspace) -> None:
 
 def test_incomparable_runs_are_refused_with_the_reason(workspace: Workspace) -> None:
     run = make_run(workspace, ["x", "y"], ["x", "y"])
-    with pytest.raises(RequestError, match="given 1"):
+    with pytest.raises(RequestError, match="got 1"):
         compare([run])
     with pytest.raises(RequestError, match="with itself"):
         compare([run, run])
     with pytest.raises(RequestError, match=r"has no predictions: it is queued"):
         compare([run, make_run(workspace, [])])
-    with pytest.raises(RequestError, match=r"on 2 \(1 of them its own\).* on 3 \(2 of them its own\)"):
+    with pytest.raises(RequestError, match=r"on 2 \(1 of them not shared\).* on 3 \(2 of them not shared\)"):
         compare([run, make_run(workspace, "xyz", "xyz", ids=["00000", "8", "9"])])
-    with pytest.raises(RequestError, match="1 test examples have another gold label"):
+    with pytest.raises(RequestError, match="1 test examples have a different gold label"):
         compare([run, make_run(workspace, ["x", "x"], ["x", "y"])])
     with pytest.raises(UnknownNameError, match=r"macro_f1.*There are: accuracy, macro_f1, matthews"):
         compare([run, make_run(workspace, ["x", "y"], ["x", "x"])], "macro-f1")

@@ -86,7 +86,7 @@ def test_flow_explains_short_texts_only() -> None:
     np.testing.assert_allclose(explanation.scores, expected)
     loaded = predictor(bert(max_position_embeddings=128), tokenizer())
     loaded.tokenizer.model_max_length = loaded.max_length = 100
-    with pytest.raises(RequestError, match="at most 64 tokens, and this has 92"):
+    with pytest.raises(RequestError, match="at most 64 tokens, but this one has 92"):
         explain(loaded, "film " * 90, "flow")
 
 

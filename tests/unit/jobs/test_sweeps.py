@@ -91,7 +91,7 @@ def test_a_grid_is_the_product() -> None:
     axes = parse_over(["a=1,2,3", "b=x,y", "c=0..1.0:3"])
     expected = [{"a": a, "b": b, "c": c} for a, b, c in itertools.product([1, 2, 3], ["x", "y"], [0, 0.5, 1])]
     assert grid(axes) == expected
-    with pytest.raises(RequestError, match="how many values"):
+    with pytest.raises(RequestError, match="the number of values"):
         grid(parse_over(["a=0..0.5"]))
     with pytest.raises(RequestError, match="combinations"):
         grid(parse_over(["a=1..1000", "b=1..1000"]))
@@ -151,10 +151,10 @@ def test_a_plan_is_read_back(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"over": {}}, "neither is given"),
+        ({"over": {}}, "but has neither"),
         ({"over": {}, "seeds": [3]}, "--seeds 5"),
         ({"over": {"training.seed": "1,2"}}, "seeds"),
-        ({"method": "grid"}, "how many values"),
+        ({"method": "grid"}, "the number of values"),
         ({"seeds": [1, 1]}, "twice"),
         ({"trials": 0}, "trials"),
         ({"spec": "no-such-preset"}, "preset"),

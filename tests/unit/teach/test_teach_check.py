@@ -42,7 +42,7 @@ def test_a_right_answer_may_be_a_list_an_array_or_a_tensor() -> None:
     for kind in (list, np.array, torch.tensor):
         expect(lambda numbers, kind=kind: kind([2.0 * number for number in numbers]), ([1, 2],), [2, 4])
         expect(lambda kind=kind: (kind([1, 2, 3]), 0.5), (), ([1, 2, 3], 0.5))  # together with a number, in a pair
-    assert "returns (0.5, [1, 2, 3]), and should return" in message(lambda: (0.5, [1, 2, 3]), (), ([1, 2, 3], 0.5))
+    assert "returns (0.5, [1, 2, 3]), but should return" in message(lambda: (0.5, [1, 2, 3]), (), ([1, 2, 3], 0.5))
 
 
 def test_an_unfilled_stub_is_recognized() -> None:
@@ -66,7 +66,7 @@ def test_each_mistake_gets_its_message() -> None:
     assert "first difference is at position 1" in message(lambda x: [1, 9, 3], (1,), [1, 2, 3])
     assert "shifted by one position" in message(lambda x: [0, 1, 2], (1,), [1, 2, 3])
     assert "order is reversed" in message(lambda x: [3, 2, 1], (1,), [1, 2, 3])
-    assert "shape (2, 3), and should have (3, 2). Rows and columns are swapped" in message(
+    assert "shape (2, 3), but should have (3, 2). Rows and columns are swapped" in message(
         lambda x: np.zeros((2, 3)), (1,), np.zeros((3, 2))
     )
     assert "the key 'b' is missing" in message(lambda x: {"a": 1}, (1,), {"a": 1, "b": 2})
@@ -75,7 +75,7 @@ def test_each_mistake_gets_its_message() -> None:
 
 
 def test_true_is_not_one() -> None:
-    assert "returns 1, and should return True" in message(lambda x: 1, (1,), True)
+    assert "returns 1, but should return True" in message(lambda x: 1, (1,), True)
     assert "returns True" in message(lambda x: True, (1,), 1)
 
 

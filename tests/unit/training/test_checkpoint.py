@@ -114,7 +114,7 @@ def test_the_last_checkpoint_has_no_moments(tmp_path):
 
 def test_weights_of_another_model_are_refused(tmp_path):
     path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
-    with pytest.raises(CheckpointError, match="other weights"):
+    with pytest.raises(CheckpointError, match="different weights"):
         checkpoint.load(path, nn.Linear(2, 2))
 
 

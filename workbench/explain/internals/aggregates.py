@@ -114,7 +114,7 @@ PATTERNS: dict[str, Callable[[Attention], Bools]] = {
 
 
 class NamedHead(TypedDict):
-    """A head that follows a pattern: with which share of its attention, and with which share uniform attention does."""
+    """A head that follows a pattern: the share of its attention that does, and the share of uniform attention."""
 
     layer: int
     head: int
@@ -177,7 +177,7 @@ def head_patterns(
         model: a transformers model, or a peft model over one.
         tokenizer: its fast tokenizer.
         texts: what it reads.
-        max_length: truncate each text to so many tokens.
+        max_length: truncate each text to this many tokens.
         repeat: read each text twice in a row, which gives "same word" and "induction" more tokens to measure.
         progress: receives the number of texts done, and of all.
 
@@ -185,7 +185,7 @@ def head_patterns(
         RequestError: there are no texts, or the model has no attention.
     """
     if not texts:
-        raise RequestError(NO_TEXTS, "Give some.")
+        raise RequestError(NO_TEXTS, "Pass at least one text.")
     captured = []
     for number, text in enumerate(texts):
         read = f"{text} {text}" if repeat else text

@@ -33,7 +33,7 @@ def align_tokens(first: Sequence[str], second: Sequence[str]) -> list[tuple[int 
 
 
 def align_attention(first: Attention, second: Attention) -> tuple[Attention, Attention]:
-    """Restrict two attentions to the tokens that are the same or replace each other; these have both names.
+    """Restrict two attentions to the tokens that are the same or replace each other; aligned tokens have both names.
 
     Rows then sum to less than 1 where tokens were left out, and a note says how many.
 

@@ -109,14 +109,14 @@ def attention_divergence(
         second: a model of the same shape.
         tokenizer: the tokenizer of both.
         texts: what both read.
-        max_length: truncate each text to so many tokens.
+        max_length: truncate each text to this many tokens.
         progress: receives the number of texts done, and of all.
 
     Raises:
         RequestError: there are no texts, or the models differ in layers or heads.
     """
     if not texts:
-        raise RequestError(NO_TEXTS, "Give some.")
+        raise RequestError(NO_TEXTS, "Pass at least one text.")
     divergences = []
     for number, text in enumerate(texts):
         one, other = (capture_attention(model, tokenizer, text, max_length=max_length) for model in (first, second))

@@ -44,7 +44,8 @@ class HeadImportance(HtmlDisplay):
 
     Attributes:
         measure: ``ablation``: how far the predicted label's probability falls without the head, on average (0 to 1);
-            ``gradient``: the mean size of the gradient of that label's log probability by the head's factor.
+            ``gradient``: the mean size of the gradient of that label's log probability with respect to the head's
+            factor.
         texts: the number of texts.
         importance: [layers][heads].
         order: all heads, the least important first: the order to prune in.
@@ -87,7 +88,7 @@ def head_importance(
         RequestError: there are no examples, or the model's heads cannot be switched off.
     """
     if not examples:
-        raise RequestError(NO_TEXTS, "Give some.")
+        raise RequestError(NO_TEXTS, "Pass at least one text.")
     scores = []
     for number, example in enumerate(examples):
         instance = Instance(predictor, example["text"], example.get("text_pair"))
@@ -201,7 +202,7 @@ def _ablation(instance: Instance) -> Floats:
 
 
 def _gradient_sizes(instance: Instance) -> Floats:
-    """Return [layers, heads]: the size of the gradient of the predicted label's log probability by each factor."""
+    """Return the size of the gradient of the predicted label's log probability for each factor, [layers, heads]."""
     modules, heads = heads_of(instance)
     dtype = next(instance.model.parameters()).dtype
     target = resolve_target(instance).target

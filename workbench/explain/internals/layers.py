@@ -26,8 +26,8 @@ from workbench.i18n import _
 from workbench.types import Floats, JsonObject
 
 READING = (
-    "How far the answer's probability falls when one layer at a time is left out, without training afterwards. Each of "
-    "two layers that do the same can be left out without loss."
+    "How far the answer's probability falls when one layer at a time is left out, without training afterwards. If two "
+    "layers do the same, either can be left out without loss."
 )
 
 
@@ -75,7 +75,7 @@ def layer_importance(
         RequestError: there are no examples, or the model has no list of layers.
     """
     if not examples:
-        raise RequestError(NO_TEXTS, "Give some.")
+        raise RequestError(NO_TEXTS, "Pass at least one text.")
     rows = []
     for number, example in enumerate(examples):
         rows.append(_falls(Instance(predictor, example["text"], example.get("text_pair"))))

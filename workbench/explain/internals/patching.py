@@ -47,7 +47,7 @@ class Patching(HtmlDisplay):
         positions: [layers + 1][tokens], the share of the difference that one state restores; row 0 is the embeddings.
         heads: [layers][heads], the same for each head's output at all aligned tokens; empty where heads cannot be
             patched.
-        sentences: what follows, in words.
+        sentences: the conclusions, in words.
         reading: what the numbers mean.
     """
 
@@ -92,8 +92,8 @@ def patch(
     high, low = source.probability(spec.target), instance.probability(own_target)
     if abs(high - low) < SMALLEST_DIFFERENCE:
         raise RequestError(
-            f"Both texts give {spec.label!r} about the same probability ({high:.3f} and {low:.3f}).",
-            "Give two texts with different answers.",
+            f"{spec.label!r} has about the same probability in both texts ({high:.3f} and {low:.3f}).",
+            "Choose two texts with different answers.",
         )
     pairs = _aligned(source, instance)
     positions = (_patched_states(source, instance, own_target, pairs) - low) / (high - low)
@@ -116,7 +116,7 @@ def _aligned(source: Instance, instance: Instance) -> Pairs:
     aligned = align_tokens(source.encoded.tokens, instance.encoded.tokens)
     pairs = [(a, b) for a, b in aligned if a is not None and b is not None]
     if all(source.encoded.special[pair[0]] for pair in pairs):
-        raise RequestError("The two texts share no token.", "Give two texts of which most words are the same.")
+        raise RequestError("The two texts share no token.", "Choose two texts that share most of their words.")
     return pairs
 
 

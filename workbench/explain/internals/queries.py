@@ -64,7 +64,7 @@ def capture_queries_keys(
         tokenizer: its fast tokenizer.
         text: the text.
         text_pair: the second text of a pair.
-        max_length: truncate to so many tokens.
+        max_length: truncate to this many tokens.
 
     Raises:
         RequestError: the model has no attention, or computes it in a way that hides queries and keys.

@@ -20,7 +20,7 @@ class AttentionBased(Explainer):
     def why_incompatible(cls, predictor: Predictor) -> str | None:
         reason = super().why_incompatible(predictor)
         if reason is None and getattr(predictor.model.config, "is_encoder_decoder", False):
-            return "an encoder-decoder has three kinds of attention, and this method reads one"
+            return "an encoder-decoder has three kinds of attention, but this method reads only one"
         return reason or _no_heads(predictor)
 
 

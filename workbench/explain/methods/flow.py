@@ -66,7 +66,7 @@ class Flow(AttentionBased):
         count = len(instance.encoded.tokens)
         if count > LONGEST:
             raise RequestError(
-                f"Attention flow is computed for texts of at most {LONGEST} tokens, and this has {count}.",
+                f"Attention flow is computed for texts of at most {LONGEST} tokens, but this one has {count}.",
                 "Shorten the text, or choose the method rollout.",
             )
         attention = attention_of(instance.model, instance.encoded)

@@ -13,11 +13,11 @@ from workbench.tasks.base import Target
 
 @explainers.register("gradient-x-input")
 class GradientTimesInput(GradientBased):
-    """Gradient x input: how the target's logit would follow each token's embedding, at this text."""
+    """Gradient x input: how the target's logit would change with each token's embedding, near this text."""
 
     reading = (
         "Tokens coloured for the label would raise its logit if their embedding grew; those coloured against would "
-        "lower it. It holds close to this text only: a model that is very confident may have small gradients."
+        "lower it. This holds only close to this text: a model that is very confident may have small gradients."
     )
 
     def run(self, instance: Instance, target: Target) -> Scores:

@@ -199,7 +199,7 @@ def _prepare(
     reason = why_not_drawn(attention, view, chosen[0], chosen[1])
     if reason is not None:
         fewer = "fewer layers or heads" if view == "model" else "fewer layers"
-        raise RequestError(reason, f"Choose {fewer}, hide special tokens, or give a shorter text.")
+        raise RequestError(reason, f"Choose {fewer}, hide special tokens, or enter a shorter text.")
     return attention, chosen[0], chosen[1]
 
 
@@ -208,7 +208,7 @@ def labels(attention: Attention, width: int) -> list[str]:
 
     Args:
         attention: over the tokens.
-        width: cut wider tokens to so many letters; East Asian letters count twice.
+        width: cut wider tokens to this many letters; East Asian letters count twice.
     """
     return [_cut(token, width) for token in attention.shown]
 

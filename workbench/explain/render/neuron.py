@@ -74,7 +74,7 @@ def neuron_view(
         raise RequestError(f"There is no head {head}.", f"Choose one from 0 to {attention.heads - 1}.")
     reason = why_not_drawn(vectors, len(chosen))
     if reason is not None:
-        raise RequestError(reason, "Choose fewer layers, or give a shorter text.")
+        raise RequestError(reason, "Choose fewer layers, or enter a shorter text.")
     parameters = {
         "attention": _parts(vectors, chosen),
         "default_filter": "all",
@@ -94,7 +94,7 @@ def neuron_view(
         _script(),
     ]
     caption = (
-        f"Queries and keys; at first of layer {first}, head {head}. Hover over a token on the left to see where it "
+        f"Queries and keys, initially of layer {first}, head {head}. Hover over a token on the left to see where it "
         "looks; click its + to see the numbers. Blue is positive, orange negative, stronger is larger. "
         + " ".join(vectors.notes)
     )

@@ -123,7 +123,7 @@ class Embeddings(nn.Module):
         """
         if self.max_positions is not None and length > self.max_positions:
             raise RequestError(
-                f"The text has {length} tokens, and the model has {self.max_positions} positions.",
+                f"The text has {length} tokens, but the model has {self.max_positions} positions.",
                 "Cut the text, or build the model with more max_position_embeddings (or rotary positions).",
             )
 

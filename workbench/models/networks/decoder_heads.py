@@ -140,7 +140,7 @@ class DecoderForTokenClassification(DecoderWithHead, TokenClassifier):
 
 
 class EncoderDecoderForSeq2SeqLM(TransformerWithHead, GenerationMixin):
-    """Write a text from a text: a translation, a summary (Vaswani et al. 2017).
+    """Generate a text from a text: a translation, a summary (Vaswani et al. 2017).
 
     The output layer, ``lm_head`` in other models, is ``vocabulary``.
     """

@@ -162,4 +162,4 @@ class LSTM(Recurrent):
 
 @models.register("gru")
 class GRU(Recurrent):
-    """A new GRU: like the LSTM with one gate less (Cho et al. 2014)."""
+    """A new GRU: like the LSTM with one gate fewer (Cho et al. 2014)."""

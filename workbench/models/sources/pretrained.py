@@ -48,7 +48,7 @@ class PretrainedConfig(SpecModel):
     )
     code: Literal["transformers", "workbench"] = Field(
         "transformers",
-        description="The code that computes it: transformers (any architecture), or workbench, which the notebooks "
+        description="The implementation: transformers (any architecture), or workbench, which the notebooks "
         "build (BERT and GPT-2, same numbers).",
     )
 

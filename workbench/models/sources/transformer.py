@@ -29,14 +29,14 @@ Size = Literal["tiny", "small", "base"]
 
 
 class TransformerOptions(ScratchConfig):
-    """Options of every new Transformer: a size, and any number that departs from it."""
+    """Options of every new Transformer: a size, and numbers that override it."""
 
-    size: Size = Field("tiny", description="Sets the numbers that are left empty: tiny, small or base.")
+    size: Size = Field("tiny", description="The size that sets all numbers that are left empty: tiny, small or base.")
     hidden_size: int | None = Field(
         None, ge=2, le=65_536, description="Width of a token's vector. Default: from the size."
     )
     layers: int | None = Field(None, ge=1, le=1_000, description="Number of layers. Default: from the size.")
-    heads: int | None = Field(None, ge=1, description="Number of attention heads. Default: one per 64 of the width.")
+    heads: int | None = Field(None, ge=1, description="Number of attention heads. Default: the width divided by 64.")
     intermediate_size: int | None = Field(
         None, ge=1, description="Width inside the feed-forward network. Default: 4 times the width."
     )
@@ -97,7 +97,8 @@ class NewTransformer(Scratch):
         rows = self.config.vocab_size or len(tokenizer)
         if rows < len(tokenizer):
             raise SpecError(
-                f"The tokenizer has {len(tokenizer):,} tokens, and the embedding (model.vocab_size) {rows:,} rows.",
+                f"The tokenizer has {len(tokenizer):,} tokens, but the embedding (model.vocab_size) has only {rows:,} "
+                "rows.",
                 f"Leave model.vocab_size out, or set it to {len(tokenizer)} or more.",
             )
         config_class: Callable[..., PreTrainedConfig] = getattr(configuration, self.config_name)
@@ -174,7 +175,7 @@ class EncoderDecoderOptions(TransformerOptions):
 
 @models.register("transformer-encoder-decoder")
 class EncoderDecoder(NewTransformer):
-    """A new encoder and decoder, as in Attention Is All You Need: a text is written from a text."""
+    """A new encoder and decoder, as in Attention Is All You Need: it generates a text from a text."""
 
     Config = EncoderDecoderOptions
     config: EncoderDecoderOptions

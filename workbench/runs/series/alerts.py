@@ -68,7 +68,7 @@ def _non_finite(metrics: MetricStore) -> Alert | None:
                 "non-finite",
                 "warning",
                 text.format(n=count, where=where),
-                _("Now and then this is normal in half precision. If it continues, set training.precision: fp32."),
+                _("This is normal now and then in half precision. If it continues, set training.precision: fp32."),
                 step,
             )
         text = ngettext(
@@ -102,7 +102,7 @@ def _rising(metrics: MetricStore) -> Alert | None:
         return None
     step = int(xs[len(ys) - (count - best) * size + size - 1])
     text = _(
-        "The training loss rises: {now:.3g} on average over the last {n:,} values, after {best:.3g} around step "
+        "The training loss is rising: {now:.3g} on average over the last {n:,} values, after {best:.3g} around step "
         "{step:,}."
     )
     return Alert(
@@ -137,7 +137,7 @@ def _over_fitting(metrics: MetricStore) -> Alert | None:
         "warning",
         text.format(step=step, best=ys[best], now=ys[-1]),
         _(
-            "Stop: the best checkpoint is kept (training.load_best). Then use fewer epochs, "
+            "Stop the run: the best checkpoint is kept (training.load_best). Then use fewer epochs, "
             "training.early_stopping_patience, or more data."
         ),
         step,
@@ -168,7 +168,7 @@ def _plateau(metrics: MetricStore) -> Alert | None:
         return None
     best = int(xs[int(np.argmin(ys))])
     text = _(
-        "No progress for long: the validation loss has not improved in the last {n} of {total} evaluations; the best "
+        "No recent progress: the validation loss has not improved in the last {n} of {total} evaluations; the best "
         "was at step {step:,}."
     )
     return Alert(
@@ -194,12 +194,12 @@ def _silent(run: Run, metrics: MetricStore, now: float) -> Alert | None:
     if since < max(SILENT_SECONDS, SILENT_TIMES * usual):
         return None
     text = _(
-        "No progress for long: nothing was written for {minutes:.0f} min, though a line is usually written every "
+        "No recent progress: nothing was written for {minutes:.0f} min, though a line is usually written every "
         "{seconds:.2g} s."
     )
     return Alert(
         "silent",
         "warning",
         text.format(minutes=since / 60, seconds=usual),
-        _("Look at the log and at the machine's memory. If the run hangs, stop it and resume it from its checkpoint."),
+        _("Check the log and the machine's memory. If the run hangs, stop it and resume it from its checkpoint."),
     )

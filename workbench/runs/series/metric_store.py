@@ -43,7 +43,7 @@ AXES = ("step", "epoch", "time", "tokens")
 CHUNK_BYTES = 2**24  # bytes of metrics.jsonl that are read at once
 MAX_UNINDEXED_BYTES = 2**20  # bytes of metrics.jsonl up to which no index is made
 _FAST_FROM = 2**15  # bytes from which Arrow's reader is worth its start
-_HEAD = 256  # bytes by which a file is known again
+_HEAD = 256  # bytes by which a file is recognized
 _VERSION = 2
 
 

@@ -19,7 +19,7 @@ class Swapped(Exercise):
         # One word, both directions at once, words inside of words.
         other = {"he": "she", "she": "he", "his": "her"}
         expect(answer, ("a fine film", other), "a fine film", "Words that are not in other stay as they are.")
-        why = "Only whole words are meant: *the* holds *he*, and is another word."
+        why = "Only whole words are meant: *the* contains *he*, but is another word."
         expect(answer, ("the hero said he left there", {"he": "she"}), "the hero said she left there", why)
         why = "Both directions at once: what has become *she* must not become *he* again."
         expect(answer, ("he met her and she met his dog", other), "she met her and he met her dog", why)
@@ -78,9 +78,9 @@ class Middle95(Exercise):
         why = "Of 40 values 1 is left out at each end: 0 and 39. What stays begins with 1 and ends with 38."
         expect(answer, ([float(n) for n in range(40)],), (1.0, 38.0), why)
         mixed = [float((7 * n) % 200) for n in range(200)]
-        expect(answer, (mixed,), (5.0, 194.0), "Put the values in order first; they come as they were drawn.")
-        expect(answer, ([3.0, 1.0, 2.0],), (1.0, 3.0), "2.5% of three values, rounded down, are none: all stay.")
-        why = "2.5% of 70 values are 1.75: rounded down, 1 is left out at each end."
+        expect(answer, (mixed,), (5.0, 194.0), "Sort the values first; they come in random order.")
+        expect(answer, ([3.0, 1.0, 2.0],), (1.0, 3.0), "2.5% of three values, rounded down, is none: all stay.")
+        why = "2.5% of 70 values is 1.75: rounded down, 1 is left out at each end."
         expect(answer, ([float(n) for n in range(70)],), (1.0, 68.0), why)
 
 
@@ -97,7 +97,7 @@ class AccuracyByGroup(Exercise):
         # Groups of different sizes, a single one.
         arguments = (["a", "b", "a", "a", "a"], [True, False, True, False, True])
         expect(answer, arguments, {"a": 0.75, "b": 0.0}, "Divide by the size of the group, not by that of all.")
-        expect(answer, (["x", "x"], [True, True]), {"x": 1.0}, "There may be one group only.")
+        expect(answer, (["x", "x"], [True, True]), {"x": 1.0}, "There may be only one group.")
         expect(answer, (["s", "m", "l"], [True, False, True]), {"s": 1.0, "m": 0.0, "l": 1.0}, "Any names, any number.")
 
 

@@ -1,4 +1,4 @@
-"""Lesson 09, explain a decision: occlusion, words from pieces, what counts most, and whether to believe it."""
+"""Lesson 09, explain a decision: occlusion, words from subwords, what counts most, and whether to believe it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Falls(Exercise):
 
 @exercises.register("09-explain.3")
 class ByWord(Exercise):
-    """What each word counts, from its pieces."""
+    """The score of each word, from its subwords."""
 
     hints = (
         "How many words are there? One more than the largest number in words, None left out.",
@@ -56,7 +56,10 @@ class ByWord(Exercise):
         expect(answer, arguments, [0.1, 0.2], "Forgot the special tokens? None marks them, and they belong to no word.")
         arguments = ([5.0, 0.1, 0.2, 0.3, -0.4, 5.0], [None, 0, 0, 0, 1, None])
         expect(
-            answer, arguments, [0.6, -0.4], "The pieces of a word add up: a sum, not a mean, and not the last piece."
+            answer,
+            arguments,
+            [0.6, -0.4],
+            "The scores of a word's subwords add up: a sum, not a mean, and not the last one.",
         )
         expect(answer, ([0.5, -0.5], [0, 0]), [0.0], "Signs count: subwords can cancel out.")
 
@@ -68,7 +71,7 @@ class MostImportant(Exercise):
     hints = (
         "How many: max(1, int(share * len(scores))).",
         "sorted(range(len(scores)), key=lambda i: -scores[i]) gives the positions, the highest score first.",
-        "Cut off so many of these, and sort what you have by position.",
+        "Keep that many of these, and sort them by position.",
     )
 
     def check(self, answer: object) -> None:
@@ -76,8 +79,8 @@ class MostImportant(Exercise):
         expect(answer, ([0.1, 0.9, 0.2, 0.8], 0.5), [1, 3], "Return the positions of the two highest scores.")
         expect(answer, ([0.8, 0.1, 0.2, 0.9], 0.5), [0, 3], "Put the positions in the order of the text at the end.")
         expect(answer, ([0.1, 0.3, 0.2], 0.2), [1], "At least one, even where the share is less than one word.")
-        expect(answer, ([0.1, 0.3, 0.2, 0.5, 0.4], 0.5), [3, 4], "Half of 5, rounded down, are 2.")
-        expect(answer, ([0.1, 0.4, 0.2, 0.3], 0.45), [1], "0.45 times 4 words are 1.8: rounded down, one word.")
+        expect(answer, ([0.1, 0.3, 0.2, 0.5, 0.4], 0.5), [3, 4], "Half of 5, rounded down, is 2.")
+        expect(answer, ([0.1, 0.4, 0.2, 0.3], 0.45), [1], "0.45 times 4 words is 1.8: rounded down, one word.")
         why = "What is far below 0 speaks against the decision: it does not count for it."
         expect(answer, ([-0.9, 0.1, 0.2, -0.5], 0.25), [2], why)
 
@@ -104,7 +107,7 @@ class Sentence(Exercise):
     """The sentence of the letter."""
 
     hints = (
-        "First the case that nothing can be said (further <= 0), then one word, then several.",
+        "First the case in which nothing can be said (further <= 0), then one word, then several.",
         '", ".join(all but the last) + " and " + the last. Mind the quotation marks, and the full stop.',
     )
 

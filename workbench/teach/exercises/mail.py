@@ -7,7 +7,7 @@ from workbench.teach.exercises import Exercise, NotAttempted, Wrong, call_answer
 
 @exercises.register("01-mail.1")
 class BaselineAccuracy(Exercise):
-    """What always giving the most frequent intent reaches."""
+    """The accuracy of always predicting the most frequent intent."""
 
     hints = (
         "Two steps: the most frequent in train, then its share in test.",
@@ -34,7 +34,7 @@ class PrecisionAndRecall(Exercise):
     hints = (
         "Count three things: sent to the desk, belonging there, and both at once.",
         "Precision is both / sent, recall is both / belonging.",
-        "Either may be divided by 0: ask before you divide.",
+        "Either denominator may be 0: check before you divide.",
     )
 
     def check(self, answer: object) -> None:
@@ -42,10 +42,16 @@ class PrecisionAndRecall(Exercise):
         gold, predicted = ["card", "card", "card", "rate"], ["card", "rate", "rate", "rate"]
         expect_pair(call_answer(answer, gold, predicted, "card"), "The result must be a pair: return precision, recall")
         expect(
-            answer, (gold, predicted, "card"), (1.0, 1 / 3), "Precision divides by what was sent, recall by the true."
+            answer,
+            (gold, predicted, "card"),
+            (1.0, 1 / 3),
+            "Precision divides by what was sent, recall by what belongs there.",
         )
         expect(
-            answer, (gold, predicted, "rate"), (1 / 3, 1.0), "Precision divides by what was sent, recall by the true."
+            answer,
+            (gold, predicted, "rate"),
+            (1 / 3, 1.0),
+            "Precision divides by what was sent, recall by what belongs there.",
         )
         expect(answer, (["a", "b"], ["b", "b"], "a"), (0.0, 0.0), "Nothing was sent to this desk: precision is 0.")
         expect(answer, (["b", "b"], ["a", "b"], "a"), (0.0, 0.0), "Nothing was for this desk: recall is 0.")
@@ -65,7 +71,7 @@ class MacroF1(Exercise):
         expect(answer, ([(0.5, 1.0)],), 2 / 3, "F1 is 2PR / (P + R), not the mean of both.")
         why = "Work out F1 for each intent first, then their mean."
         expect(answer, ([(1.0, 0.5), (0.2, 0.2)],), (2 / 3 + 0.2) / 2, why)
-        expect(answer, ([(1.0, 1.0), (0.0, 0.0)],), 0.5, "An intent that is never predicted has F1 0, and counts.")
+        expect(answer, ([(1.0, 1.0), (0.0, 0.0)],), 0.5, "An intent that is never predicted has F1 0, and it counts.")
 
 
 @exercises.register("01-mail.4")

@@ -32,7 +32,7 @@ class ShareOfNew(Exercise):
     """Names that are on no list."""
 
     hints = (
-        "name.lower() makes capital letters small: do it on both sides.",
+        "name.lower() converts capital letters to lower case: do it on both sides.",
         "Count the names of test that are not in the set of train's, and divide by len(test).",
     )
 

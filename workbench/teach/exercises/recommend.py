@@ -33,7 +33,7 @@ class LeaveLastOut(Exercise):
 
 @exercises.register("11-recommend.2")
 class Popularity(Exercise):
-    """By how many people a film was liked."""
+    """How many people liked each film."""
 
     hints = ("Go through the pairs; where liked is True, add 1 for the film.", "count[film] = count.get(film, 0) + 1")
 

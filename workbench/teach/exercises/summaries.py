@@ -85,7 +85,7 @@ class Informative(Exercise):
         expect(answer, ([["model", "works"], ["idea"]],), [1.0, 1.0], why)
         parts = [["model", "learns"], ["model", "works"]]
         expect(answer, (parts,), [1.5, 1.5], "Count in the whole text: model occurs there twice, the others once.")
-        why = "Were all words counted? Words of three letters and less do not count."
+        why = "Were all words counted? Words of three letters or fewer do not count."
         expect(answer, ([["the", "model"], ["the", "the", "data"]],), [1.0, 1.0], why)
         long = [["data", "data", "data", "noise"], ["data"]]
         expect(answer, (long,), [3.25, 4.0], "A word that occurs three times in a sentence counts three times.")

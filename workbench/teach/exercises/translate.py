@@ -42,7 +42,10 @@ class BestWord(Exercise):
         expect(answer, ("file", together, alone, 2), "fichier", "Divide by how often the French word occurs at all.")
         rare = {("open", "ouvrir"): 4, ("open", "x"): 1}
         expect(
-            answer, ("open", rare, {"ouvrir": 16, "x": 2}, 2), "ouvrir", "Together fewer than least times is chance."
+            answer,
+            ("open", rare, {"ouvrir": 16, "x": 2}, 2),
+            "ouvrir",
+            "Occurring together fewer than least times is chance.",
         )
         expect(answer, ("Jupyter", together, alone, 1), "Jupyter", "Without a candidate the word stays as it is.")
         even = {("cell", "b"): 2, ("cell", "a"): 2}

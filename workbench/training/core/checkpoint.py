@@ -126,7 +126,9 @@ def load(
     weights = load_file(path / WEIGHTS)
     expected = trainable_state(model)
     if weights.keys() != expected.keys() or any(weights[n].shape != expected[n].shape for n in expected):
-        raise CheckpointError(f"{path.name} holds other weights than this run trains.", "Start a new run.")
+        raise CheckpointError(
+            f"{path.name} contains different weights from those that this run trains.", "Start a new run."
+        )
     model.load_state_dict(weights, strict=False)
     state = read_json(path / STATE) or {}
     if optimizer is not None and (path / OPTIMIZER).exists():

@@ -178,7 +178,7 @@ class VirtualTokens(PeftModel):
             return
         if mask.dim() != 2:
             raise RequestError(
-                f"Virtual tokens need an attention mask of two dimensions, and this one has {mask.dim()}.",
+                f"Virtual tokens need an attention mask of two dimensions, but this one has {mask.dim()}.",
                 "Generate with the default cache (cache_implementation: dynamic).",
             )
         inputs["attention_mask"] = _prepend(mask, self.num_virtual_tokens, 1)
@@ -252,7 +252,7 @@ def _text_reader(model: Model, as_prefix: bool) -> Model:
         return body
     if as_prefix:
         raise SpecError(
-            "Prefix tuning works with an encoder or a decoder, and this model has both.",
+            "Prefix tuning works with an encoder or a decoder, but this model has both.",
             "Use `tuning: prompt` or `tuning: lora`.",
         )
     return cast("Model", body.get_encoder())
@@ -281,7 +281,7 @@ def _complete_mask(inputs: Inputs, batch: int, keys: int) -> None:
 def _refuse_packed(inputs: Inputs) -> None:
     if inputs.get("document_ids") is not None:
         raise RequestError(
-            "Virtual tokens come before a row, and this row is packed with several documents.",
+            "Virtual tokens come before a row, but this row is packed with several documents.",
             "Set task.packing to false, or tune with lora.",
         )
 
@@ -290,7 +290,7 @@ def _refuse_too_long(reader: Model, length: int, count: int) -> None:
     positions = max_text_length(reader)
     if positions is not None and length > positions:
         raise RequestError(
-            f"A text of {length - count} tokens and {count} virtual ones are {length}, and the model has {positions} "
+            f"A text of {length - count} tokens and {count} virtual ones are {length}, but the model has {positions} "
             "positions.",
             f"Set data.max_length to {positions - count} or less, or reduce tuning.tokens.",
         )

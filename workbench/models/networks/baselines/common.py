@@ -127,7 +127,7 @@ def embed(
     """
     if (input_ids is None) == (inputs_embeds is None):
         count = "neither" if input_ids is None else "both"
-        raise SpecError(f"A model takes either input_ids or inputs_embeds, and got {count}.", "Pass one of the two.")
+        raise SpecError(f"A model takes either input_ids or inputs_embeds, but got {count}.", "Pass one of the two.")
     vectors: Tensor = table(input_ids) if inputs_embeds is None else inputs_embeds
     if attention_mask is None:
         return vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
