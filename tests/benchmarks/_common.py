@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's name, medians with their spread, a table."""
+"""Helpers for the benchmarks: the machine's name, timers, medians with their spread, tables."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from workbench.workspace import Workspace
 
 
 def machine() -> str:
-    """The machine, in a line."""
+    """Describe the machine in one line."""
     import torch
     import transformers
 
-    result = describe()
+    description = describe()
+    cpu, memory = description["cpu"], description["memory"]["total_bytes"] / 1e9
     return (
-        f"{result['cpu']['name']}, {result['cpu']['cores']} cores, {result['memory']['total_bytes'] / 1e9:.0f} GB; "
+        f"{cpu['name']}, {cpu['cores']} cores, {memory:.0f} GB; "
         f"torch {torch.__version__}, transformers {transformers.__version__}"
     )
 
 
 def fresh_workspace() -> Workspace:
-    """A new workspace whose downloads are shared with other benchmarks."""
+    """Create a new workspace that shares its downloads with other benchmarks."""
     os.environ.setdefault("WORKBENCH_CACHE", str(Path("build/test-cache").absolute()))
     Path(os.environ["WORKBENCH_CACHE"]).mkdir(parents=True, exist_ok=True)
     os.environ["WORKBENCH_HOME"] = tempfile.mkdtemp(prefix="workbench-benchmark-")
@@ -33,17 +34,17 @@ def fresh_workspace() -> Workspace:
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """``median (least to most)``."""
+    """Format values as ``median (minimum to maximum)``."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
-    """How many times faster, round by round."""
+def speedups(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
+    """Return how many times faster the second one is in each round."""
     return [a / b for a, b in zip(slow, fast, strict=True)]
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A Markdown table."""
+    """Print a Markdown table."""
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     for row in rows:

@@ -1,4 +1,4 @@
-"""Whole runs of the library in this process, for benchmarks: from a spec to its report."""
+"""Execute runs in this process, from a spec to its report, for benchmarks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
 
-def whole_run(spec: dict[str, Any], workspace: Workspace) -> Run:
-    """The run of ``spec``, done. Ends the script with the run's own message when it fails."""
+def execute_run(spec: dict[str, Any], workspace: Workspace) -> Run:
+    """Execute the run of ``spec``; exit with the run's error message if it fails."""
     run = Run.create(resolve(RunSpec.parse(spec), workspace).spec, workspace)
     if run_folder(run.folder) != 0 or run.state != "succeeded":
         raise SystemExit(f"The run {run.id} is {run.state}: {run.status().error}")
@@ -20,10 +20,10 @@ def whole_run(spec: dict[str, Any], workspace: Workspace) -> Run:
 
 
 def tokens_per_second(run: Run) -> float:
-    """Tokens of text a second between the first and the last line of the training metrics.
+    """Return the tokens of text per second between the first and the last line of training metrics.
 
-    The first step is left out: it pays for memory and kernels. Evaluation is not in it where the run evaluates at its
-    end only.
+    This excludes the first step, which allocates memory and selects kernels, and also the evaluation if the run
+    evaluates only at its end.
     """
     rows = [row for row in run.read_metrics()[0] if "train/loss" in row]
     if len(rows) < 2:

@@ -1,6 +1,6 @@
-"""Training steps of our models and of transformers', on the same weights and the same batch; used on CPU and GPU.
+"""Training steps of our models and transformers' models with the same weights and batch, on CPU and GPU.
 
-Needs torch and transformers only, and the models of the workbench.
+Apart from the workbench's models, this module needs only torch and transformers.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadMode
 
 from workbench.models.convert import from_transformers
 
-IGNORED = -100
-MASKED = 0.15  # share of the tokens that BERT guesses
+IGNORE_INDEX = -100
+MASKED_SHARE = 0.15  # of the tokens, as for BERT
 
 Batch = dict[str, torch.Tensor]
 
-# width, layers, words: of our sizes, the first with a small vocabulary as one trains it on a small corpus.
+# Width, layers and vocabulary size of our sizes; the vocabulary of the first is typical of a small corpus.
 SIZES = {"tiny": (128, 2, 8_000), "small": (512, 4, 30_522), "base": (768, 12, 30_522), "gpt2": (768, 12, 50_304)}
 
 
 def encoder_pair(size: str, positions: int, dropout: float, attention_dropout: float) -> dict[str, Any]:
-    """A BERT for masked words of transformers, with SDPA, and ours with the same weights."""
-    width, layers, words = SIZES[size]
+    """Return transformers' BertForMaskedLM with SDPA, and our model with the same weights."""
+    width, layers, vocab_size = SIZES[size]
     config = BertConfig(
-        vocab_size=words,
+        vocab_size=vocab_size,
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=max(1, width // 64),
@@ -40,15 +40,15 @@ def encoder_pair(size: str, positions: int, dropout: float, attention_dropout: f
     torch.manual_seed(0)
     theirs = BertForMaskedLM(config)
     ours = from_transformers(theirs)
-    ours.config.sparse_prediction = True  # what the workbench does by itself: logits at masked places only
+    ours.config.sparse_prediction = True  # the workbench's default: logits at masked positions only
     return {"ours": ours, "transformers": theirs}
 
 
 def decoder_pair(size: str, positions: int, dropout: float, attention_dropout: float) -> dict[str, Any]:
-    """A GPT-2 of transformers, with SDPA, and ours with the same weights."""
-    width, layers, words = SIZES[size]
+    """Return transformers' GPT2LMHeadModel with SDPA, and our model with the same weights."""
+    width, layers, vocab_size = SIZES[size]
     config = GPT2Config(
-        vocab_size=words,
+        vocab_size=vocab_size,
         n_embd=width,
         n_layer=layers,
         n_head=max(1, width // 64),
@@ -66,23 +66,23 @@ def decoder_pair(size: str, positions: int, dropout: float, attention_dropout: f
     return {"ours": from_transformers(theirs), "transformers": theirs}
 
 
-def masked_batch(words: int, rows: int, length: int, device: str = "cpu") -> Batch:
-    """Full rows of random tokens, 15% of them to be guessed; as many in each row, as our tasks have it."""
+def masked_batch(vocab_size: int, rows: int, length: int, device: str = "cpu") -> Batch:
+    """Return full rows of random tokens with 15% of them masked, the same number in each row as in our tasks."""
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(5, words, (rows, length), generator=generator)
+    ids = torch.randint(5, vocab_size, (rows, length), generator=generator)
     order = torch.rand(rows, length, generator=generator).argsort(dim=1)
-    labels = ids.masked_fill(order >= round(MASKED * length), IGNORED)
+    labels = ids.masked_fill(order >= round(MASKED_SHARE * length), IGNORE_INDEX)
     return {"input_ids": ids.to(device), "labels": labels.to(device)}
 
 
-def causal_batch(words: int, rows: int, length: int, device: str = "cpu") -> Batch:
-    """Full rows of random tokens, each of them to be guessed from those before it."""
-    ids = torch.randint(5, words, (rows, length), generator=torch.Generator().manual_seed(0)).to(device)
+def causal_batch(vocab_size: int, rows: int, length: int, device: str = "cpu") -> Batch:
+    """Return full rows of random tokens, each predicted from the ones before it."""
+    ids = torch.randint(5, vocab_size, (rows, length), generator=torch.Generator().manual_seed(0)).to(device)
     return {"input_ids": ids, "labels": ids}
 
 
 def check_same_loss(models: dict[str, Any], batch: Batch, tolerance: float = 1e-4) -> float:
-    """The loss of both without dropout, in fp32. Ends the script when they differ: the times would mean nothing."""
+    """Return the loss of the models without dropout in fp32; exit if they differ, as times would be meaningless."""
     losses = {}
     for name, model in models.items():
         model.eval()
@@ -96,7 +96,7 @@ def check_same_loss(models: dict[str, Any], batch: Batch, tolerance: float = 1e-
 
 
 def training_step(model: Any, batch: Batch, bf16: bool = False, compiled: bool = False) -> Callable[[], torch.Tensor]:
-    """Forward, backward and a step of fused AdamW, as a function; it returns the loss, still on the device."""
+    """Return a function that does forward, backward and fused AdamW, and returns the loss, still on the device."""
     device = batch["input_ids"].device.type
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     forward = torch.compile(model) if compiled else model
@@ -112,17 +112,17 @@ def training_step(model: Any, batch: Batch, bf16: bool = False, compiled: bool =
     return step
 
 
-def seconds(step: Callable[[], torch.Tensor], steps: int, device: str) -> float:
-    """Seconds a step, over so many steps in a row."""
+def seconds_per_step(step: Callable[[], torch.Tensor], count: int, device: str) -> float:
+    """Return the mean seconds per step of ``count`` steps in a row."""
     synchronize(device)
-    began = time.perf_counter()
-    for _ in range(steps):
+    start = time.perf_counter()
+    for _ in range(count):
         step()
     synchronize(device)
-    return (time.perf_counter() - began) / steps
+    return (time.perf_counter() - start) / count
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done all that it was given."""
+    """Wait until the device has finished all its work."""
     if device == "cuda":
         torch.cuda.synchronize()

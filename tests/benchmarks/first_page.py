@@ -1,4 +1,4 @@
-"""Seconds until the dashboard's first page is drawn in Chromium, with a server that has served it before.
+"""Time until Chromium has drawn the dashboard's first page, when the server has served it before.
 
 python tests/benchmarks/first_page.py [--rounds 7]
 """
@@ -32,25 +32,27 @@ def main() -> None:
         address = line[line.index("http") :].split()[0]
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            result = [_visit(browser, address) for _ in range(rounds + 1)]
+            seconds = [_visit(browser, address) for _ in range(rounds + 1)]
             browser.close()
     finally:
         server.terminate()
         server.wait()
     print(f"{machine()}; {rounds} rounds\n\n### First page of the dashboard, in a new browser session\n")
     print_table(
-        ["what", "seconds"], [["first visit after the start", f"{result[0]:.2f}"], ["warm", spread(result[1:], 2)]]
+        ["visit", "seconds"],
+        [["first after the server's start", f"{seconds[0]:.2f}"], ["warm", spread(seconds[1:], 2)]],
     )
 
 
 def _visit(browser, address: str) -> float:
+    """Return the seconds until the page is drawn in a new browser session."""
     context = browser.new_context()
     page = context.new_page()
-    began = time.perf_counter()
+    start = time.perf_counter()
     page.goto(address)
     page.get_by_role("heading", level=1).wait_for()
     page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     context.close()
     return seconds
 

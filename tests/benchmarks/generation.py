@@ -1,9 +1,10 @@
-"""Writing 256 new tokens with the key-value cache and without, our decoder on CPU.
+"""Time the generation of 256 tokens with and without the key-value cache, with our decoder on CPU.
 
     python tests/benchmarks/generation.py [--rounds 3] [--size small] [--prompt 32] [--new 256]
 
-Greedy, one text, in one process; both ways must write the very same tokens. transformers' GPT2LMHeadModel with the same
-weights, and the LSTM of the baselines, whose state is its cache, run beside it. About five minutes on two cores.
+Greedy decoding of one text in one process; the tokens must be the same with and without the cache. For comparison,
+transformers' GPT2LMHeadModel with the same weights and the LSTM baseline, whose cache is its state, run as well. This
+takes about five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from typing import Any
 
 import torch
-from _common import machine, print_table, ratios, spread
+from _common import machine, print_table, speedups, spread
 from _steps import SIZES, decoder_pair
 
 from workbench.models.networks.baselines.heads import RecurrentForCausalLM
@@ -27,48 +28,48 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=32)
     parser.add_argument("--new", type=int, default=256)
     options = parser.parse_args()
-    width, layers, words = SIZES[options.size]
+    width, layers, vocab_size = SIZES[options.size]
     models = decoder_pair(options.size, options.prompt + options.new, 0.0, 0.0)
-    config = RecurrentConfig(vocab_size=words, hidden_size=width, embedding_size=width, num_hidden_layers=layers)
+    config = RecurrentConfig(vocab_size=vocab_size, hidden_size=width, embedding_size=width, num_hidden_layers=layers)
     models["lstm"] = RecurrentForCausalLM(config)
-    prompt = torch.randint(5, words, (1, options.prompt), generator=torch.Generator().manual_seed(0))
-    print(f"{machine()}; {torch.get_num_threads()} threads; {options.rounds} rounds; {layers} layers of {width}, {words:,} words\n")  # fmt: skip  # noqa: E501
+    prompt = torch.randint(5, vocab_size, (1, options.prompt), generator=torch.Generator().manual_seed(0))
+    print(f"{machine()}; {torch.get_num_threads()} threads; {options.rounds} rounds; {layers} layers of {width}, {vocab_size:,} words\n")  # fmt: skip  # noqa: E501
     times: dict[tuple[str, bool], list[float]] = {(name, cached): [] for name in models for cached in (True, False)}
     for _ in range(options.rounds):
         for name, model in models.items():
-            written = []
+            generated = []
             for cached in (True, False):
-                took, tokens = write(model.eval(), prompt, options.new, cached)
-                times[name, cached].append(took)
-                written.append(tokens)
-            if not torch.equal(*written):
-                raise SystemExit(f"{name} writes something else with the cache than without.")
+                seconds, tokens = generate(model.eval(), prompt, options.new, cached)
+                times[name, cached].append(seconds)
+                generated.append(tokens)
+            if not torch.equal(*generated):
+                raise SystemExit(f"{name} generates different tokens with and without the cache.")
     rows = [
         [
             name,
             spread(times[name, True], 2),
             spread(times[name, False], 2),
-            spread(ratios(times[name, False], times[name, True]), 2),
+            spread(speedups(times[name, False], times[name, True]), 2),
         ]
         for name in models
     ]
-    print_table(["model", "with the cache, s", "without, s", "times faster"], rows)
+    print_table(["model", "with cache, s", "without cache, s", "speedup"], rows)
 
 
-def write(model: Any, prompt: torch.Tensor, new: int, cached: bool) -> tuple[float, torch.Tensor]:
-    """Seconds, and what was written."""
-    began = time.perf_counter()
+def generate(model: Any, prompt: torch.Tensor, count: int, cached: bool) -> tuple[float, torch.Tensor]:
+    """Generate ``count`` tokens; return the seconds and the tokens."""
+    start = time.perf_counter()
     with torch.inference_mode():
         tokens = model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
-            min_new_tokens=new,
-            max_new_tokens=new,
+            min_new_tokens=count,
+            max_new_tokens=count,
             do_sample=False,
             use_cache=cached,
             pad_token_id=0,
         )
-    return time.perf_counter() - began, tokens
+    return time.perf_counter() - start, tokens
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Seconds of ``workbench runs --json`` over 1,000 run folders of 1,000 metric lines each, as a whole process.
+"""Time ``workbench runs --json`` over 1,000 run folders of 1,000 metric lines each, as a whole process.
 
 python tests/benchmarks/listing.py [--rounds 5] [--runs 1000]
 """
@@ -36,21 +36,21 @@ def main() -> None:
         run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
         write_json(run.report_file, _report())
         run.transition(("queued",), "succeeded", number=number)
-    listing, drawing = [], []
+    listing_seconds, curve_seconds = [], []
     for _ in range(options.rounds):
-        began = time.perf_counter()
+        start = time.perf_counter()
         done = subprocess.run([sys.executable, "-m", "workbench", "runs", "--json"], check=True, capture_output=True)
-        listing.append(time.perf_counter() - began)
+        listing_seconds.append(time.perf_counter() - start)
         assert len(json.loads(done.stdout)) == options.runs
-        began = time.perf_counter()
+        start = time.perf_counter()
         read_curves(Run.all(workspace), ["train/loss"])
-        drawing.append(time.perf_counter() - began)
+        curve_seconds.append(time.perf_counter() - start)
     print(f"{machine()}; {options.rounds} rounds\n\n### {options.runs} runs of 1,000 metric lines\n")
     rows = [
-        ["`workbench runs --json`, whole process", spread(listing, 2)],
-        ["all curves of one metric, in process", spread(drawing, 2)],
+        ["`workbench runs --json`, whole process", spread(listing_seconds, 2)],
+        ["all curves of one metric, in this process", spread(curve_seconds, 2)],
     ]
-    print_table(["what", "seconds"], rows)
+    print_table(["operation", "seconds"], rows)
 
 
 def _report() -> dict[str, object]:

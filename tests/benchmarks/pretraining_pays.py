@@ -1,15 +1,15 @@
-"""Does pretraining pay? A tiny encoder pretrained on the domain's text against the same one from random weights.
+"""Compare a tiny encoder pretrained on text of the domain with the same encoder trained from random weights.
 
     python tests/benchmarks/pretraining_pays.py [--seeds 5] [--pretraining-epochs 40] [--labelled 500]
 
-Two specs through the library. The first learns masked words from the 10,003 training questions of banking77, without
-their labels; the second fine-tunes it on 500 labelled ones, six or seven for each of 77 intents (``model: run:...``).
-Against it stands the second spec with a new encoder of the same shape and the same tokenizer. Each seed is a
-pretraining, a fine-tuning and a training from nothing of its own; tested are questions of the data set's own test part,
-which no training has seen. Told is the mean difference of accuracy over seeds with Student's 95% interval, and the
-library's own comparison for each seed.
+The first spec trains a masked language model on the 10,003 training questions of banking77 without their labels. The
+second fine-tunes it (``model: run:...``) on 500 labelled questions, six or seven for each of the 77 intents. The third
+is the second with a new encoder of the same shape and the same tokenizer. All three run once for each seed. The test
+questions are those of the dataset's own test split, which no training has seen. The script prints the mean difference
+in accuracy over seeds with Student's 95% interval, and the library's own comparison for each seed.
 
-RESULTS.md has the five seeds, and what was tried before and did not pay. Five seeds take about 45 minutes on 2 cores.
+RESULTS.md has the results of the five seeds and of earlier settings that did not pay off. Five seeds take about 45
+minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import statistics
 from typing import Any
 
 from _common import fresh_workspace, machine, print_table
-from _runs import whole_run
+from _runs import execute_run
 from scipy import stats
 
 from workbench.compare.differences import compare
 from workbench.runs.run import Run
 
 DATA = "banking77"
-# With norms before each part and rotary positions a model this small soon gets beyond the frequencies of words; in
-# BERT's own way (norms behind, learned positions) it takes far longer.
+# With pre-norm and rotary positions a model this small soon learns more than word frequencies. With BERT's own
+# post-norm and learned positions it takes far longer.
 SHAPE = {"source": "transformer-encoder", "size": "tiny", "norm": "pre", "positions": "rotary"}
 
 
@@ -39,26 +39,35 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=2000)
     parser.add_argument("--pretraining-epochs", type=float, default=40)
     parser.add_argument("--epochs", type=float, default=30)
-    parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="of both ways on the labelled questions")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="of both models on the labelled questions")
     options = parser.parse_args()
     workspace = fresh_workspace()
     print(f"{machine()}; {options.seeds} seeds, {options.labelled} labelled questions\n")
     rows, differences = [], []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        pretrained = whole_run(pretraining(options, seed), workspace)
-        name = f"run:{pretrained.id}"
-        tuned = whole_run(fine_tuning(options, seed, {"source": name}), workspace)
-        fresh = whole_run(fine_tuning(options, seed, {**SHAPE, "tokenizer": {"source": name}}), workspace)
-        pair = compare([tuned, fresh], "accuracy").pairs[0]
+        pretrained = execute_run(pretraining_spec(options, seed), workspace)
+        source = f"run:{pretrained.id}"
+        tuned = execute_run(fine_tuning_spec(options, seed, {"source": source}), workspace)
+        from_scratch = execute_run(
+            fine_tuning_spec(options, seed, {**SHAPE, "tokenizer": {"source": source}}), workspace
+        )
+        pair = compare([tuned, from_scratch], "accuracy").pairs[0]
         differences.append(pair.values[0] - pair.values[1])
-        rows.append([str(seed), *(f"{value:.3f}" for value in pair.values), _difference(pair), cost(pretrained)])
+        rows.append(
+            [
+                str(seed),
+                *(f"{value:.3f}" for value in pair.values),
+                difference_in_points(pair),
+                training_time(pretrained),
+            ]
+        )
         print(f"<!-- seed {seed}: {pair.verdict} -->", flush=True)
-    print_table(["seed", "pretrained", "from nothing", "difference (95% over questions)", "pretraining took"], rows)
-    print(f"\nMean difference over seeds: {over_seeds(differences)}")
+    print_table(["seed", "pretrained", "from scratch", "difference (95% over questions)", "pretraining time"], rows)
+    print(f"\nMean difference over seeds: {summarize_seeds(differences)}")
 
 
-def pretraining(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Masked words of the training questions; the test part is only measured on."""
+def pretraining_spec(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Return the spec of masked language modeling on the training questions; the test split only evaluates it."""
     return {
         "name": f"pretraining-{seed}",
         "task": "masked-lm",
@@ -73,10 +82,10 @@ def pretraining(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     }
 
 
-def fine_tuning(options: argparse.Namespace, seed: int, model: dict[str, Any]) -> dict[str, Any]:
-    """The labelled part: the same for both, but for the model."""
+def fine_tuning_spec(options: argparse.Namespace, seed: int, model: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec of training on the labelled questions; only the model differs between the two."""
     return {
-        "name": f"{'pretrained' if model['source'].startswith('run:') else 'from-nothing'}-{seed}",
+        "name": f"{'pretrained' if model['source'].startswith('run:') else 'from-scratch'}-{seed}",
         "task": "text-classification",
         "data": {
             "train": DATA,
@@ -94,24 +103,23 @@ def fine_tuning(options: argparse.Namespace, seed: int, model: dict[str, Any]) -
     }
 
 
-def over_seeds(differences: list[float]) -> str:
-    """Mean and Student's 95% interval; the differences of seeds are taken to be independent draws."""
+def summarize_seeds(differences: list[float]) -> str:
+    """Format the mean and Student's 95% interval; the seeds are treated as independent samples."""
     mean = statistics.mean(differences)
     if len(differences) < 2:
         return f"{100 * mean:+.1f} points (one seed: no interval)"
     error = statistics.stdev(differences) / len(differences) ** 0.5
-    half = float(stats.t.ppf(0.975, len(differences) - 1)) * error
-    return (
-        f"{100 * mean:+.1f} points of accuracy (95% interval {100 * (mean - half):+.1f} to {100 * (mean + half):+.1f})"
-    )
+    margin = float(stats.t.ppf(0.975, len(differences) - 1)) * error
+    low, high = 100 * (mean - margin), 100 * (mean + margin)
+    return f"{100 * mean:+.1f} points of accuracy (95% interval {low:+.1f} to {high:+.1f})"
 
 
-def cost(run: Run) -> str:
+def training_time(run: Run) -> str:
     report = run.report()
     return f"{report.cost.seconds:.0f} s"
 
 
-def _difference(pair: Any) -> str:
+def difference_in_points(pair: Any) -> str:
     return f"{100 * pair.difference:+.1f} ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
 
 

@@ -1,4 +1,4 @@
-"""Seconds from ``workbench submit`` to the first training step, with model and data cached.
+"""Time from ``workbench submit`` to the first training step, with model and data in the cache.
 
 python tests/benchmarks/startup.py [--rounds 5]
 """
@@ -27,19 +27,19 @@ def main() -> None:
     fetch_dataset("rotten-tomatoes", workspace)
     rows = []
     for preset in ("demo-full", "demo-lora"):
-        result = []
+        seconds = []
         for _ in range(rounds):
-            stop_worker(workspace)  # each round starts its worker, too
-            began = time.perf_counter()
+            stop_worker(workspace)  # each round includes the start of a worker
+            start = time.perf_counter()
             command = [sys.executable, "-m", "workbench", "submit", preset, "--set", "training.log_every=1"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             run = Run.all(workspace)[-1]
             while not _has_line(run.metrics_file):
                 assert run.state in ("queued", "running"), run.status()
                 time.sleep(0.01)
-            result.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - start)
             stop(run, kill_after=30)
-        rows.append([preset, spread(result)])
+        rows.append([preset, spread(seconds)])
     stop_worker(workspace)
     print(f"{machine()}; {rounds} rounds\n\n### From `workbench submit` to the end of the first training step\n")
     print_table(["preset", "seconds"], rows)

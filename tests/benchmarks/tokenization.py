@@ -1,10 +1,10 @@
-"""Seconds for the tokens of 100,000 short texts: the first time, and from the cache.
+"""Time the tokenization of 100,000 short texts: the first time, and from the cache.
 
     python tests/benchmarks/tokenization.py [--texts 100000] [--rounds 3] [--tokenizer minilm]
 
-Snippets of film reviews (rotten-tomatoes), repeated with a number in front until there are enough, and the pretrained
-tokenizer of MiniLM; the library's own threads are used (TOKENIZERS_PARALLELISM). The peer is transformers' tokenizer
-called on the same texts, with truncation, as the usual example script does. About two minutes on two cores.
+The texts are snippets of film reviews (rotten-tomatoes), repeated with a number in front until there are enough. The
+tokenizer is MiniLM's, which uses its own threads (TOKENIZERS_PARALLELISM). For comparison, transformers' tokenizer is
+called on the same texts with truncation, as in the usual example script. This takes about two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 
-from _common import fresh_workspace, machine, print_table, ratios, spread
+from _common import fresh_workspace, machine, print_table, speedups, spread
 
 from workbench.data.catalogue.sources import fetch_model
 from workbench.data.load import load_texts
@@ -46,15 +46,18 @@ def main() -> None:
         seconds["transformers"].append(timed(lambda: tokenizer(texts, truncation=True, max_length=LENGTH)))
         seconds["first time"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))
         seconds["from the cache"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))
-    rows = [[way, spread(s), spread(ratios(seconds["transformers"], s), 1)] for way, s in seconds.items()]
-    print_table(["way", "seconds", "times as fast as transformers"], rows)
+    rows = [
+        [variant, spread(values), spread(speedups(seconds["transformers"], values), 1)]
+        for variant, values in seconds.items()
+    ]
+    print_table(["variant", "seconds", "speedup over transformers"], rows)
 
 
 def timed(work: Any) -> float:
-    """Seconds that it takes."""
-    begin = time.perf_counter()
+    """Return the seconds that ``work`` takes."""
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - begin
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

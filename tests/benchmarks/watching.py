@@ -1,4 +1,4 @@
-"""The dashboard on 1,000 runs: how long a new figure takes to the screen, each page's time, and the server's memory.
+"""Measure the dashboard on 1,000 runs: delay of a new point, time of each page, and memory of the server.
 
 python tests/benchmarks/watching.py [--runs 1000] [--rounds 5]      (needs Chromium)
 """
@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import psutil
 from _common import fresh_workspace, machine, print_table, spread
-from _pages import browsed, seconds_until
+from _pages import open_dashboard, seconds_until
 from compare_page import write_runs
 
 from dashboard import state
@@ -46,61 +46,65 @@ def main() -> None:
     real = _real_runs(workspace)
     running = fake_run(workspace, "running", name="is-running", steps=10_000)
     rows = []
-    with browsed() as (page, url, server):
+    with open_dashboard() as (page, url, server):
         for name, query in _pages(real).items():
-            taken = seconds_until(page, f"{url}/{name}?{urlencode(query)}")
-            settle(page, 2000)  # what is drawn in parts is loaded as well
+            seconds = seconds_until(page, f"{url}/{name}?{urlencode(query)}")
+            settle(page, 2000)  # let deferred content load as well
             page.wait_for_function(SETTLED)
             assert not page.locator("[data-testid=stException]").count(), name
-            rows.append([f"/{name}: until its script has ended", f"{taken:.1f} s"])
+            rows.append([f"/{name}: until its script has finished", f"{seconds:.1f} s"])
         page.goto(f"{url}/runs?run={running.id}")
         page.wait_for_function(f"() => ({LAST_STEP})() > 0")
         delays = [_delay(page, running, 4001 + number) for number in range(options.rounds)]
-        rows.append(["a line written, until its point is drawn", f"{spread(delays, 2)} s"])
-        rows.append(["memory of the server after all pages", f"{_memory(server) / 1e6:.0f} MB"])
+        rows.append(["from a new line of metrics to its point on the page", f"{spread(delays, 2)} s"])
+        rows.append(["memory of the server after opening all pages", f"{_memory(server) / 1e6:.0f} MB"])
     print(f"{machine()}\n\n### The dashboard on {options.runs} runs of 1,000 lines\n")
-    print_table(["what", "measured"], rows)
+    print_table(["measurement", "value"], rows)
     shutil.rmtree(workspace.root)
 
 
 def _real_runs(workspace: Workspace) -> list[str]:
-    """Two runs with a tiny model and its predictions: what Compare, Explain and Playground load."""
+    """Train two tiny models, so that Compare, Explain and Playground can load them; return their ids."""
     runs = [tiny.make_run(workspace, {"training.seed": seed}) for seed in (0, 1)]
     for run in runs:
-        with contextlib.redirect_stdout(io.StringIO()) as message:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             code = run_folder(run.folder)
         if code != 0:
-            raise SystemExit(f"The run {run.id} is {run.state}: {message.getvalue()[-2000:]}")
+            raise SystemExit(f"The run {run.id} is {run.state}: {output.getvalue()[-2000:]}")
     return [run.id for run in runs]
 
 
 def _pages(real: list[str]) -> dict[str, dict[str, str]]:
-    """Every page of the navigation, as it is when it shows the real runs."""
+    """Return every page of the navigation with the query that shows the real runs."""
     first, second = real
-    explain, play, question = state.Explain, state.Playground, json.dumps({"text": TEXT})
+    explain, playground, model_input = state.Explain, state.Playground, json.dumps({"text": TEXT})
     queries = {
         state.RUNS_PAGE: {state.RUN.param: first},
         state.COMPARE_PAGE: {state.Compare.RUNS.param: f"{first},{second}"},
         state.EXPLAIN_PAGE: {state.RUN.param: first, explain.TEXT.param: TEXT, explain.COMPARE_WITH.param: second},
-        state.PLAYGROUND_PAGE: {state.RUN.param: first, play.COMPARE_WITH.param: second, play.INPUT.param: question},
+        state.PLAYGROUND_PAGE: {
+            state.RUN.param: first,
+            playground.COMPARE_WITH.param: second,
+            playground.INPUT.param: model_input,
+        },
     }
     pages = [value for name, value in vars(state).items() if name.endswith("_PAGE")]
     return {"" if page == state.HOME_PAGE else Path(page).stem: queries.get(page, {}) for page in pages}
 
 
 def _delay(page: Page, run: Run, step: int) -> float:
-    """Seconds from a line of metrics to its point in the first figure."""
-    time.sleep(0.37 * (step % 7))  # at another place between two ticks each time
+    """Return the seconds from appending a line of metrics to its point in the first plot."""
+    time.sleep(0.37 * (step % 7))  # at a different point between two updates each time
     row = {"step": step, "epoch": 1.0, "time": 0.6 * step, "tokens": 800 * step, "train/loss": 0.5}
-    began = time.perf_counter()
+    start = time.perf_counter()
     run.append_metrics(row)
     page.wait_for_function(f"() => ({LAST_STEP})() >= {step}")
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def _memory(pid: int) -> int:
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return sum(process.memory_info().rss for process in family)
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(process.memory_info().rss for process in processes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A run on a GPU, from its spec to its report; skipped, with the reason, where there is none."""
+"""Runs on a GPU, from the spec to the report; skipped with the reason on a machine without a GPU."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def test_a_run_succeeds_and_learns(workspace, tuning):
     assert run_folder(run.folder) == 0
     report = run.report()
     assert report.cost.device != "cpu" and report.cost.peak_memory_bytes > 0
-    rows = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
-    assert rows[-1] < rows[0]
+    losses = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
+    assert losses[-1] < losses[0]
     on_gpu, on_cpu = (
         Predictor.load(run, device).predict([{"text": "the film is superb"}])[0] for device in ("cuda", "cpu")
     )
     assert on_gpu.score == pytest.approx(on_cpu.score, abs=1e-3)
 
 
-def test_a_stopped_run_goes_on(workspace):
+def test_a_stopped_run_resumes(workspace):
     run = make_run(workspace, ON_GPU)
     run.request_stop()
     assert run_folder(run.folder) == 0 and run.state == "stopped"
