@@ -180,6 +180,7 @@ def _example(kind: Kind, name: str) -> str:
         task = "causal-lm" if "decoder" in name or name in ("smollm2",) else "text-classification"
         task = "translation" if name == "transformer-encoder-decoder" else task
         data = {"causal-lm": "film-plots", "translation": "tatoeba-en-zh"}.get(task, "rotten-tomatoes")
+        data = "tnews" if name == "multilingual-e5-small" else data
         return f"task: {task}\ndata: {data}\nmodel: {source or name}\n"
     if kind.example == "format":
         return _format_example(name)

