@@ -348,7 +348,7 @@ def test_only_ended_unfinished_runs_can_be_resumed(workspace: Workspace) -> None
     finished.transition(("queued",), "succeeded")
     with pytest.raises(RequestError, match="has succeeded"):
         jobs.resume(finished, workspace, start=False)
-    with pytest.raises(BusyError, match="queued already"):
+    with pytest.raises(BusyError, match="is already queued"):
         jobs.resume(waiting, workspace, start=False)
     jobs.cancel(waiting)
     waiting.spec_file.write_text("version: 99\n")
