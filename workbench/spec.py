@@ -189,6 +189,11 @@ class TrainingSpec(SpecModel):
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the running mean of squared gradients.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the denominator.")
     max_grad_norm: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for no clipping.")
+    class_weights: Literal["balanced"] | None = Field(
+        None,
+        description="Weights of the classes in the training loss; balanced: each class counts as much as any other, "
+        "however rare; empty: each example counts the same.",
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of initial weights, batch order and dropout.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Number format of the matrix products; auto selects what the device does well."

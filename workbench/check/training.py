@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.check.data import has_split
 from workbench.problem import Problem
 from workbench.spec import RunSpec, TrainingSpec
+from workbench.tasks.base import tasks
 
 HIGH_LEARNING_RATE = 0.1
 
@@ -35,11 +36,20 @@ def training_problems(spec: RunSpec) -> list[Problem]:
         message = f"{budget} tokens per batch are less than one text of data.max_length {max_length}."
         hint = "Longer texts will each form a batch of their own."
         problems.append(Problem("warning", "training.max_tokens_per_batch", message, hint))
+    weighing = _weighing_tasks() if training.class_weights is not None else []
+    if training.class_weights is not None and spec.task.name in tasks.names() and spec.task.name not in weighing:
+        message = f"{spec.task.name} has no class weights."
+        hint = f"Remove it. Tasks with class weights: {', '.join(weighing)}."
+        problems.append(Problem("error", "training.class_weights", message, hint))
     problems += _range_test_problems(spec) if spec.kind != "training" else _limit_problems(training)
     if training.learning_rate is not None and training.learning_rate > HIGH_LEARNING_RATE:
         message = f"{training.learning_rate} is far above the usual learning rates of Transformers."
         problems.append(Problem("warning", "training.learning_rate", message))
     return problems
+
+
+def _weighing_tasks() -> list[str]:
+    return [name for name in tasks.names() if tasks.get(name).weighs_classes]
 
 
 def _limit_problems(training: TrainingSpec) -> list[Problem]:

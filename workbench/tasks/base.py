@@ -66,6 +66,18 @@ PredictWithRun: TypeAlias = "Callable[[str, Sequence[TaskInput]], list[Answer]]"
 TargetKind: TypeAlias = Literal["label", "label of a word", "span", "next token", "masked token"]
 
 
+class Split(NamedTuple):
+    """A split as a baseline reads it.
+
+    Attributes:
+        examples: the examples.
+        targets: their targets, as ``encode`` returned them.
+    """
+
+    examples: Examples
+    targets: Targets
+
+
 @dataclass(frozen=True)
 class Target:
     """The single output that an explanation is about.
@@ -121,6 +133,7 @@ class Task(ABC):
     stochastic_inputs: ClassVar[bool] = False  # whether ``collate`` draws random inputs
     evaluates_zero_shot: ClassVar[bool] = False  # whether ``on_untrained_outputs`` is called before training
     target_kind: ClassVar[TargetKind | None] = None  # what an explanation is about; None if nothing can be explained
+    weighs_classes: ClassVar[bool] = False  # whether ``balance_classes`` is implemented
     generates: ClassVar[bool] = False  # whether its answers are generated text
     generates_code: ClassVar[bool] = False  # whether that text is Python code
     input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may use besides the roles of ``inputs``
@@ -243,6 +256,17 @@ class Task(ABC):
             new: names of the newly initialized weights.
         """
         return None
+
+    def balance_classes(self, train: Encoded) -> None:
+        """Weigh the training loss so that each class counts as much as any other (``training.class_weights``).
+
+        Args:
+            train: the encoded training split.
+
+        Raises:
+            SpecError: the task has no classes.
+        """
+        raise SpecError(f"{self.name} has no classes to weigh.", "Remove training.class_weights.")
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         """Return the model's output for a batch, with its ``loss``.
@@ -374,6 +398,21 @@ class Task(ABC):
             ``metrics`` with 95% intervals, ``baseline``, ``baseline_name`` and details; ``measures`` if the metrics
             derive from sums over examples (see :mod:`workbench.metrics.measures`).
         """
+
+    def baseline_report(self, train: Split, reported: Split, outcome: Outcome) -> TaskReport | None:
+        """Train a simple model on the same examples, and return ``baseline``, ``baseline_name`` and ``gain`` over it.
+
+        They replace those of ``report``. It must take a few seconds at most.
+
+        Args:
+            train: the training split.
+            reported: the split that is reported on.
+            outcome: the result of ``finish``.
+
+        Returns:
+            None for a task without such a model, or where it cannot be trained.
+        """
+        return None
 
     @abstractmethod
     def prediction_rows(self, examples: Examples, outcome: Outcome, targets: Targets) -> PredictionRows:

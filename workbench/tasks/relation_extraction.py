@@ -32,13 +32,15 @@ from workbench.metrics import measures, scores
 from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Relation, ScoredLabels
-from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Task, TaskReport, tasks
+from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Split, Task, TaskReport, tasks
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
+from workbench.tasks.shared.baselines import tfidf
 from workbench.tasks.shared.head_options import label_options
+from workbench.tasks.shared.labels import balanced_class_weights, weighted_cross_entropy
 from workbench.tasks.shared.results import prediction_table, score_columns
 from workbench.tasks.shared.spans.entities import first_subwords, row_offsets
 from workbench.tasks.shared.spans.marked_pairs import NO_LIMIT, SIGNS, MarkedSentence, choose_signs, crop, marked_text
-from workbench.types import IGNORE_INDEX, Ints, Json, Tokenizer
+from workbench.types import IGNORE_INDEX, Floats32, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +68,8 @@ class RelationExtraction(Task):
     head = "AutoModelForTokenClassification"
     peft_type = "TOKEN_CLS"
     primary_metric = "macro_f1"
+    weighs_classes = True
+    class_weights: Floats32 | None = None
 
     class Config(SpecModel):
         other: str = Field(
@@ -164,7 +168,14 @@ class RelationExtraction(Task):
         second = (marks >= len(self.labels)).int().argmax(-1)
         logits = self._relation_logits(output.logits, first, second)
         classes = marks.gather(1, first[:, None])[:, 0]
-        return SequenceClassifierOutput(loss=functional.cross_entropy(logits, classes), logits=logits)
+        if self.class_weights is not None and model.training:
+            loss = weighted_cross_entropy(logits, classes, self.class_weights)
+        else:
+            loss = functional.cross_entropy(logits, classes)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def balance_classes(self, train: Encoded) -> None:
+        self.class_weights = balanced_class_weights(train.targets.classes, len(self.labels))
 
     def _relation_logits(self, logits: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return the logits of the relations, [B, relations], from the logits of each token, [B, T, 2 x relations]."""
@@ -235,6 +246,18 @@ class RelationExtraction(Task):
             "labels": self.labels,
             "confusion": self.confusion(outcome, targets).tolist(),
             "per_class": self._per_relation(columns),
+        }
+
+    def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
+        if not tfidf.is_available(len(train.examples)):
+            return None
+        known, texts = train.examples.columns["text"], reported.examples.columns["text"]
+        baseline = tfidf.predict_labels(known, train.targets.classes, texts, len(self.labels))
+        before, after = (self._columns(each, reported.targets.classes) for each in (baseline, outcome.argmax(axis=1)))
+        return {
+            "baseline": measures.metric_values(before, self.measures()),
+            "baseline_name": tfidf.describe(known),
+            "gain": measures.improvements(before, after, self.measures()),
         }
 
     def _per_relation(self, columns: Mapping[str, Ints]) -> dict[str, dict[str, float]]:

@@ -23,17 +23,19 @@ from workbench.tasks.base import (
     ModelOutput,
     PredictionRows,
     ScoringTask,
+    Split,
     Target,
     TargetScore,
     TaskReport,
     tasks,
 )
 from workbench.tasks.contexts import Array, Batch, Encoded, TaskInput
+from workbench.tasks.shared.baselines import tfidf
 from workbench.tasks.shared.head_options import label_options
 from workbench.tasks.shared.inputs import refuse_missing_texts
 from workbench.tasks.shared.labels import Labelling, MultiLabel, SingleLabel
 from workbench.tasks.shared.results import prediction_table, score_columns
-from workbench.types import Ints, Tokenizer
+from workbench.types import Floats32, Ints, Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +61,7 @@ class TextClassification(ScoringTask):
     head = "AutoModelForSequenceClassification"
     target_kind = "label"
     peft_type = "SEQ_CLS"
+    weighs_classes = True
 
     class Config(SpecModel):
         pairs: bool = Field(False, description="Each example is a pair of texts (columns text and text_pair).")
@@ -75,6 +78,7 @@ class TextClassification(ScoringTask):
         super().__init__(config)
         multi_label = self.config.multi_label
         self.labelling: Labelling = MultiLabel(self.config.threshold) if multi_label else SingleLabel()
+        self.class_weights: Floats32 | None = None
         self.roles = ("text", "text_pair") if self.config.pairs else ("text",)
 
     @property
@@ -112,6 +116,15 @@ class TextClassification(ScoringTask):
     def model_options(self) -> HeadOptions:
         return {**label_options(self.labels), "problem_type": self.labelling.problem_type}
 
+    def balance_classes(self, train: Encoded) -> None:
+        self.class_weights = self.labelling.balanced_weights(train.targets, len(self.labels))
+
+    def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
+        output = model(**batch)
+        if self.class_weights is not None and model.training:
+            output.loss = self.labelling.weighted_loss(output.logits, batch["labels"], self.class_weights)
+        return output
+
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
         # The probability of each label, [B, labels].
         return self.label_probabilities(model_output.logits.float())
@@ -132,6 +145,15 @@ class TextClassification(ScoringTask):
 
     def report(self, outcome: Array, targets: Array, train_targets: Array) -> TaskReport:
         return self.labelling.report(outcome, targets, train_targets, self.labels)
+
+    def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
+        if not tfidf.is_available(len(train.examples)):
+            return None
+        known, texts = (self._joined_texts(split.examples) for split in (train, reported))
+        return self.labelling.baseline_report(known, texts, train.targets, reported.targets, outcome)
+
+    def _joined_texts(self, examples: Examples) -> list[str]:
+        return [" ||| ".join(texts) for texts in zip(*(examples.columns[role] for role in self.roles), strict=True)]
 
     def prediction_rows(self, examples: Examples, outcome: Array, targets: Array) -> PredictionRows:
         answers = self.decode(outcome)

@@ -18,7 +18,7 @@ from workbench.data.examples import Examples
 from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
-from workbench.tasks.shared.lexicon import Lexicon
+from workbench.tasks.shared.baselines.lexicon import Lexicon
 from workbench.tasks.shared.seq2seq import SOURCE, Seq2Seq, Seq2SeqOptions
 from workbench.tasks.shared.seq2seq_targets import PairTargets
 from workbench.types import JsonObject

@@ -24,7 +24,15 @@ from workbench.training.environment import describe_environment
 from workbench.training.loop import TrainResult
 from workbench.training.prepare import Prepared, PrepareHooks, prepare
 from workbench.training.reporter import RunReporter
-from workbench.training.results import evaluate_finished, format_metric, report_fields, save_model, save_predictions
+from workbench.training.results import (
+    baseline_note,
+    baseline_report,
+    evaluate_finished,
+    format_metric,
+    report_fields,
+    save_model,
+    save_predictions,
+)
 from workbench.training.trainer import Trainer, evaluate_zero_shot
 
 Ending = Literal["succeeded", "stopped"]
@@ -106,11 +114,17 @@ class TrainingJob:
         metrics = final.result["metrics"]
         metrics.setdefault("loss", {"value": final.loss, "low": None, "high": None})
         save_predictions(context, final)
+        context.reporter.phase("training a simple baseline")
+        baseline = baseline_report(prepared, final)
+        if baseline and (note := baseline_note(prepared, baseline, result.state)):
+            self.notes.append(note)
+            context.reporter.info(note)
         context.reporter.phase("saving the model")
         save_model(context, prepared, trainer.model)
         report = Report.model_validate(
             {
                 **report_fields(prepared, final, self.notes),
+                **baseline,
                 "cost": training_cost(trainer, result, time.monotonic() - self._began),
                 "steps": result.state.step,
                 "best_step": result.state.best_step,
@@ -123,7 +137,7 @@ class TrainingJob:
         name = context.task.primary_metric
         context.reporter.info(
             f"{name} {format_metric(report.metrics[name])} on {len(final.split.examples)} examples; baseline "
-            f"{final.result['baseline'][name]:.4f}"
+            f"{report.baseline[name]:.4f}"
         )
 
 

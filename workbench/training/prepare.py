@@ -181,6 +181,8 @@ def prepare(
     hooks.phase("tokenizing")
     splits, lengths = encode_splits(task, loaded.tokenizer, dataset, spec)
     notes = [f"{name}: {split.encoded.note}" for name, split in splits.items() if split.encoded.note]
+    if spec.training.class_weights is not None:
+        task.balance_classes(splits["train"].encoded)
     task.init_head(loaded.model, splits["train"].encoded, loaded.newly_initialized)
     return Prepared(resolved, dataset, loaded, splits, lengths, notes)
 

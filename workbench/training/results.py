@@ -1,4 +1,7 @@
-"""What a run writes after training: predictions, the model, and the common fields of the report."""
+"""What a run writes after training: predictions, the model, and the common fields of the report.
+
+The report compares the model with a simple one that learned from the same examples and answers the same test examples.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from workbench.models.identity import BaseIdentity
 from workbench.models.loading import BASE_FILE
 from workbench.runs.documents import BaseNote, Interval, ModelBase
 from workbench.runs.predictions import with_columns, write_predictions
-from workbench.tasks.base import Outcome, TaskReport
+from workbench.tasks.base import Outcome, Split, TaskReport
 from workbench.training.context import RunContext
+from workbench.training.core.state import TrainState
 from workbench.training.evaluation import Evaluation
 from workbench.training.prepare import Prepared
 from workbench.training.splits import EncodedSplit
 from workbench.types import JsonObject, Model
+
+_MANY_TRUNCATED = 0.2  # share of the texts
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,71 @@ def report_fields(prepared: Prepared, final: FinalEvaluation, notes: list[str]) 
         "notes": [*notes, *final.result.get("notes", [])],
         "data_fingerprint": prepared.dataset.fingerprint,
     }
+
+
+def baseline_report(prepared: Prepared, final: FinalEvaluation) -> TaskReport:
+    """Fit the task's simple model, and return the fields of the report that compare with it.
+
+    Args:
+        prepared: the run's data.
+        final: the evaluation of the finished model.
+
+    Returns:
+        ``baseline``, ``baseline_name``, ``gain`` and ``baselines``; empty for a task without a simple model.
+    """
+    train = prepared.splits["train"]
+    train_split = Split(train.examples, train.encoded.targets)
+    reported = Split(final.split.examples, final.split.encoded.targets)
+    fields = prepared.task.baseline_report(train_split, reported, final.outputs)
+    if fields is None:
+        return {}
+    before, name = final.result["baseline"], prepared.task.primary_metric
+    return {
+        **fields,
+        "baselines": {
+            **final.result.get("baselines", {}),
+            final.result["baseline_name"]: before[name],
+            fields["baseline_name"]: fields["baseline"][name],
+        },
+    }
+
+
+def baseline_note(prepared: Prepared, fields: TaskReport, state: TrainState) -> str | None:
+    """Return a sentence if the model is not clearly better than the simple one, and what to try.
+
+    Args:
+        prepared: the run's data and model.
+        fields: the result of :func:`baseline_report`.
+        state: the state at the end of training.
+
+    Returns:
+        None if the improvement is above zero with its whole interval.
+    """
+    name = prepared.task.primary_metric
+    gain = Interval.model_validate(fields["gain"][name])
+    assert gain.value is not None and gain.low is not None and gain.high is not None
+    if gain.low > 0:
+        return None
+    kind = fields["baseline_name"].partition(",")[0]
+    numbers = f"{name} {fields['baseline'][name]:.4f}; the difference is {gain.value:+.4f}"
+    numbers += f", 95% interval {gain.low:+.4f} to {gain.high:+.4f}"
+    verdict = "is better than this model" if gain.high < 0 else "is as good as this model, as far as the data can tell"
+    return f"A simple baseline, {kind}, {verdict} ({numbers}). Try {_advice(prepared, state)}."
+
+
+def _advice(prepared: Prepared, state: TrainState) -> str:
+    """Return what to try, by what the run shows."""
+    lengths = prepared.lengths.get("train")
+    share = lengths["truncated_share"] if lengths else 0.0
+    advice = []
+    if share >= _MANY_TRUNCATED:
+        advice.append(f"a larger data.max_length ({share:.0%} of the training texts were truncated)")
+    if state.best_step == state.step:
+        advice.append("more epochs (the last evaluation was the best)")
+    if prepared.spec.tuning.method != "full":
+        advice.append("tuning: full")
+    advice.append("a model that was pretrained on the language and the kind of your texts")
+    return ", ".join(advice[:-1]) + (" or " if len(advice) > 1 else "") + advice[-1]
 
 
 def format_metric(metric: Interval) -> str:

@@ -182,7 +182,6 @@ PROGRAMS = {
     "import-linter", "jupyter-server", "jupyterlab", "mkdocs-material", "mkdocstrings", "mypy", "pre-commit",
     "pytest-timeout", "pytest-xdist", "ruff", "types-pyyaml",
 }  # fmt: skip
-NEEDED_BY = {"scikit-learn": "optuna"}  # for the importance of hyperparameters
 # Where the packages of an extra are imported; the library for all others.
 IMPORTED_IN = {
     "dashboard": ("workbench", "dashboard"),
@@ -214,8 +213,7 @@ def _groups() -> dict[str, list[str]]:
 def test_every_declared_package_is_imported(extra: str) -> None:
     imported = _imported(IMPORTED_IN.get(extra, ("workbench",)))
     declared = {_normal(Requirement(line).name) for line in _groups()[extra]}
-    assert NEEDED_BY.keys() & declared <= {name for name, other in NEEDED_BY.items() if other in declared}
-    assert not declared - imported - PROGRAMS - NEEDED_BY.keys()
+    assert not declared - imported - PROGRAMS
 
 
 def test_the_extra_all_has_every_extra_for_users() -> None:

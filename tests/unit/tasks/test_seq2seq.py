@@ -24,7 +24,7 @@ from workbench.metrics import measures
 from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
 from workbench.tasks.base import tasks
 from workbench.tasks.contexts import FinishContext, InferenceContext
-from workbench.tasks.shared.lexicon import Lexicon
+from workbench.tasks.shared.baselines.lexicon import Lexicon
 from workbench.tasks.summarization import lead
 
 ROWS = Path(__file__).parents[2] / "rows"

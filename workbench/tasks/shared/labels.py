@@ -15,12 +15,13 @@ import numpy as np
 
 from workbench.data.columns import Column
 from workbench.errors import DataError
-from workbench.metrics import scores
+from workbench.metrics import measures, scores
 from workbench.metrics.label_order import sort_labels
 from workbench.tasks.answers import ScoredLabels
 from workbench.tasks.base import TargetScore, TaskReport
 from workbench.tasks.contexts import Array
-from workbench.types import Floats32, Ints
+from workbench.tasks.shared.baselines import tfidf
+from workbench.types import Bools, Floats, Floats32, Ints
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +79,28 @@ class Labelling(ABC):
         """
 
     @abstractmethod
+    def balanced_weights(self, targets: Array, count: int) -> Floats32:
+        """Return the weights that make each class count as much in the loss as any other; their mean over N is 1.
+
+        Args:
+            targets: targets of the training split, from ``encode``.
+            count: number of labels, L.
+
+        Returns:
+            [L] or [L, 2]; see ``weighted_loss``.
+        """
+
+    @abstractmethod
+    def weighted_loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: Floats32) -> torch.Tensor:
+        """Return the mean weighted loss.
+
+        Args:
+            logits: [B, L].
+            targets: the batch's targets, [B] or [B, L].
+            weights: the result of ``balanced_weights``.
+        """
+
+    @abstractmethod
     def decode(self, probabilities: dict[str, float]) -> ScoredLabels:
         """Return the answer.
 
@@ -131,6 +154,23 @@ class Labelling(ABC):
             labels: names of the labels.
         """
 
+    @abstractmethod
+    def baseline_report(
+        self, train: Sequence[str], texts: Sequence[str], train_targets: Array, targets: Array, outputs: Array
+    ) -> TaskReport:
+        """Fit TF-IDF with logistic regression, and return its metrics and the improvement over them.
+
+        Args:
+            train: the training texts, N.
+            texts: the texts of the split that is reported on, M.
+            train_targets: targets of the training split.
+            targets: targets of the split that is reported on.
+            outputs: probabilities of the model, [M, labels].
+
+        Returns:
+            ``baseline``, ``baseline_name`` and ``gain`` of the report.
+        """
+
 
 class SingleLabel(Labelling):
     """Each example has exactly one label."""
@@ -156,6 +196,12 @@ class SingleLabel(Labelling):
 
     def target_score(self, logits: torch.Tensor, index: int) -> TargetScore:
         return TargetScore.choice(logits, index)
+
+    def balanced_weights(self, targets: Ints, count: int) -> Floats32:
+        return balanced_class_weights(targets, count)
+
+    def weighted_loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: Floats32) -> torch.Tensor:
+        return weighted_cross_entropy(logits, targets, weights)
 
     def decode(self, probabilities: dict[str, float]) -> ScoredLabels:
         return ScoredLabels.of(probabilities)
@@ -183,6 +229,17 @@ class SingleLabel(Labelling):
             "labels": labels,
             "confusion": confusion.tolist(),
             "per_class": scores.per_class(confusion, labels),
+        }
+
+    def baseline_report(
+        self, train: Sequence[str], texts: Sequence[str], train_targets: Ints, targets: Ints, outputs: Array
+    ) -> TaskReport:
+        count = outputs.shape[1]
+        baseline = tfidf.predict_labels(train, train_targets, texts, count)
+        return {
+            "baseline": scores.class_scores(scores.confusion_matrix(targets, baseline, count)),
+            "baseline_name": tfidf.describe(train),
+            "gain": scores.paired_improvements(targets, baseline, outputs.argmax(axis=1), count),
         }
 
 
@@ -228,6 +285,21 @@ class MultiLabel(Labelling):
         logit = logits.float()[:, index]
         return TargetScore(logit, logit.sigmoid())
 
+    def balanced_weights(self, targets: Floats32, count: int) -> Floats32:
+        # [L, 2]: of an example without and with the label.
+        positive = targets.mean(axis=0)
+        shares = np.stack([1 - positive, positive], axis=1)
+        weights: Floats32 = (0.5 / np.maximum(shares, 1 / (2 * len(targets)))).astype(np.float32)
+        return weights
+
+    def weighted_loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: Floats32) -> torch.Tensor:
+        import torch
+        from torch.nn import functional
+
+        without, with_label = torch.from_numpy(weights).to(logits.device).unbind(dim=1)
+        losses = functional.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none")
+        return (losses * torch.where(targets > 0.5, with_label, without)).mean()
+
     def decode(self, probabilities: dict[str, float]) -> ScoredLabels:
         return ScoredLabels.of(probabilities, self.threshold)
 
@@ -254,6 +326,69 @@ class MultiLabel(Labelling):
             "labels": labels,
             "per_class": scores.per_label(scores.label_counts(gold, predicted), labels),
         }
+
+    def baseline_report(
+        self, train: Sequence[str], texts: Sequence[str], train_targets: Floats32, targets: Floats32, outputs: Array
+    ) -> TaskReport:
+        gold = targets > 0.5
+        baseline = tfidf.predict_label_sets(train, train_targets, texts) >= 0.5
+        known = _label_measures(gold.shape[1])
+        gain = measures.improvements(
+            _label_columns(gold, baseline), _label_columns(gold, outputs >= self.threshold), known
+        )
+        return {
+            "baseline": scores.label_scores(gold, baseline),
+            "baseline_name": tfidf.describe(train),
+            "gain": gain,
+        }
+
+
+def balanced_class_weights(classes: Ints, count: int) -> Floats32:
+    """Return N / (C x examples of the class) for each class, as scikit-learn's ``balanced``; 0 for a class without any.
+
+    Args:
+        classes: the class of each training example, [N].
+        count: number of classes, C.
+    """
+    examples = np.bincount(classes, minlength=count)
+    weights = len(classes) / ((examples > 0).sum() * np.maximum(examples, 1))
+    return np.where(examples > 0, weights, 0).astype(np.float32)
+
+
+def weighted_cross_entropy(logits: torch.Tensor, classes: torch.Tensor, weights: Floats32) -> torch.Tensor:
+    """Return the mean of the examples' cross-entropies, each multiplied by the weight of its class.
+
+    Unlike torch's own ``weight``, the sum is divided by the number of examples and not by the weights of the batch, so
+    a batch of rare classes counts more.
+
+    Args:
+        logits: [B, C].
+        classes: [B].
+        weights: a weight for each class, [C].
+    """
+    import torch
+    from torch.nn import functional
+
+    losses = functional.cross_entropy(logits.float(), classes, reduction="none")
+    return (losses * torch.from_numpy(weights).to(logits.device)[classes]).mean()
+
+
+def _label_measures(count: int) -> measures.Measures:
+    per_label = [f"{what}:{i}" for i in range(count) for what in ("hits", "predicted", "gold")]
+    return {
+        "accuracy": ("ratio", "right", "examples"),
+        "micro_f1": ("f1", "hits", "predicted", "gold"),
+        "macro_f1": ("macro_f1", *per_label),
+    }
+
+
+def _label_columns(gold: Bools, predicted: Bools) -> dict[str, Floats]:
+    """Return the numbers [N] of which the measures are sums."""
+    parts = {"hits": gold & predicted, "predicted": predicted, "gold": gold}
+    per_label = {f"{what}:{i}": part[:, i] for what, part in parts.items() for i in range(gold.shape[1])}
+    sums = {what: part.sum(axis=1) for what, part in parts.items()}
+    whole = {"right": (gold == predicted).all(axis=1), "examples": np.ones(len(gold))}
+    return {name: np.asarray(values, dtype=np.float64) for name, values in {**per_label, **sums, **whole}.items()}
 
 
 def _with_intervals(values: dict[str, float], intervals: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:

@@ -1,0 +1,1 @@
+"""Simple models that a run is compared with."""
