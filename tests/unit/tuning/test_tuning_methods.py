@@ -299,7 +299,7 @@ def test_packed_rows_and_too_long_texts_are_refused() -> None:
     with pytest.raises(RequestError, match="packed with several documents"):
         wrapped(input_ids=IDS, document_ids=torch.ones_like(IDS))
     _, wrapped = tuned("prompt", base_model("bert"), tokens=60)
-    with pytest.raises(RequestError, match="are 69, and the model has 64 positions"):
+    with pytest.raises(RequestError, match="are 69, but the model has 64 positions"):
         wrapped(**BATCH)
 
 
