@@ -102,9 +102,10 @@ class DataSpec(SpecModel):
     )
     valid: str | None = Field(None, description="Validation file; without one, a part of train is held out.")
     test: str | None = Field(None, description="Test file; without one, a part of train is held out.")
-    columns: dict[str, str] = Field(
+    columns: dict[str, str | list[str]] = Field(
         default_factory=dict,
-        description="Which column has which role, as role: column. Detected by name if left out. Other columns (the "
+        description="Which column has which role, as role: column. Detected by name if left out. If each label has a "
+        "column of its own with 0 and 1, list these columns: label: [art, money]. Other columns (the "
         "first 20 of the file, values cut to 200 characters) are stored with the predictions, in predictions.parquet, "
         "so that you can group results by them; remove from the file what should not be stored.",
     )
@@ -133,6 +134,19 @@ class DataSpec(SpecModel):
     )
     encoding: str | None = Field(
         None, description="Text encoding of the files (utf-8, gb18030 ...); detected if left out."
+    )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="What separates the labels of an example in a column of texts (| ; or ,); detected from the whole "
+        "column if left out.",
+    )
+    label_names: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the labels or tags, if the file has their numbers: the first is number 0. Also the names "
+        "of the positions in lists of 0 and 1.",
     )
 
 

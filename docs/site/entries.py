@@ -35,6 +35,7 @@ class Kind:
 def kinds() -> list[Kind]:
     """Return the registries that have a page for each entry."""
     from workbench.data.readers.formats import formats
+    from workbench.data.shapes import shapes
     from workbench.explain.base import explainers
     from workbench.models.base import models
     from workbench.tasks.base import tasks
@@ -64,6 +65,14 @@ def kinds() -> list[Kind]:
             "recognized by their ending.",
             formats,
             "format",
+        ),
+        Kind(
+            "shapes",
+            "Shapes of rows",
+            "How the rows of a file can hold what a task needs, other than one column for each role. They are recognized "
+            "by their columns.",
+            shapes,
+            "shape",
         ),
     ]
 

@@ -59,7 +59,7 @@ def test_every_entry_has_a_page_with_an_example_that_can_be_used() -> None:
             page = pages[f"reference/{kind.folder}/{entries.file_name(name)}.md"]
             assert kind.registry.label(name) in page
             examples = [block for block in blocks(page) if block.language in ("yaml", "sh")]
-            assert examples or kind.folder == "formats", f"{name} has no example"
+            assert examples or kind.folder in ("formats", "shapes"), f"{name} has no example"
             for example in examples:
                 if example.language == "yaml":
                     RunSpec.from_yaml(example.code)

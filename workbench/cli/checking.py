@@ -46,13 +46,15 @@ def check_data(name: str, task: str | None, test: str | None, columns: list[str]
         return overview.check_data(DataSpec.model_validate(document), roles, Workspace.current(), similarity, progress)
 
 
-def _columns(options: list[str]) -> dict[str, str]:
-    columns = {}
+def _columns(options: list[str]) -> dict[str, str | list[str]]:
+    """Return role -> column; a role that is named several times has a list of columns."""
+    columns: dict[str, str | list[str]] = {}
     for option in options:
         role, _equals, column = option.partition("=")
         if not role or not column:
             raise RequestError(f"--column {option!r} is not ROLE=COLUMN.", "For example: --column text=review.")
-        columns[role] = column
+        before = columns.get(role)
+        columns[role] = column if before is None else [*([before] if isinstance(before, str) else before), column]
     return columns
 
 

@@ -24,10 +24,10 @@ class Column:
     =======  ==================================  ======================================================================
     text     ``str``                             text
     label    ``str``                             text or a number
-    labels   ``list[str]``                       an array; in CSV separated by ``|`` or ``;``
-    words    ``list[str]``, at least one         an array; in CSV separated by spaces
+    labels   ``list[str]``                       an array; in CSV separated by ``|``, ``;`` or ``,``
+    words    ``list[str]``, at least one         an array; in CSV a printed list, or separated by spaces
     tags     ``list[str]``, one per word         like words
-    texts    ``list[str]``                       an array; in CSV a JSON array, or one text
+    texts    ``list[str]``                       an array; in CSV a printed list, or one text
     answers  ``list`` of ``{"text", "start"}``   an array of such objects (``answer_start`` also works); in CSV as JSON.
                                                  ``start`` is in characters of the role ``context``. Empty: no answer
     number   ``float``                           a number

@@ -69,7 +69,7 @@ def extract(split: SplitName, table: Table, roles: Roles, group: str | None) -> 
         if column.kind == "label":
             values[column.role] = _parse_labels(table, roles.mapping[column.role], selected, notes)
         elif column.kind == "labels":
-            values[column.role] = _parse_label_lists(table, roles.mapping[column.role], selected, notes)
+            values[column.role] = _parse_label_lists(table, roles.mapping[column.role], selected)
     ids = [f"{table.name}:{row}" for row in table.rows]
     all_rows = Examples({column.role: values[column.role] for column in roles.columns}, ids, table.rows, table.unit)
     examples = all_rows.take(selected)
@@ -173,21 +173,12 @@ def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[
     return labels
 
 
-def _parse_label_lists(table: Table, name: str, selected: Sequence[int], notes: list[str]) -> list[list[str]]:
-    """Return the labels of each row: a list as it is, a string split at ``|`` or ``;``."""
-    column = table.columns[name]
-    strings = [column[i] for i in selected if isinstance(column[i], str)]
-    separator = "|" if any("|" in value for value in strings) else ";"
+def _parse_label_lists(table: Table, name: str, selected: Sequence[int]) -> list[list[str]]:
+    """Return the labels of each row, sorted; see :mod:`workbench.data.label_lists`."""
     label_lists: list[list[str]] = [[]] * len(table)
     for i in selected:
-        value = column[i]
-        items = value.split(separator) if isinstance(value, str) else value
-        if not isinstance(items, list):
-            items = [] if items is None else [items]
-        labels = [_parse_label(table, item, name, i) for item in items]
+        labels = [_parse_label(table, item, name, i) for item in table.columns[name][i]]
         label_lists[i] = sorted({label for label in labels if label})
-    if strings:
-        notes.append(f"{table.name}: the labels in column {name!r} are split at {separator!r}.")
     return label_lists
 
 

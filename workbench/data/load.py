@@ -20,10 +20,12 @@ from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.extra_columns import extra_columns
 from workbench.data.extract import extract
 from workbench.data.holdout import apply_limits, hold_out, note_shared_groups
+from workbench.data.normalize import normalize_targets
 from workbench.data.progress import Progress
 from workbench.data.readers.table import Table
 from workbench.data.report import DataReport, ExcludedRows, SplitView, build_report, check_splits
 from workbench.data.roles import Roles
+from workbench.data.shapes import apply_shapes
 from workbench.data.tables import filter_rows, find_entry, read_tables
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
@@ -86,8 +88,10 @@ def load_data(
     all_tables = read_tables(spec, entry, columns, workspace, progress)
     tables, excluded = filter_rows(all_tables, entry)
 
-    mapping, mapping_notes = map_columns(tables["train"], columns, _known_columns(spec, entry, columns))
+    tables, chosen = apply_shapes(tables, columns, _known_columns(spec, entry, columns), spec)
+    mapping, mapping_notes = map_columns(tables["train"], columns, chosen)
     roles = Roles.of(columns, mapping)
+    tables = normalize_targets(tables, roles, spec)
     group = _group_column(spec, entry, tables["train"], roles)
 
     extracted = {split: extract(split, table, roles, group) for split, table in tables.items()}
@@ -136,7 +140,7 @@ def load_texts(spec: DataSpec, workspace: Workspace, progress: Progress | None =
     return dataset.train.columns["text"], dataset.notes
 
 
-def _known_columns(spec: DataSpec, entry: DatasetEntry | None, columns: Sequence[Column]) -> dict[str, str]:
+def _known_columns(spec: DataSpec, entry: DatasetEntry | None, columns: Sequence[Column]) -> dict[str, str | list[str]]:
     """Return role -> column as the catalogue and the spec say; the spec has precedence."""
     roles = {column.role for column in columns}
     known = {role: name for role, name in entry.columns.items() if role in roles} if entry is not None else {}

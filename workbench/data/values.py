@@ -6,16 +6,16 @@ reason, in words that complete a sentence such as "column 'tags' ...".
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
+from workbench.data.literals import parse_list, parse_literal
 from workbench.types import Json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_ARRAY_OF_TEXTS = re.compile(r'\s*\[\s*["\]]')
+_QUOTED = re.compile(r"""\s*[\[(]\s*(?:u?["']|\])|\s*(?:np\.)?array\(""")
 
 
 class Answer(TypedDict):
@@ -66,7 +66,7 @@ def as_text(value: Json) -> str:
 
 
 def as_words(value: Json) -> list[str]:
-    """Return a list of words or tags; a string is split at spaces.
+    """Return a list of words or tags; a string is a printed list, or it is split at spaces.
 
     Args:
         value: a value of a table.
@@ -77,7 +77,10 @@ def as_words(value: Json) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        return valid_text(value).split()
+        items = parse_list(value)
+        if items is None:
+            return valid_text(value).split()
+        value = items
     words = [as_text(item) for item in _as_list(value, "words separated by spaces, or a list of them,")]
     for position, word in enumerate(words, start=1):
         if not word or word.isspace():
@@ -86,7 +89,7 @@ def as_words(value: Json) -> list[str]:
 
 
 def as_texts(value: Json) -> list[str]:
-    """Return a list of texts; a string is a JSON array, or one text.
+    """Return a list of texts; a string is a printed list, or one text.
 
     Args:
         value: a value of a table.
@@ -97,8 +100,9 @@ def as_texts(value: Json) -> list[str]:
     if value is None or (isinstance(value, str) and not value.strip()):
         return []
     if isinstance(value, str):
-        # "[sic] he said" is a text; what begins like an array of texts must be one.
-        value = _parse_json(value) if _ARRAY_OF_TEXTS.match(value) else [value]
+        # "[sic] he said" is a text, and so is "[1]"; what begins like an array of texts must be one.
+        items = parse_list(value) if _QUOTED.match(value) else None
+        value = [value] if items is None else items
     texts = [as_text(item) for item in _as_list(value, "a list of texts")]
     for position, text in enumerate(texts, start=1):
         if not text.strip():
@@ -137,7 +141,7 @@ def as_answers(value: Json, context: str | None = None) -> list[Answer]:
         ValueError: an answer has another form, or is not in the context.
     """
     if isinstance(value, str):
-        value = _parse_json(value) if value.strip() else []
+        value = parse_literal(value) if value.strip() else []
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
         value = _from_lists(value)
     return [_as_answer(item, context) for item in ([] if value is None else _as_list(value, "a list of answers"))]
@@ -171,14 +175,6 @@ def _as_list(value: Json, needed: str) -> Sequence[Json]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"holds {describe_type(value)}, but {needed} is needed")
     return value
-
-
-def _parse_json(text: str) -> Json:
-    try:
-        value: Json = json.loads(text)
-        return value
-    except (ValueError, RecursionError):
-        raise ValueError(f"holds {text[:60]!r}, which looks like JSON but is not valid") from None
 
 
 PARSERS: dict[str, Callable[[Json], object]] = {

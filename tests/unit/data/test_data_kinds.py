@@ -132,7 +132,7 @@ def test_answers_of_csv(tmp_path: Path, workspace: Workspace) -> None:
         ([{"text": "Bonn", "start": "13"}], "but an answer is"),
         ([{"text": "Bonn", "start": True}], "but an answer is"),
         (["Bonn"], "but an answer is"),
-        ("Bonn", "looks like JSON but is not valid"),
+        ("Bonn", "is not a valid list or JSON"),
         ({"text": ["Bonn"], "answer_start": []}, "but not as many starts"),
         (3, "but a list of answers is needed"),
     ],

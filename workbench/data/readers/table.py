@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,6 +58,23 @@ class Table:
         selected = list(indices)
         columns = {name: [values[i] for i in selected] for name, values in self.columns.items()}
         return replace(self, columns=columns, rows=[self.rows[i] for i in selected])
+
+    def with_columns(self, columns: Mapping[str, Sequence[Any]]) -> Table:
+        """Return the same rows with other columns.
+
+        Args:
+            columns: for each column its values, one per row.
+        """
+        return replace(self, columns={name: list(values) for name, values in columns.items()})
+
+    def with_column(self, name: str, values: Sequence[Any]) -> Table:
+        """Return the same rows with one column added or replaced.
+
+        Args:
+            name: the column.
+            values: its values, one per row.
+        """
+        return self.with_columns({**self.columns, name: values})
 
 
 def check_names(fields: list[str], name: str, line: int) -> list[str]:

@@ -102,7 +102,7 @@ def _text_columns(stream: RowStream, spec: DataSpec, entry: DatasetEntry | None)
     table = Table(stream.name, {name: [] for name in stream.columns}, [], unusable=stream.unusable)
     if not named:
         return map_columns(table, (TEXT,), {})
-    texts = {role: name for role, name in named.items() if role not in NON_TEXT_ROLES}
+    texts = {role: name for role, name in named.items() if role not in NON_TEXT_ROLES and isinstance(name, str)}
     return {role: require_column(table, name, f"columns.{role}") for role, name in texts.items()}, []
 
 

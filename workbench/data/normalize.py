@@ -1,0 +1,35 @@
+"""Labels and tags as they are written in files, brought to one form in the tables of all splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workbench.data.examples import SplitName
+from workbench.data.label_lists import name_of, read_label_lists
+from workbench.data.readers.table import Table
+from workbench.data.roles import Roles
+from workbench.spec import DataSpec
+
+
+def normalize_targets(tables: Mapping[SplitName, Table], roles: Roles, spec: DataSpec) -> dict[SplitName, Table]:
+    """Return the tables with labels by name and as lists.
+
+    Args:
+        tables: the table of each split.
+        roles: the roles, and their columns.
+        spec: the data section of the spec.
+
+    Raises:
+        DataError: the form of a column cannot be decided, or a label is not valid.
+    """
+    result = dict(tables)
+    for column in roles.columns:
+        name = roles.mapping[column.role]
+        if column.kind == "labels":
+            result = read_label_lists(result, name, spec.label_separator, spec.label_names)
+        elif column.kind == "label" and spec.label_names is not None:
+            for split, table in result.items():
+                cells = enumerate(table.columns.get(name, []))
+                named = [name_of(table, i, name, value, spec.label_names) for i, value in cells]
+                result[split] = table.with_column(name, named) if named else table
+    return result
