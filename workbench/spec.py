@@ -142,6 +142,11 @@ class DataSpec(SpecModel):
         description="What separates the labels of an example in a column of texts (| ; or ,); detected from the whole "
         "column if left out.",
     )
+    outside_tag: str | None = Field(
+        None,
+        description="Tag of the words outside any entity, if it is not O; empty if every word belongs to an entity. "
+        "Detected if left out.",
+    )
     label_names: list[str] | None = Field(
         None,
         min_length=1,

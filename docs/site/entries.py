@@ -69,8 +69,8 @@ def kinds() -> list[Kind]:
         Kind(
             "shapes",
             "Shapes of rows",
-            "How the rows of a file can hold what a task needs, other than one column for each role. They are recognized "
-            "by their columns.",
+            "How the rows of a file can hold what a task needs, other than one column for each role. Their columns "
+            "show which shape it is.",
             shapes,
             "shape",
         ),

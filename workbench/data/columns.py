@@ -42,6 +42,7 @@ class Column:
         target: whether the model predicts it instead of reading it; None for the default of the kind: labels, tags and
             answers are targets. Examples that differ only in their targets stay in one split.
         may_be_empty: whether an example may have an empty text, or no words or texts; otherwise such rows are excluded.
+        verbatim: whether tags are used as they are in the file: a prefix such as B- is part of the type.
         keeps_together: whether examples with the same value stay in one split, if neither the spec nor the data name a
             group.
     """
@@ -54,6 +55,7 @@ class Column:
     target: bool | None = None
     may_be_empty: bool = False
     keeps_together: bool = False
+    verbatim: bool = False
 
     @property
     def is_target(self) -> bool:

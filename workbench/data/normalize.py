@@ -8,6 +8,7 @@ from workbench.data.examples import SplitName
 from workbench.data.label_lists import name_of, read_label_lists
 from workbench.data.readers.table import Table
 from workbench.data.roles import Roles
+from workbench.data.tags import normalize_tags
 from workbench.spec import DataSpec
 
 
@@ -27,6 +28,8 @@ def normalize_targets(tables: Mapping[SplitName, Table], roles: Roles, spec: Dat
         name = roles.mapping[column.role]
         if column.kind == "labels":
             result = read_label_lists(result, name, spec.label_separator, spec.label_names)
+        elif column.kind == "tags":
+            result = normalize_tags(result, name, spec.label_names, spec.outside_tag, column.verbatim)
         elif column.kind == "label" and spec.label_names is not None:
             for split, table in result.items():
                 cells = enumerate(table.columns.get(name, []))

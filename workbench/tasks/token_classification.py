@@ -128,7 +128,13 @@ class TokenClassification(Task):
     def columns(self) -> Sequence[Column]:
         return [
             Column("words", "The words of a text.", WORD_GUESSES, kind="words"),
-            Column("tags", "A tag for each word: B-PER, I-PER, O.", TAG_GUESSES, kind="tags"),
+            Column(
+                "tags",
+                "A tag for each word: B-PER, I-PER, O.",
+                TAG_GUESSES,
+                kind="tags",
+                verbatim=self.config.scheme == "plain",
+            ),
         ]
 
     def fit(self, train: Examples) -> None:

@@ -21,9 +21,9 @@ LABELS = (Column("text", "a text"), Column("label", "its labels", ("labels",), k
 LABEL = (Column("text", "a text"), Column("label", "its label", kind="label"))
 
 
-def load(path: Path, columns: Sequence[Column], workspace: Workspace, **more: Any) -> Dataset:
+def load(path: Path, roles: Sequence[Column], workspace: Workspace, **more: Any) -> Dataset:
     holdout = more.pop("holdout", {"valid": 0, "test": 0})
-    return load_data(DataSpec(train=str(path), holdout=holdout, **more), columns, workspace)
+    return load_data(DataSpec(train=str(path), holdout=holdout, **more), roles, workspace)
 
 
 def csv(path: Path, cells: Sequence[str], column: str = "labels") -> Path:
@@ -130,9 +130,9 @@ def test_several_labels_in_csv(tmp_path: Path, workspace: Workspace, form: Any) 
 
 def test_the_separator_is_named_and_the_same_in_all_splits(tmp_path: Path, workspace: Workspace) -> None:
     train = csv(tmp_path / "train.csv", ["salt", "pepper", "sugar"])
-    test = csv(tmp_path / "test.csv", ["salt; pepper"])
+    test = csv(tmp_path / "test.csv", ["salt; pepper", "sugar"])
     result = load(train, LABELS, workspace, test=str(test))
-    assert result.test.columns["label"] == [["pepper", "salt"]]
+    assert result.test.columns["label"] == [["pepper", "salt"], ["sugar"]]
     assert any("split at ';'" in note for note in result.notes)
     csv(train, ["salt|pepper", "sugar"])
     with pytest.raises(DataError, match=r"separated by '\|', but also by ';': 'salt; pepper'"):

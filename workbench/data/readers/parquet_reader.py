@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from workbench.data.readers.class_names import class_names, use_class_names
 from workbench.data.readers.file_types import MAX_BYTES
 from workbench.data.readers.table import MAX_COLUMNS, Table, check_names
 from workbench.errors import DataError, MissingPackageError
@@ -36,10 +37,13 @@ def read_parquet(path: Path) -> Table:
     with _open_parquet(path) as file:
         usable, unusable = _usable_columns(file, path.name)
         content = file.read(columns=usable).to_pydict()
+        names = class_names(file.schema_arrow.metadata)
     count = len(next(iter(content.values())))
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Table(path.name, content, list(range(1, count + 1)), "row", [], unusable, digest)
+    table = Table(path.name, content, list(range(1, count + 1)), "row", [], unusable, digest)
+    use_class_names(table, names)
+    return table
 
 
 def stream_parquet(
