@@ -72,5 +72,5 @@ def test_a_tokenizer_larger_than_the_pretrained_embedding(workspace: Workspace, 
     rows = len(tokenizer)
     tokenizer.add_tokens(["brandnew", "another"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(RequestError, match=rf"tokenizer has {rows + 2} tokens.*embedding {rows} rows"):
+    with pytest.raises(RequestError, match=rf"tokenizer has {rows + 2} tokens.*embedding has {rows} rows"):
         make_source(f"path:{folder}", workspace).load("AutoModelForMaskedLM", {})
