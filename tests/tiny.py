@@ -124,7 +124,7 @@ def make_run(workspace: Workspace, changes: dict[str, Any] | None = None, model:
     return Run.create(resolve(spec.changed(changes or {}), workspace).spec, workspace)
 
 
-def gains_agree(report: dict[str, Any]) -> None:
+def assert_gains_agree(report: dict[str, Any]) -> None:
     """Check that each improvement is the difference between the metric and the baseline (negated for a loss)."""
     import pytest
 

@@ -81,7 +81,7 @@ def causal_batch(vocab_size: int, rows: int, length: int, device: str = "cpu") -
     return {"input_ids": ids, "labels": ids}
 
 
-def check_same_loss(models: dict[str, Any], batch: Batch, tolerance: float = 1e-4) -> float:
+def assert_same_loss(models: dict[str, Any], batch: Batch, tolerance: float = 1e-4) -> float:
     """Return the loss of the models without dropout in fp32; exit if they differ, as times would be meaningless."""
     losses = {}
     for name, model in models.items():

@@ -18,8 +18,8 @@ from _common import machine, print_table, speedups, spread
 from _steps import (
     SIZES,
     Batch,
+    assert_same_loss,
     causal_batch,
-    check_same_loss,
     decoder_pair,
     encoder_pair,
     masked_batch,
@@ -58,7 +58,7 @@ def main() -> None:
 
 def measure(title: str, models: dict[str, Any], batch: Batch, options: argparse.Namespace) -> None:
     """Compare the losses, then time the variants in turn."""
-    loss = check_same_loss(models, batch)
+    loss = assert_same_loss(models, batch)
     steps = {name: training_step(model, batch) for name, model in models.items()}
     if "masked" in type(models["ours"]).__name__.lower():
         all_logits = type(models["ours"])(models["ours"].config.__class__.from_dict(models["ours"].config.to_dict()))

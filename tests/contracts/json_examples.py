@@ -1,10 +1,10 @@
-"""Small real documents of ``workbench predict --json`` and ``workbench explain --json``, which methods put together."""
+"""Small real documents of ``workbench predict --json`` and ``workbench explain --json``, which methods build."""
 
 from __future__ import annotations
 
 from typing import Any, TypedDict, get_args
 
-from tests.contracts.json_shapes import check_keys, type_hints
+from tests.contracts.json_shapes import assert_keys, type_hints
 from workbench.cli.explaining import ExplainRequest, ExplainResult
 from workbench.explain import AttentionDivergence, Explanation, FaithfulnessEvaluation, LogitLens, Patching
 from workbench.explain.faithfulness import Faithfulness
@@ -88,7 +88,7 @@ def answer_examples() -> dict[str, list[JsonObject]]:
     for example in examples:
         documents.setdefault(type(example).__name__, []).append(example.to_json())
     for document in (document for group in documents.values() for document in group):
-        check_keys(ANSWER_TYPES, document)
+        assert_keys(ANSWER_TYPES, document)
     return documents
 
 
@@ -98,7 +98,7 @@ def explain_types() -> dict[str, Any]:
 
 
 def explain_examples() -> list[JsonObject]:
-    """Return what is printed when nothing else was requested than an explanation, and when everything was."""
+    """Return what is printed if only an explanation was requested, and if everything was."""
     request = ExplainRequest("good")
     everything = ExplainResult(
         request,
@@ -112,7 +112,7 @@ def explain_examples() -> list[JsonObject]:
     )
     documents = [ExplainResult(request, _explanation()).as_dict(), everything.as_dict()]
     for document in documents:
-        check_keys(explain_types(), document)
+        assert_keys(explain_types(), document)
     return documents
 
 

@@ -1,4 +1,4 @@
-"""The names and types of JSON documents in a few words: of pydantic classes, TypedDicts, dataclasses, and examples."""
+"""Short descriptions of the fields and types of JSON documents: pydantic classes, TypedDicts, dataclasses, examples."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Shapes:
         return self._of_class(kind)
 
     def of_examples(self, name: str, kinds: Mapping[str, Any], *documents: Mapping[str, Any]) -> str:
-        """Return the name of documents that a method makes, so that no class has exactly their keys.
+        """Return the name of documents that a method builds, so that no class has exactly their keys.
 
         Args:
             name: of the document, for its entry in ``classes``.
-            kinds: the type of each key; other keys' types follow from their values, which are no objects.
+            kinds: the type of each key; the types of other keys follow from their values, which must not be objects.
             documents: examples that together have every key.
         """
         fields: Fields = {}
@@ -75,7 +75,7 @@ class Shapes:
             for title, definition in {**schema.get("$defs", {}), name: schema}.items():
                 self._add(title, {field: of_schema(value) for field, value in definition["properties"].items()})
             return name
-        assert is_typeddict(kind) or is_dataclass(kind), f"{kind!r} is no class of a document"
+        assert is_typeddict(kind) or is_dataclass(kind), f"{kind!r} is not the class of a document"
         if kind in self._names:
             return self._names[kind]
         if name in self.classes:  # another class of this name
@@ -103,7 +103,7 @@ def type_hints(kind: type) -> dict[str, Any]:
     return hints if getattr(kind, "__total__", True) else {key: NotRequired[hint] for key, hint in hints.items()}
 
 
-def check_keys(kind: Any, value: Any) -> None:
+def assert_keys(kind: Any, value: Any) -> None:
     """Assert that the objects in a document have the keys of their classes.
 
     Args:
@@ -112,20 +112,20 @@ def check_keys(kind: Any, value: Any) -> None:
     """
     if isinstance(kind, dict):
         for key in set(kind) & set(value):
-            check_keys(kind[key], value[key])
+            assert_keys(kind[key], value[key])
     elif get_origin(kind) in (Union, types.UnionType):
         for each in get_args(kind):
-            check_keys(each, value)
+            assert_keys(each, value)
     elif get_origin(kind) is list:
         for item in value:
-            check_keys(get_args(kind)[0], item)
+            assert_keys(get_args(kind)[0], item)
     elif isinstance(value, dict) and (is_typeddict(kind) or is_dataclass(kind)):
         hints = type_hints(kind)
         required = {key for key, hint in hints.items() if get_origin(hint) is not NotRequired}
         assert required <= set(value) <= set(hints), f"{kind}: {sorted(set(value) ^ set(hints))}"
-        check_keys(hints, value)
+        assert_keys(hints, value)
     elif get_origin(kind) is NotRequired:
-        check_keys(get_args(kind)[0], value)
+        assert_keys(get_args(kind)[0], value)
 
 
 def _of_value(value: Any) -> str:

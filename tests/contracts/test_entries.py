@@ -48,16 +48,16 @@ def test_config_documents_every_option(kind: str, name: str) -> None:
     config = REGISTRIES[kind].get(name).Config
     assert issubclass(config, BaseModel)
     for option, field in config.model_fields.items():
-        described(f"{name}.{option}", field)
+        assert_described(f"{name}.{option}", field)
     config.model_validate({})  # the defaults
     config.model_validate(config().model_dump())
     assert config.model_config.get("extra") == "forbid"
 
 
-def described(where: str, field: FieldInfo) -> None:
-    assert field.description and len(field.description) > 10, f"{where} has no description"
+def assert_described(option_name: str, field: FieldInfo) -> None:
+    assert field.description and len(field.description) > 10, f"{option_name} has no description"
     numeric = field.annotation is not bool and re.search(r"\b(int|float)\b", str(field.annotation))
-    assert not numeric or field.metadata or UNIT.search(field.description), f"{where} has neither unit nor range"
+    assert not numeric or field.metadata or UNIT.search(field.description), f"{option_name} has neither unit nor range"
 
 
 @pytest.mark.parametrize(("kind", "name"), [entry for entry in ENTRIES if entry[0] != "explainer"])

@@ -1,4 +1,4 @@
-"""The public Python API changes on purpose only: ``public_api.json`` holds its names and signatures."""
+"""The public Python API does not change by accident: ``public_api.json`` has its names and signatures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def test_all_lists_every_public_name() -> None:
     assert set(wb.__all__) <= set(dir(wb))
 
 
-def test_signatures_change_on_purpose_only() -> None:
-    """After a change that is meant: ``python -m tests.contracts.update_public_api``."""
+def test_signatures_do_not_change_by_accident() -> None:
+    """After an intended change, run ``python -m tests.contracts.update_public_api``."""
     assert public_api() == json.loads(PATH.read_text(encoding="utf-8"))
 
 

@@ -1,8 +1,8 @@
-"""What every task keeps with every tuning: it learns, is saved, answers the same when loaded, and is resumed the same.
+"""The contract of every task with every fine-tuning method: it learns, saves, loads, predicts the same, and resumes.
 
-Each task brings rows as a user would write them, ``tests/rows/TASK.jsonl``; the model is a Transformer of ours with a
-few thousand weights and the head that the task names, and MiniLM where it takes that head. A pair that cannot work is
-refused by ``check``, with the reason.
+Each task has rows as a user would write them, ``tests/rows/TASK.jsonl``. The model is one of our Transformers with a
+few thousand weights and the task's head, and MiniLM if it supports that head. ``check`` refuses a pair that cannot
+work, with the reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from safetensors.numpy import load_file
 
 from tests.contracts.test_tunings import StopAfter
-from tests.tiny import gains_agree
+from tests.tiny import assert_gains_agree
 from workbench.check import check, resolve
 from workbench.inference.merging import merge
 from workbench.inference.predictor import Predictor
@@ -40,7 +40,7 @@ ROWS = Path(__file__).parents[1] / "rows"
 STEPS = 20
 LENGTH = 48  # tokens
 
-# The models have two layers of 32 numbers: what is small beside a real one has to be smaller here.
+# The models have two layers of width 32, so options that are small for a real model must be smaller here.
 TUNINGS: dict[str, dict[str, Any]] = {
     "freeze": {"tuning.layers": 1},
     "adapter": {"tuning.width": 8},
@@ -50,14 +50,14 @@ TUNINGS: dict[str, dict[str, Any]] = {
     "prefix": {"tuning.tokens": 4},
 }
 
-# Pairs that check must refuse, with what it says: (task, tuning) as expressions.
+# Pairs that check must refuse: regular expressions of the task and the tuning, and words of the message.
 REFUSED = [
     ("sentence-similarity", "head", "without a head"),
     ("translation|summarization|seq2seq-denoising", "head", "the head of an encoder-decoder shares the embeddings"),
     ("translation|summarization|seq2seq-denoising", "prefix", "an encoder or a decoder"),
 ]
 
-# In make test every task is trained once; with every tuning in make test-slow.
+# make test trains every task once; make test-slow trains it with every tuning.
 QUICK = ("full",)
 PAIRS = [
     pytest.param(task, tuning, marks=() if tuning in QUICK else pytest.mark.slow, id=f"{task}-{tuning}")
@@ -93,12 +93,12 @@ class Observed:
 
 def rows(task: str) -> list[dict[str, Any]]:
     path = ROWS / f"{task}.jsonl"
-    assert path.exists(), f"the task {task} brings no rows: write some 36 to {path}"
+    assert path.exists(), f"the task {task} has no rows: write about 36 to {path}"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def what_is_queried(task: Any) -> list[dict[str, Any]]:
-    """A few inputs: ``tests/rows/TASK.asked.json`` where a user asks in another form than that of the rows."""
+def example_inputs(task: Any) -> list[dict[str, Any]]:
+    """Return a few inputs: ``tests/rows/TASK.asked.json`` if users write them in another form than the rows."""
     path = ROWS / f"{task.name}.asked.json"
     if path.exists():
         results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def what_is_queried(task: Any) -> list[dict[str, Any]]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a row."""
+    """Yield every text in a row."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -120,7 +120,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def make_base(task: str, folder: Path) -> None:
-    """A lively Transformer of ours for the task's head, with a tokenizer of the rows' words."""
+    """Save one of our Transformers with large weights for the task's head, and a tokenizer trained on the rows."""
     import transformers
 
     from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
@@ -129,7 +129,7 @@ def make_base(task: str, folder: Path) -> None:
     assert heads  # importing it registers our models with the Auto classes
     tokenizer = train_tokenizer(texts(rows(task)), TokenizerSpec(train="wordpiece", vocab_size=600, min_frequency=1))
     head = tasks.get(task).head if isinstance(tasks.get(task).head, str) else tasks.get(task)().head
-    kinds: dict[str, Any] = {
+    configs: dict[str, Any] = {
         "AutoModelForCausalLM": transformer.DecoderConfig,
         "AutoModelForSeq2SeqLM": transformer.EncoderDecoderConfig,
     }
@@ -144,7 +144,7 @@ def make_base(task: str, folder: Path) -> None:
     indices = {"vocab_size": len(tokenizer), "max_position_embeddings": 2 * LENGTH, "initializer_range": 0.2}
     if head == "AutoModelForSeq2SeqLM":
         special["decoder_start_token_id"] = 2
-    config = kinds.get(head, transformer.EncoderConfig)(**shape, **special, **indices)
+    config = configs.get(head, transformer.EncoderConfig)(**shape, **special, **indices)
     torch.manual_seed(0)
     own_head = head in VOCABULARY_HEADS
     getattr(transformers, head if own_head else "AutoModel").from_config(config).save_pretrained(folder)
@@ -152,7 +152,7 @@ def make_base(task: str, folder: Path) -> None:
 
 
 def spec_of(task: str, tuning: str, workspace: Workspace) -> RunSpec:
-    """A short run of the task with the tuning, on its rows."""
+    """Return the spec of a short run of the task with the tuning, on its rows."""
     base, data = workspace.uploads / "base", workspace.uploads / "rows.jsonl"
     if not base.exists():
         make_base(task, base)
@@ -186,23 +186,23 @@ def spec_of(task: str, tuning: str, workspace: Workspace) -> RunSpec:
 
 
 def with_minilm(spec: RunSpec, tuning: str) -> RunSpec:
-    """The same run of MiniLM, with the tuning's own options and rate, which are made for a model of its size."""
+    """Return the spec with MiniLM and the tuning's default options and rate, which suit a model of its size."""
     plain = spec.model_dump(mode="json")
     plain["model"], plain["tuning"] = "minilm", tuning
     del plain["training"]["learning_rate"], plain["training"]["checkpoint_every"]  # a checkpoint is 400 MB
-    plain["data"]["max_length"] = 2 * LENGTH  # its tokenizer was not made of these rows: it takes more pieces
-    if tuning == "p-tuning":  # its virtual tokens come from a new network, which has far to go in 20 steps
+    plain["data"]["max_length"] = 2 * LENGTH  # its tokenizer was not trained on these rows and needs more subwords
+    if tuning == "p-tuning":  # its virtual tokens come from a new network, which must learn a lot in 20 steps
         plain["training"]["learning_rate"] = 5e-3
     return RunSpec.parse(plain)
 
 
 def expected_refusal(task: str, tuning: str) -> str | None:
-    return next((why for t, m, why in REFUSED if re.fullmatch(t, task) and re.fullmatch(m, tuning)), None)
+    return next((reason for t, m, reason in REFUSED if re.fullmatch(t, task) and re.fullmatch(m, tuning)), None)
 
 
 @pytest.fixture(scope="module")
 def workspaces() -> dict[str, Workspace]:
-    """A workspace for each task, so that its base is made once."""
+    """A workspace for each task, so that its base model is created once."""
     return {}
 
 
@@ -213,17 +213,17 @@ def test_a_task_with_a_tuning(
     if task not in workspaces:
         workspaces[task] = Workspace(tmp_path_factory.mktemp(task)).create()
     workspace = workspaces[task]
-    spec, why = spec_of(task, tuning, workspace), expected_refusal(task, tuning)
+    spec, reason = spec_of(task, tuning, workspace), expected_refusal(task, tuning)
     errors = [problem for problem in check(spec, workspace) if problem.severity == "error"]
-    if why:
-        assert errors and re.search(why, " ".join(error.message for error in errors))
+    if reason:
+        assert errors and re.search(reason, " ".join(error.message for error in errors))
         return
     assert not errors, errors
-    work = run_once(spec, workspace)
-    it_learned_and_reports(work)
-    loaded_again_it_puts_out_and_answers_the_same(work)
-    merged_it_puts_out_the_same(work)
-    resumed_it_ends_with_the_same_weights(work)
+    observed = create_and_train(spec, workspace)
+    assert_learned_and_reported(observed)
+    assert_same_outputs_after_loading(observed)
+    assert_same_outputs_after_merging(observed)
+    assert_same_weights_after_resuming(observed)
 
 
 @pytest.mark.slow
@@ -235,87 +235,91 @@ def test_minilm_with_a_task_and_a_tuning(
     tmp_path_factory: pytest.TempPathFactory,
     shared_cache: Path,
 ) -> None:
-    """That it is resumed the same is seen with the small models, and here for one task."""
+    """The small models test resuming with all tasks; here one task does."""
     if task not in workspaces:
         workspaces[task] = Workspace(tmp_path_factory.mktemp(task)).create()
     workspace = workspaces[task]
-    spec, why = with_minilm(spec_of(task, tuning, workspace), tuning), expected_refusal(task, tuning)
+    spec, reason = with_minilm(spec_of(task, tuning, workspace), tuning), expected_refusal(task, tuning)
     if tasks.get(task)().head in VOCABULARY_HEADS and tunings.get(tuning).saves_adapter:
-        why = "an adapter cannot hold a new one"  # MiniLM brings no output over its words
+        reason = "an adapter cannot hold a new one"  # MiniLM has no language modeling head
     errors = [problem for problem in check(spec, workspace) if problem.severity == "error"]
-    if why:
-        assert errors and re.search(why, " ".join(error.message for error in errors))
+    if reason:
+        assert errors and re.search(reason, " ".join(error.message for error in errors))
         return
     assert not errors, errors
-    work = run_once(spec, workspace)
+    observed = create_and_train(spec, workspace)
     try:
-        it_learned_and_reports(work)
-        loaded_again_it_puts_out_and_answers_the_same(work)
-        merged_it_puts_out_the_same(work)
+        assert_learned_and_reported(observed)
+        assert_same_outputs_after_loading(observed)
+        assert_same_outputs_after_merging(observed)
         if task == "text-classification":
-            resumed_it_ends_with_the_same_weights(work)
+            assert_same_weights_after_resuming(observed)
     finally:
-        shutil.rmtree(work.run.folder)  # 130 MB each
+        shutil.rmtree(observed.run.folder)  # 130 MB each
 
 
-def run_once(spec: RunSpec, workspace: Workspace) -> Observed:
+def create_and_train(spec: RunSpec, workspace: Workspace) -> Observed:
     run = Run.create(resolve(spec, workspace).spec, workspace)
     return Observed(run)
 
 
-def it_learned_and_reports(work: Observed) -> None:
-    assert work.loss_after < work.loss_before
-    report = work.run.report()
+def assert_learned_and_reported(observed: Observed) -> None:
+    assert observed.loss_after < observed.loss_before
+    report = observed.run.report()
     primary = report.primary_metric
     assert report.metrics[primary].as_dict().keys() >= {"value", "low", "high"}
     assert primary in report.baseline and report.baseline_name
     if report.gain:
-        gains_agree(report.as_dict())
+        assert_gains_agree(report.as_dict())
 
 
-def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
-    predictor = Predictor.load(work.run)
-    before = work.trainer.evaluation.outputs(work.splits["test"])[0]
+def assert_same_outputs_after_loading(observed: Observed) -> None:
+    predictor = Predictor.load(observed.run)
+    before = observed.trainer.evaluation.outputs(observed.splits["test"])[0]
     task = predictor.task
-    np.testing.assert_allclose(put_out(work, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5)
-    question = what_is_queried(task)
-    answers = predictor.predict(question)
+    np.testing.assert_allclose(
+        outputs_on_test_split(observed, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5
+    )
+    inputs = example_inputs(task)
+    answers = predictor.predict(inputs)
     printed = [answer.to_json() for answer in answers]
-    assert len(answers) == len(question) and json.loads(json.dumps(printed)) == printed
-    assert predictor.predict(question) == answers, "asked twice, it answers twice the same"
+    assert len(answers) == len(inputs) and json.loads(json.dumps(printed)) == printed
+    assert predictor.predict(inputs) == answers, "the same inputs have different predictions"
 
 
-def merged_it_puts_out_the_same(work: Observed) -> None:
-    """Where the result is an adapter that can be written into its base's weights."""
-    tuning = work.context.tuning
+def assert_same_outputs_after_merging(observed: Observed) -> None:
+    """Only if the result is an adapter that can be merged into the weights of its base."""
+    tuning = observed.context.tuning
     if not (tuning.saves_adapter and tuning.merges):
         return
-    predictor = Predictor.load(work.run)
+    predictor = Predictor.load(observed.run)
     task, tokenizer = predictor.task, predictor.tokenizer
-    apart = put_out(work, task, predictor.model, tokenizer)
-    folder = merge(work.run)
+    unmerged = outputs_on_test_split(observed, task, predictor.model, tokenizer)
+    folder = merge(observed.run)
     model, new = load_folder(folder, task.head, task.model_options(), complete=True)
     assert not new
-    np.testing.assert_allclose(put_out(work, task, model.eval(), tokenizer), apart, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(
+        outputs_on_test_split(observed, task, model.eval(), tokenizer), unmerged, atol=1e-5, rtol=1e-5
+    )
     shutil.rmtree(folder)
 
 
-def put_out(work: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
+def outputs_on_test_split(observed: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
     """Return the outputs of a model for the run's test split."""
-    split = work.splits["test"]
-    task.fit(work.splits["train"].examples)
+    split = observed.splits["test"]
+    task.fit(observed.splits["train"].examples)
     task.configure(getattr(model, "get_base_model", lambda: model)())
-    encoded = task.encode(tokenizer, split.examples, work.run.spec().data.max_length)
-    evaluation = Evaluation(task, model, tokenizer, work.context.spec.data.max_length, work.context.accelerator)
+    encoded = task.encode(tokenizer, split.examples, observed.run.spec().data.max_length)
+    evaluation = Evaluation(task, model, tokenizer, observed.context.spec.data.max_length, observed.context.accelerator)
     return evaluation.outputs(replace(split, encoded=encoded))[0]
 
 
-def resumed_it_ends_with_the_same_weights(work: Observed) -> None:
-    run = Run.create(work.run.spec(), work.context.workspace)
+def assert_same_weights_after_resuming(observed: Observed) -> None:
+    run = Run.create(observed.run.spec(), observed.context.workspace)
     assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    weights = "adapter_model.safetensors" if work.context.tuning.saves_adapter else "model.safetensors"
-    once, twice = (load_file(each.folder / "model" / weights) for each in (work.run, run))
+    weights = "adapter_model.safetensors" if observed.context.tuning.saves_adapter else "model.safetensors"
+    once, twice = (load_file(each.folder / "model" / weights) for each in (observed.run, run))
     assert once.keys() == twice.keys()
     assert all(np.array_equal(once[name], twice[name]) for name in once)
 

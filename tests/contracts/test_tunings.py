@@ -41,7 +41,7 @@ SETTINGS = {
     "data.max_length": 32,
 }
 ADAPTERS = [name for name in tunings.names() if tunings.get(name).saves_adapter]
-WHOLE = [name for name in tunings.names() if not tunings.get(name).saves_adapter]
+COMPLETE = [name for name in tunings.names() if not tunings.get(name).saves_adapter]
 
 
 class Observed:
@@ -69,7 +69,7 @@ class Observed:
 
 
 class StopAfter(RunReporter):
-    """Asks for a stop at the given step."""
+    """Requests a stop at step ``at``."""
 
     at = 8
 
@@ -82,7 +82,7 @@ class StopAfter(RunReporter):
 @dataclass
 class Trained:
     run: Run
-    work: Observed
+    observed: Observed
     workspace: Workspace
 
 
@@ -98,7 +98,7 @@ def options(name: str) -> dict[str, Any]:
 
 
 def make_lively_model(folder: Path, seed: int = 0) -> None:
-    """The tiny model with body weights so large that texts differ in what it puts out: its head has what to learn."""
+    """Save the tiny model with body weights so large that its outputs differ between texts and can be learned."""
     make_model(folder, dropout=0.0, seed=seed)
     weights = load_file(folder / "model.safetensors")
     lively = {name: w * np.float32(8 if w.ndim == 2 and "embeddings" not in name else 1) for name, w in weights.items()}
@@ -106,68 +106,68 @@ def make_lively_model(folder: Path, seed: int = 0) -> None:
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, Trained]:
+def trained_runs() -> dict[str, Trained]:
     return {}
 
 
-def train(name: str, made: dict[str, Trained], folders: pytest.TempPathFactory) -> Trained:
-    """A finished run of the tuning, done once for all tests."""
-    if name not in made:
+def train(name: str, trained_runs: dict[str, Trained], folders: pytest.TempPathFactory) -> Trained:
+    """Return a finished run of the tuning; it is trained once for all tests."""
+    if name not in trained_runs:
         workspace = Workspace(folders.mktemp(name)).create()
         make_lively_model(workspace.uploads / "tiny")
         run = make_run(workspace, options(name))
-        work = Observed(run)
-        made[name] = Trained(run, work, workspace)
-    return made[name]
+        observed = Observed(run)
+        trained_runs[name] = Trained(run, observed, workspace)
+    return trained_runs[name]
 
 
 @pytest.fixture
 def trained(
-    request: pytest.FixtureRequest, made: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, trained_runs: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
-    return train(request.param, made, tmp_path_factory)
+    return train(request.param, trained_runs, tmp_path_factory)
 
 
 every_tuning = pytest.mark.parametrize("trained", tunings.names(), indirect=True)
 every_adapter = pytest.mark.parametrize("trained", ADAPTERS, indirect=True)
-every_whole = pytest.mark.parametrize("trained", WHOLE, indirect=True)
+every_complete = pytest.mark.parametrize("trained", COMPLETE, indirect=True)
 
 
 @every_tuning
 def test_it_learns(trained: Trained) -> None:
-    assert trained.work.loss_after < trained.work.loss_before
+    assert trained.observed.loss_after < trained.observed.loss_before
 
 
 @every_tuning
 def test_only_trainable_weights_change(trained: Trained) -> None:
-    work = trained.work
-    moved = {name for name in work.before if not torch.equal(work.before[name], work.after[name])}
-    assert moved, "nothing moved"
-    assert moved <= work.trained, "a frozen weight moved"
+    observed = trained.observed
+    changed = {name for name in observed.before if not torch.equal(observed.before[name], observed.after[name])}
+    assert changed, "no weight changed"
+    assert changed <= observed.trained, "a frozen weight changed"
     cost = trained.run.report().cost
-    assert cost.trained_parameters == sum(work.before[name].numel() for name in work.trained)
+    assert cost.trained_parameters == sum(observed.before[name].numel() for name in observed.trained)
 
 
 @every_tuning
-def test_a_loaded_result_answers_the_same(trained: Trained) -> None:
+def test_a_loaded_result_predicts_the_same(trained: Trained) -> None:
     saved = read_predictions(trained.run)
     predictor = Predictor.load(trained.run)
     assert predictor.labels == ["bad", "good"]
     results = predictor.predict([{"text": text} for text in saved["input:text"]])
     assert [r.label for r in results] == list(saved["prediction"])
     for label in predictor.labels:
-        now = [r.scores[label] for r in results]
-        np.testing.assert_allclose(now, saved[f"score:{label}"], atol=1e-6, rtol=0)
+        scores = [r.scores[label] for r in results]
+        np.testing.assert_allclose(scores, saved[f"score:{label}"], atol=1e-6, rtol=0)
 
 
 @every_tuning
 def test_a_resumed_run_ends_with_the_same_weights(trained: Trained, workspace: Workspace) -> None:
     shutil.copytree(trained.workspace.uploads, workspace.uploads, dirs_exist_ok=True)
-    run = make_run(workspace, options(trained.work.spec.tuning.method))
+    run = make_run(workspace, options(trained.observed.spec.tuning.method))
     assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
     assert not run.model_folder.exists()
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    weights = "adapter_model.safetensors" if trained.work.resolved.tuning.saves_adapter else "model.safetensors"
+    weights = "adapter_model.safetensors" if trained.observed.resolved.tuning.saves_adapter else "model.safetensors"
     once, twice = (load_file(each.folder / "model" / weights) for each in (trained.run, run))
     assert once.keys() == twice.keys()
     assert all(np.array_equal(once[name], twice[name]) for name in once)
@@ -184,14 +184,14 @@ def test_saved_results_are_safetensors_without_paths(trained: Trained) -> None:
     root = str(trained.workspace.root)
     for path in files:
         text = path.read_bytes().decode("utf-8", errors="replace")
-        if trained.work.resolved.tuning.saves_adapter and path.name == "workbench.json":
-            text = text.replace(f"path:{root}/uploads/tiny", "")  # an adapter has to say where its base is
-        assert root not in text, f"{path.name} holds a path of this machine"
+        if trained.observed.resolved.tuning.saves_adapter and path.name == "workbench.json":
+            text = text.replace(f"path:{root}/uploads/tiny", "")  # an adapter must name the path of its base
+        assert root not in text, f"{path.name} contains a path of this machine"
 
 
-@every_whole
+@every_complete
 def test_a_complete_result_needs_nothing_else(trained: Trained) -> None:
-    """It is loaded where its base is gone."""
+    """The result loads in a workspace without its base."""
     other = Workspace(trained.workspace.root.parent / f"{trained.workspace.root.name}-moved").create()
     moved = Run(other.runs / trained.run.id)
     shutil.copytree(trained.run.folder, moved.folder)
@@ -201,15 +201,15 @@ def test_a_complete_result_needs_nothing_else(trained: Trained) -> None:
         shutil.rmtree(other.root)
 
 
-WITHOUT_US = """
+WITHOUT_WORKBENCH = """
 import importlib.abc, json, sys
 
-class NotHere(importlib.abc.MetaPathFinder):
+class BlockedImports(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("workbench", "dashboard", "tests"):
             raise ImportError(name)
 
-sys.meta_path.insert(0, NotHere())
+sys.meta_path.insert(0, BlockedImports())
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -226,11 +226,11 @@ print(json.dumps(answers))
 
 
 def test_plain_transformers_reads_complete_results(
-    made: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    trained_runs: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    runs = [train(name, made, tmp_path_factory).run for name in WHOLE]
+    runs = [train(name, trained_runs, tmp_path_factory).run for name in COMPLETE]
     texts = ["a great film", "the plot is boring and dull", "story with wonderful actors"]
-    command = [sys.executable, "-c", WITHOUT_US, json.dumps(texts), *(str(run.model_folder) for run in runs)]
+    command = [sys.executable, "-c", WITHOUT_WORKBENCH, json.dumps(texts), *(str(run.model_folder) for run in runs)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     for run, theirs in zip(runs, json.loads(done.stdout), strict=True):
@@ -255,7 +255,7 @@ def test_an_adapter_is_small_and_names_its_base(trained: Trained) -> None:
 
 @every_adapter
 def test_an_adapter_refuses_another_base(trained: Trained, tmp_path: Path) -> None:
-    base, backup = trained.workspace.uploads / "tiny", tmp_path / "kept"
+    base, backup = trained.workspace.uploads / "tiny", tmp_path / "backup"
     shutil.move(base, backup)
     try:
         make_model(base, seed=1)
@@ -268,9 +268,9 @@ def test_an_adapter_refuses_another_base(trained: Trained, tmp_path: Path) -> No
 
 @every_tuning
 def test_a_result_can_be_fine_tuned_again(trained: Trained) -> None:
-    """``model: run:RUN``, an adapter's too: it begins where the other ended."""
+    """``model: run:RUN``, also of an adapter, starts from the trained weights."""
     spec = trained.run.spec().changed({"model": f"run:{trained.run.id}", "tuning": "head"})
-    if not trained.work.resolved.tuning.merges:
+    if not trained.observed.resolved.tuning.merges:
         with pytest.raises(SpecError, match="cannot be merged"):
             resolve(spec, trained.workspace)
         return
@@ -298,8 +298,8 @@ def test_options_that_change_the_network_learn_load_and_merge(
 ) -> None:
     make_lively_model(workspace.uploads / "tiny")
     run = make_run(workspace, {**options(method), **option})
-    work = Observed(run)
-    assert work.loss_after < work.loss_before
+    observed = Observed(run)
+    assert observed.loss_after < observed.loss_before
     texts = list(read_predictions(run)["input:text"])
     saved = read_predictions(run)["score:good"]
     scores = [answer.scores["good"] for answer in Predictor.load(run).predict([{"text": text} for text in texts])]

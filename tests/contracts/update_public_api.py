@@ -29,11 +29,11 @@ def public_api() -> dict[str, list[str]]:
 def _parameters(function: object) -> list[str]:
     assert callable(function)
     signature = inspect.signature(function)
-    starred = [str(parameter).replace("'", "") for parameter in signature.parameters.values()]
+    parameters = [str(parameter).replace("'", "") for parameter in signature.parameters.values()]
     kinds = [parameter.kind for parameter in signature.parameters.values()]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        starred.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
-    return [*starred, f"-> {signature.return_annotation}"]
+        parameters.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    return [*parameters, f"-> {signature.return_annotation}"]
 
 
 if __name__ == "__main__":

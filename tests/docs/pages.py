@@ -1,14 +1,14 @@
 """Run the code blocks of one page of the documentation, top to bottom: ``python tests/docs/pages.py PAGE [--write]``.
 
     ```yaml title="run.yaml"      written to a file of that name (any language with a title)
-    ```python                     executed; the blocks of a page share their names
-    ```sh                         executed by bash; a command that fails ends the page
-    ```text title="Output"        what the block before printed; ``--write`` replaces it
+    ```python                     executed; the blocks of a page share their variables
+    ```sh                         executed by bash; a failing command ends the page
+    ```text title="Output"        output of the previous block; ``--write`` replaces it
     ```toml, ```json, ```yaml     parsed
     ```text                       left alone
 
-``<!-- data: reviews.csv -->`` makes a file of example rows (see ``samples.py``), ``<!-- slow -->`` marks a page whose
-test takes long. A page is run in the current folder, which should be an empty one.
+``<!-- data: reviews.csv -->`` creates a file of example rows (see ``samples.py``), and ``<!-- slow -->`` marks a page
+with a slow test. A page runs in the current folder, which should be empty.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Block:
     """A fenced code block.
 
     Attributes:
-        language: behind the fence.
+        language: after the opening fence.
         title: a file name, or ``Output``.
         code: without indentation.
         line: of the page, counted from 1.

@@ -51,7 +51,7 @@ def stars(path: Path) -> None:
 
 
 def names(path: Path) -> None:
-    """Write 200 sentences with tagged names, a word and its tag a line.
+    """Write 200 sentences with tagged names, one word and its tag per line.
 
     Args:
         path: a CoNLL file.

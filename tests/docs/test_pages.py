@@ -48,11 +48,11 @@ def test_every_block_names_its_language(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     fences = [line for line in text.splitlines() if line.lstrip().startswith("```")]
     results = list(blocks(text))
-    assert len(fences) == 2 * len(results), "a fence without a language, or one that is not closed"
+    assert len(fences) == 2 * len(results), "a fence without a language, or an unclosed one"
     assert {block.language for block in results} <= set(LANGUAGES)
 
 
-def test_every_entry_has_a_page_with_an_example_that_can_be_used() -> None:
+def test_every_entry_has_a_page_with_a_valid_example() -> None:
     pages = dict(hooks.generated())
     for kind in entries.kinds():
         for name in kind.registry.names():

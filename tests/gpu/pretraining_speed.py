@@ -36,8 +36,8 @@ from tests.benchmarks._steps import (
     IGNORE_INDEX,
     MASKED_SHARE,
     SIZES,
+    assert_same_loss,
     causal_batch,
-    check_same_loss,
     decoder_pair,
     encoder_pair,
     masked_batch,
@@ -99,7 +99,7 @@ def compare_speed(
 ) -> None:
     """Time both compiled models in turn."""
     two_rows = {name: tensor[:2] for name, tensor in batch.items()}
-    loss = check_same_loss(models, two_rows, tolerance=1e-2)  # TF32 has three digits
+    loss = assert_same_loss(models, two_rows, tolerance=1e-2)  # TF32 has three digits
     steps, compilation = {}, {}
     for name, model in models.items():
         steps[name] = training_step(model, batch, bf16=True, compiled=not options.toy)

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, says nothing that ages, and is the text that was reviewed."""
+"""Every notebook runs from top to bottom without deprecation warnings and matches its reviewed text."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 
 from tests.notebooks.running import (
-    AGEING,
+    DEPRECATION,
     ROOT,
-    cut_off,
+    block_network,
+    cell_outputs,
     execute,
-    fetch_what_it_names,
-    reported_by_cells,
-    reported_by_runs,
+    fetch_named_entries,
+    run_logs,
 )
 from workbench.errors import RequestError
 from workbench.teach import course, scale, size
 from workbench.workspace import Workspace
 
 TEXTS = list(course.texts(ROOT))
-LONGER: tuple[str, ...] = ()  # names that are tried in make test-slow only; empty while all take seconds
+SLOW: tuple[str, ...] = ()  # names that run only in make test-slow; empty while all take seconds
 
 
-def named(text: Path) -> str:
+def stem_of(text: Path) -> str:
     return text.stem
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=named)
+@pytest.mark.parametrize("text", TEXTS, ids=stem_of)
 def test_the_notebook_is_its_text_without_outputs(text: Path) -> None:
     assert course.stale(text) is None, "run `make course`"
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=named)
+@pytest.mark.parametrize("text", TEXTS, ids=stem_of)
 def test_links_lead_somewhere(text: Path) -> None:
     for path in course.notebooks(text):
         words = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-        # Links of a solved lesson lead from where the reader's version stands.
+        # Links in a solved lesson are relative to the reader's version.
         folder = path.parents[1] if path.parent.name == "solved" else path.parent
         for link in re.findall(r"\]\((?!https?://|#|data:)([^)#\s]+)", words):
             assert (folder / link).exists(), f"{text.name} links to {link}"
 
 
-# What each part of the course says, and what is looked for: in the opening, and at the end.
-OPENING = {
+# What each notebook and lesson must contain: in the introduction, and at the end.
+INTRODUCTION = {
     "what you can": r"\*\*After this (notebook|lesson) you can\*\* \w",
     "what it needs": r"\*\*You need\*\* \w",
     "its time to read": r"\*\*Time:\*\* about \d+ minutes?",
@@ -64,25 +64,25 @@ END = {
 }
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=named)
-def test_it_says_what_it_gives_at_its_beginning_and_what_comes_next_at_its_end(text: Path) -> None:
+@pytest.mark.parametrize("text", TEXTS, ids=stem_of)
+def test_it_starts_with_its_outcome_and_ends_with_next_steps(text: Path) -> None:
     cells = jupytext.read(text).cells
     first_code = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
-    opening = "\n".join(cell.source for cell in cells[:first_code])
+    introduction = "\n".join(cell.source for cell in cells[:first_code])
     end = "\n".join(cell.source for cell in cells[-4:] if cell.cell_type == "markdown")
-    missing = [what for what, words in OPENING.items() if not re.search(words, opening)]
+    missing = [what for what, words in INTRODUCTION.items() if not re.search(words, introduction)]
     missing += [what for what, words in END.items() if not re.search(words, end)]
     if f'done("{text.stem.replace("_", "-")}")' not in "".join(cell.source for cell in cells[-3:]):
         missing.append("done(...) at the end")
     if text.parent.name == "src":
-        missing += [f"{word} explained" for word in ("check", "hint(", "solution(") if f"`{word}" not in opening]
+        missing += [f"{word} explained" for word in ("check", "hint(", "solution(") if f"`{word}" not in introduction]
         missing += [] if "dashboard" in "\n".join(cell.source for cell in cells[:-2]) else ["the dashboard"]
     assert not missing, f"{text.name} lacks {', '.join(missing)}"
 
 
 @pytest.fixture
-def no_worker_stays() -> Iterator[None]:
-    """A worker waits some minutes for more work, which the next tests' time is too dear for."""
+def stop_workers() -> Iterator[None]:
+    """Stop the worker, which would wait some minutes for more jobs and slow the next tests down."""
     yield
     home = os.environ["WORKBENCH_HOME"]
     for process in psutil.process_iter(["cmdline"]):
@@ -92,11 +92,11 @@ def no_worker_stays() -> Iterator[None]:
 
 @pytest.mark.mirror
 @pytest.mark.timeout(900)
-@pytest.mark.usefixtures("no_worker_stays")
+@pytest.mark.usefixtures("stop_workers")
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(text, marks=[pytest.mark.slow] if text.name.startswith(LONGER) else []) for text in TEXTS],
-    ids=named,
+    [pytest.param(text, marks=[pytest.mark.slow] if text.name.startswith(SLOW) else []) for text in TEXTS],
+    ids=stem_of,
 )
 def test_it_runs_from_top_to_bottom(
     text: Path,
@@ -106,17 +106,17 @@ def test_it_runs_from_top_to_bottom(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fetch_what_it_names(text.read_text(encoding="utf-8"), workspace)
-    attempts = cut_off(monkeypatch, tmp_path)
+    fetch_named_entries(text.read_text(encoding="utf-8"), workspace)
+    attempts = block_network(monkeypatch, tmp_path)
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
-    (*_, whole) = course.notebooks(text)  # of a lesson: the solved version
-    notebook: Any = nbformat.read(whole, as_version=4)
+    (*_, path) = course.notebooks(text)  # of a lesson: the solved version
+    notebook: Any = nbformat.read(path, as_version=4)
     execute(notebook, tmp_path)
-    message, logs = reported_by_cells(notebook), reported_by_runs(workspace)
-    assert not attempts.exists(), f"{text.name} asked the network: {attempts.read_text()}"
+    message, logs = cell_outputs(notebook), run_logs(workspace)
+    assert not attempts.exists(), f"{text.name} used the network: {attempts.read_text()}"
     for where, words in ((text.name, message), ("the log of a run", logs)):
-        ageing = AGEING.search(words)
-        assert not ageing, f"{where} warns: {words[max(0, ageing.start() - 300) : ageing.end() + 300]}"
+        deprecation = DEPRECATION.search(words)
+        assert not deprecation, f"{where} warns: {words[max(0, deprecation.start() - 300) : deprecation.end() + 300]}"
     for path in (str(ROOT), str(tmp_path), str(Path.home()), os.environ["WORKBENCH_HOME"]):
         assert path not in message or path == "/", f"{text.name} prints a path of this machine: {path}"
     assert "Not yet" not in message, "a solution does not pass its check"
@@ -134,17 +134,17 @@ assert done.returncode == 0, done.stderr""",
 
 
 @pytest.mark.parametrize("code", CELLS.values(), ids=CELLS)
-def test_a_cell_that_asks_the_network_fails_and_is_noted(
+def test_a_cell_that_uses_the_network_fails_and_is_recorded(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempts = cut_off(monkeypatch, tmp_path)
+    attempts = block_network(monkeypatch, tmp_path)
     with pytest.raises(CellExecutionError, match="The tests of the course cut the network"):
         execute(one_cell(code), tmp_path)
     assert re.search(r"192\.0\.2\.1|example\.org", attempts.read_text())
 
 
-def test_a_cell_may_talk_to_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts = cut_off(monkeypatch, tmp_path)
+def test_a_cell_may_connect_to_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = block_network(monkeypatch, tmp_path)
     execute(
         one_cell("""
 import socket
@@ -156,22 +156,22 @@ with socket.create_server(("127.0.0.1", 0)) as server:
     assert not attempts.exists()
 
 
-def test_a_deprecation_of_our_code_fails_and_others_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_off(monkeypatch, tmp_path)
+def test_our_deprecation_warnings_fail_and_others_are_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block_network(monkeypatch, tmp_path)
     warn = "import warnings; warnings.warn_explicit('old', {}, 'file.py', 1, module={!r})".format
     ours = one_cell(warn("DeprecationWarning", "workbench.data.load"))
     with pytest.raises(CellExecutionError, match="DeprecationWarning"):
         execute(ours, tmp_path)
     other = one_cell(warn("FutureWarning", "torch.nn"))
     execute(other, tmp_path)
-    assert AGEING.search(reported_by_cells(other))
+    assert DEPRECATION.search(cell_outputs(other))
 
 
 def one_cell(code: str) -> Any:
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
 
 
-def test_a_text_that_has_changed_is_noticed_and_made_again(tmp_path: Path) -> None:
+def test_a_changed_text_is_detected_and_built_again(tmp_path: Path) -> None:
     text = tmp_path / "01_words.py"
     text.write_text("# %% [markdown]\n# # Words\n\n# %%\nprint('one')\n", encoding="utf-8")
     assert course.stale(text) == "01_words.ipynb is missing"
@@ -186,10 +186,10 @@ def test_a_text_that_has_changed_is_noticed_and_made_again(tmp_path: Path) -> No
     assert course.stale(text) == "01_words.ipynb contains outputs"
 
 
-def test_sizes_follow_the_machine_or_what_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    for messages in ("test", "cpu", "gpu"):
-        monkeypatch.setenv("WORKBENCH_COURSE_SCALE", messages)
-        assert size(test="test", cpu="cpu", gpu="gpu") == messages
+def test_sizes_follow_the_machine_or_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("test", "cpu", "gpu"):
+        monkeypatch.setenv("WORKBENCH_COURSE_SCALE", name)
+        assert size(test="test", cpu="cpu", gpu="gpu") == name
     monkeypatch.delenv("WORKBENCH_COURSE_SCALE")
     assert scale() in ("cpu", "gpu")
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "large")

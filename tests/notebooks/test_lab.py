@@ -1,4 +1,4 @@
-"""Notebooks in the real JupyterLab, in headless Chromium: sliders move their picture, and attention views draw."""
+"""Notebooks in JupyterLab and headless Chromium: sliders update their plot, and attention views are drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.mirror, pytest.
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTES_8 = 480_000  # in milliseconds, for all cells of a notebook on a busy machine
-# Every code cell has its number: none waits, and none was left out after one that failed.
+# Every code cell has a number: none is waiting, and none was skipped after an error.
 ALL_HAVE_RUN = """() => {
   const cells = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.textContent);
   return cells.length > 5 && cells.every(text => /^\\[\\d+\\]:$/.test(text));
@@ -38,8 +38,8 @@ class Lab:
 
     Attributes:
         url: without a path.
-        token: what lets in.
-        root: what it shows of the disk: copies, because JupyterLab saves what is run in it.
+        token: of the server.
+        root: the served folder, a copy because JupyterLab saves the notebooks that it runs.
     """
 
     url: str
@@ -88,21 +88,21 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def page(chromium: Browser, lab: Lab) -> Iterator[Page]:
-    """A browser that asks only this machine."""
+    """A browser page; the test fails if it requests anything from another machine."""
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    left: list[str] = []
+    external: list[str] = []
     own = (lab.url, "data:", "blob:", "about:")
-    context.on("request", lambda request: None if request.url.startswith(own) else left.append(request.url))
+    context.on("request", lambda request: None if request.url.startswith(own) else external.append(request.url))
     opened = context.new_page()
     opened.set_default_timeout(120_000)
     yield opened
     context.close()
-    assert left == [], "requests that left the machine"
+    assert external == [], "requests to other machines"
 
 
 def run_all(page: Page, lab: Lab, name: str) -> None:
-    """Open a notebook as its address does, run all cells, and wait until the last has run; none may fail."""
-    # A layout of its own: JupyterLab would open the notebooks of the test before as well.
+    """Open a notebook, run all cells and wait until the last has run; none may fail."""
+    # A separate JupyterLab workspace, which does not reopen the notebooks of the previous test.
     page.goto(f"{lab.url}/lab/workspaces/{name[:2]}/tree/notebooks/{name}?token={lab.token}")
     kernel = page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")
     kernel.filter(has_text="Python 3 (Transformer workbench)").wait_for()
@@ -112,34 +112,34 @@ def run_all(page: Page, lab: Lab, name: str) -> None:
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
 
 
-def words_of(picture: Locator) -> str:
-    return picture.locator("img").get_attribute("alt") or ""
+def alt_text(plot: Locator) -> str:
+    return plot.locator("img").get_attribute("alt") or ""
 
 
-def messages(picture: Locator, words: str) -> str:
-    """What the picture says when it says these words; waits for them."""
-    picture.locator(f"img[alt*='{words}']").wait_for()
-    return words_of(picture)
+def wait_for_alt_text(plot: Locator, words: str) -> str:
+    """Wait until the plot's alternative text contains these words; return the text."""
+    plot.locator(f"img[alt*='{words}']").wait_for()
+    return alt_text(plot)
 
 
-def test_a_slider_moves_its_picture(page: Page, lab: Lab) -> None:
+def test_a_slider_updates_its_plot(page: Page, lab: Lab) -> None:
     run_all(page, lab, "03_attention.ipynb")
     box = page.locator(".widget-vbox").filter(has=page.get_by_text("Temperature"))
     box.scroll_into_view_if_needed()
-    picture = box.locator(".widget-html")
-    start = words_of(picture)
+    plot = box.locator(".widget-html")
+    start = alt_text(plot)
     assert start.startswith("Attention weights at temperature 1, everything visible")
-    assert picture.locator("img").evaluate("image => image.naturalWidth") > 300  # it is an image, and it is drawn
+    assert plot.locator("img").evaluate("image => image.naturalWidth") > 300  # it is an image, and it is drawn
     handle = box.locator(".noUi-handle").first
     handle.focus()
     for _ in range(5):  # the left arrow: five steps of a tenth of a power of ten
         handle.press("ArrowLeft")
-    messages(picture, "temperature 0.32, everything visible")
+    wait_for_alt_text(plot, "temperature 0.32, everything visible")
     box.get_by_role("button", name="causal").click()
-    assert "15 of 36 are exactly 0" in messages(picture, "temperature 0.32, causal")  # all above the diagonal
+    assert "15 of 36 are exactly 0" in wait_for_alt_text(plot, "temperature 0.32, causal")  # all above the diagonal
 
 
-def test_attention_views_draw(page: Page, lab: Lab) -> None:
+def test_attention_views_are_drawn(page: Page, lab: Lab) -> None:
     run_all(page, lab, "11_looking_inside.ipynb")
     frames = page.locator("iframe[title='Attention view']")
     frames.first.scroll_into_view_if_needed()

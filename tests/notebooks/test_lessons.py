@@ -1,4 +1,4 @@
-"""Every exercise: the stub as delivered fails helpfully, the solution passes, typical wrong answers earn their hint."""
+"""Every exercise: its stub fails with a helpful message, its solution passes, typical wrong answers get their hint."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def wrong_answers() -> Iterator[tuple[str, str, str]]:
 
 
 def verdict(name: str, cell: str) -> Verdict:
-    """What ``check`` says when the cell is run behind the lesson's cells that are tagged ``setup``."""
+    """Return the verdict of ``check`` when the cell runs after the lesson's cells that are tagged ``setup``."""
     output: list[Verdict] = []
 
-    def noted(exercise: str, answer: Any) -> Verdict:
+    def recording_check(exercise: str, answer: Any) -> Verdict:
         output.append(check(exercise, answer))
         return output[-1]
 
@@ -54,7 +54,7 @@ def verdict(name: str, cell: str) -> Verdict:
         for earlier in cells(CELLS[name][0]):
             if "setup" in earlier.metadata.get("tags", []):
                 exec(earlier.source, names)
-        names["check"] = noted
+        names["check"] = recording_check
         exec(cell, names)
     (only,) = output
     assert only.exercise == name, f"the cell of {name} checks {only.exercise}"
@@ -68,7 +68,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_stub_as_delivered_fails_with_a_message_that_helps(name: str) -> None:
+def test_the_stub_fails_with_a_helpful_message(name: str) -> None:
     output = verdict(name, lessons.stubbed(CELLS[name][1]))
     assert not output.right
     assert "not filled in yet" in output.message or "return" in output.message, output.message
@@ -81,7 +81,7 @@ def test_the_solution_passes(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "code", "words"), list(wrong_answers()))
-def test_a_typical_wrong_answer_earns_its_hint(name: str, code: str, words: str) -> None:
+def test_a_typical_wrong_answer_gets_its_hint(name: str, code: str, words: str) -> None:
     output = verdict(name, lessons.answered(CELLS[name][1], code))
     assert not output.right
     assert words in output.message, output.message
@@ -97,7 +97,7 @@ def test_each_exercise_is_required_has_hints_and_two_wrong_answers() -> None:
 
 
 @pytest.mark.parametrize("lesson", lessons.lessons(ROOT), ids=lambda lesson: lesson.key)
-def test_a_lesson_says_what_it_gives_how_long_it_takes_and_asks_four_to_eight_times(lesson: lessons.Lesson) -> None:
+def test_a_lesson_has_an_outcome_a_duration_and_four_to_eight_exercises(lesson: lessons.Lesson) -> None:
     assert lesson.learning_outcome and lesson.minutes and 20 <= lesson.minutes <= 40
     assert 4 <= len(lesson.exercises) <= 8
     number = lesson.key.split("-")[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tests.tiny import gains_agree
+from tests.tiny import assert_gains_agree
 from tests.unit.tasks.test_prompted_tasks import examples_of, make_model, make_task
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
@@ -85,7 +85,7 @@ def test_another_run_can_judge(tokenizer: Any) -> None:
     encoded = task.encode(tokenizer, examples, 64)
     outputs = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((40, 3))))
     report = task.report(outputs, encoded.targets, encoded.targets)
-    gains_agree(report)
+    assert_gains_agree(report)
     assert "label_obeyed" in report["gain"]
     assert report["judge"] == {"name": "run:abc", "accuracy": 0.5, "examples": 40}
     is_good = [examples.columns["label"][i] == "good" for i in outputs.chosen]

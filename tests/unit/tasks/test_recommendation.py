@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import gains_agree, make_model
+from tests.tiny import assert_gains_agree, make_model
 from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
@@ -126,7 +126,7 @@ def test_report_and_rows(tokenizer: Any) -> None:
     )  # ann's pair is ordered correctly, one of bob's two is; cat has no pair
     outputs = np.stack([1 - liked, liked], axis=1)
     report = task.report(outputs, encoded.targets, encoded.targets)
-    gains_agree(report)
+    assert_gains_agree(report)
     assert "auc" in report["gain"]
     assert report["metrics"]["auc"]["value"] == pytest.approx((1.0 + 0.5) / 2)
     assert report["metrics"]["recall@10"]["value"] == 1.0

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
-from tests.tiny import BAD, GOOD, gains_agree, make_model, reviews
+from tests.tiny import BAD, GOOD, assert_gains_agree, make_model, reviews
 from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
@@ -238,7 +238,7 @@ def test_the_base_model_is_the_baseline(tokenizer: Any) -> None:
     task.on_untrained_outputs(perfect, 0.1, from_scratch=True)
     useless = np.eye(30, dtype=np.float32)
     report = task.report(search_by_vectors(useless, encoded.targets), encoded.targets, encoded.targets)
-    gains_agree(report)
+    assert_gains_agree(report)
     assert "recall@1" in report["gain"]
     assert report["baseline"]["recall@1"] == 1.0 and report["metrics"]["recall@1"]["value"] == 0.0
     assert "random" in report["baseline_name"] and len(report["baselines"]) == 2

@@ -15,7 +15,7 @@ import transformers
 from pydantic import ValidationError
 
 import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes know our models
-from tests.tiny import gains_agree
+from tests.tiny import assert_gains_agree
 from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
@@ -190,7 +190,7 @@ def test_report_and_predictions_cover_the_generated_examples(name, architecture,
     count = min(written, len(data))
     assert progress[-1] == (count, count) and len(outputs.texts) == count
     report = task.report(outputs, encoded.targets, task.encode(tokenizer, data, LENGTH, training=True).targets)
-    gains_agree(report)
+    assert_gains_agree(report)
     assert task.primary_metric in report["gain"]
     assert set(report["metrics"]) == set(report["baseline"]) == set(report["measures"])
     assert next(iter(report["metrics"])) == task.primary_metric
