@@ -30,6 +30,7 @@ from workbench.inference.predictor import Predictor
 from workbench.machine import process_identity
 from workbench.models.networks.attention import MultiHeadAttention
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
+from workbench.notes import HEADS_REMOVED
 from workbench.runs.documents import Cost, PrunedState, PruningResult, Report
 from workbench.runs.run import Run
 from workbench.training.context import RunContext
@@ -246,8 +247,7 @@ class PruningJob:
         context.tuning.apply(model, context.task.peft_type, frozenset())  # it saves the model
         save_model(context, prepared, model)
         notes.append(
-            f"{self.count} heads of {self.source.id} were removed, the least important by {self.measure} over "
-            f"{importance.texts} texts; nothing was trained after that."
+            HEADS_REMOVED.format(heads=self.count, run=self.source.id, measure=self.measure, texts=importance.texts)
         )
         report = Report.model_validate(
             {

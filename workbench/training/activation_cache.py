@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
+from workbench import notes
 from workbench.files import TEMPORARY_PREFIX
 from workbench.spec import TrainingSpec
 from workbench.training.core.forward import Batch, Forward, default_forward
@@ -84,27 +85,19 @@ class ActivationCache:
         on_disk = needed > self.settings.cache_memory_gb * 1e9
         free = shutil.disk_usage(self.folder).free
         if on_disk and needed > min(self.settings.cache_disk_gb * 1e9, free * 0.8):
-            self.note = (
-                f"The {self.depth} frozen layers ran again in every epoch: their activations need {needed / 1e9:.1f} "
-                "GB, more than training.cache_memory_gb and training.cache_disk_gb allow."
-            )
+            self.note = notes.CACHE_TOO_LARGE.format(layers=self.depth, size=f"{needed / 1e9:.1f}")
             return
         self.reporter.phase(PHASE)
         prefix = FrozenPrefix(self.model, self.structure, self.depth, forward)
         batch = collate(splits[0], splits[0].batches.in_order()[-1])
         if not prefix.is_constant(batch) or not self._compute(prefix, splits, collate, autocast, on_disk):
-            self.note = (
-                f"The {self.depth} frozen layers ran again in every epoch: this architecture cannot replay their "
-                "activations."
-            )
+            self.note = notes.CACHE_IMPOSSIBLE.format(layers=self.depth)
             return
         self.prefix = prefix
         location = "on disk" if on_disk else "in memory"
         self.summary = {"layers": self.depth, "bytes": needed, "place": location}
-        self.note = (
-            f"The {self.depth} frozen layers ran once per example; their activations "
-            f"({needed / 1e6:.0f} MB {location}) were used in every epoch."
-        )
+        template = notes.CACHED_ON_DISK if on_disk else notes.CACHED_IN_MEMORY
+        self.note = template.format(layers=self.depth, size=f"{needed / 1e6:.0f}")
 
     def _compute(
         self,

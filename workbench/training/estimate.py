@@ -26,6 +26,7 @@ import torch
 
 from workbench.data.text.batching import Batches
 from workbench.machine import peak_rss_bytes
+from workbench.notes import BUSY_MACHINE
 from workbench.runs import estimates
 from workbench.runs.documents import Estimate
 from workbench.runs.predictions import write_predictions
@@ -281,9 +282,7 @@ class ProfilingRun:
         expected = extrapolate_time(timings, steps, sizes, self.settings, self.trains)
         notes = expected.notes
         if any(run.is_alive() for run in Run.all(self.context.workspace)):
-            notes.append(
-                "Another run was active during the measurement: the run will take less time on an idle machine."
-            )
+            notes.append(BUSY_MACHINE)
         trainable, total = count_parameters(trainer.model)
         on_gpu = device.kind == "cuda"
         measured = (torch.cuda.max_memory_allocated() if on_gpu else peak_rss_bytes()) + self.extra_bytes

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from workbench.data.text.batching import Batches
+from workbench.notes import MAY_STOP_EARLY, TIME_LIMIT
 from workbench.runs.documents import Interval
 from workbench.spec import TrainingSpec
 from workbench.training.core.state import TrainState
@@ -164,11 +165,11 @@ def _apply_limits(seconds: float, evaluations: int, settings: TrainingSpec) -> t
     notes = []
     if settings.max_minutes is not None and seconds > 60 * settings.max_minutes:
         seconds = 60 * settings.max_minutes
-        notes.append(f"Training ends after training.max_minutes ({settings.max_minutes:g}), before its last step.")
+        notes.append(TIME_LIMIT.format(minutes=f"{settings.max_minutes:g}"))
     least, patience = seconds, settings.early_stopping_patience
     if patience is not None and evaluations > patience + 1:
         least = seconds * (patience + 1) / evaluations
-        notes.append("training.early_stopping_patience may end training sooner; the lower end of the range shows that.")
+        notes.append(MAY_STOP_EARLY)
     return seconds, least, notes
 
 

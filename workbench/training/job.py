@@ -12,6 +12,7 @@ from workbench.errors import DataError, RequestError
 from workbench.files import write_json
 from workbench.models.base import LoadedModel
 from workbench.models.identity import same_base
+from workbench.notes import NO_TEST_SPLIT, RESUMED_ELSEWHERE
 from workbench.runs import estimates
 from workbench.runs.documents import Cost, ModelBase, Report, Splits
 from workbench.runs.run import Run
@@ -107,9 +108,7 @@ class TrainingJob:
         self.notes += trainer.notes
         context.reporter.phase(f"evaluating on the {prepared.reported} split")
         if prepared.reported == "valid":
-            self.notes.append(
-                "There is no test split: the metrics are those of the validation split, which chose the weights."
-            )
+            self.notes.append(NO_TEST_SPLIT)
         final = evaluate_finished(trainer.evaluation, prepared, context.reporter.generation)
         metrics = final.result["metrics"]
         metrics.setdefault("loss", {"value": final.loss, "low": None, "high": None})
@@ -201,7 +200,7 @@ class RecordingHooks(PrepareHooks):
         for name in ("device", "packages", "python"):
             old, new = getattr(before, name), getattr(now, name)
             if old != new:
-                self.notes.append(f"Resumed with a different {name}: {new}; at first it was {old}.")
+                self.notes.append(RESUMED_ELSEWHERE.format(what=name, new=new, old=old))
 
 
 def _restore_label_order(task: Task, dataset: Dataset, labels: list[str] | None) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from workbench.notes import NO_IMPROVEMENT, OUT_OF_TIME
 from workbench.spec import TrainingSpec
 from workbench.training.core import checkpoint
 from workbench.training.core.forward import Batch, Forward, default_forward
@@ -132,8 +133,8 @@ class TrainResult:
     @property
     def note(self) -> str | None:
         """A sentence for the report if training ended before its last step; None otherwise."""
-        reason = {"time": "training.max_minutes have passed", "early": "no improvement"}.get(self.ending)
-        return reason and f"Stopped early at step {self.state.step} of {self.steps}: {reason}."
+        template = {"time": OUT_OF_TIME, "early": NO_IMPROVEMENT}.get(self.ending)
+        return template and template.format(step=self.state.step, steps=self.steps)
 
 
 def train(

@@ -12,6 +12,7 @@ import torch
 from workbench.errors import SpecError
 from workbench.files import append_line
 from workbench.metrics import measures
+from workbench.notes import BEST
 from workbench.runs.recovery import drop_after
 from workbench.spec import TrainingSpec
 from workbench.training.activation_cache import ActivationCache
@@ -158,7 +159,7 @@ class Trainer:
         if not self.settings.load_best or best is None or best == result.state.step:
             return result.state.step
         checkpoint.load(checkpoint.at_step(self.context.run.checkpoints_folder, best), self.model)
-        self.notes.append(f"The weights of step {best} are kept: its evaluation was the best.")
+        self.notes.append(BEST.format(step=best))
         return best
 
     def cache_activations(self, splits: dict[str, EncodedSplit]) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
+from workbench import notes
 from workbench.i18n import _
 from workbench.jobs import estimate
 from workbench.runs.documents import Estimate, Interval, Report
@@ -99,7 +100,7 @@ def show(result: Estimate) -> None:
     )
     st.caption(md(text, 300))
     for note in result.notes:
-        st.caption(md(_(note), 300))
+        st.caption(md(notes.translate(note), 300))
     available = psutil.virtual_memory().total
     if result.device == "cpu" and (memory.high or 0) > 0.9 * available:
         st.warning(

@@ -17,7 +17,7 @@ from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge
 from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, number
-from workbench import jobs
+from workbench import jobs, notes
 from workbench.files import read_json
 from workbench.i18n import _, ngettext
 from workbench.runs.documents import Interval, Report, RunSummary
@@ -166,7 +166,7 @@ def results(summary: RunSummary) -> None:
     if report.baseline_name:
         text = _("Baseline: {name}.").format(name=_(report.baseline_name))
         st.caption(md(text, 500), help=help_for("baseline"))
-    for note in [cost_estimate.compare_with_actual(report), *report.notes]:
+    for note in [cost_estimate.compare_with_actual(report), *map(notes.translate, report.notes)]:
         if note:
             st.caption(md(note, 500))
 

@@ -113,7 +113,7 @@ def test_a_comparison_prints_its_verdict_and_draws_itself(workspace: Workspace) 
     page = comparison._repr_html_()
     assert f"{comparison.difference:+.4f}" in page and "p-value" in page
     assert comparison.seeds is None
-    with pytest.raises(RequestError, match="Two runs or more"):
+    with pytest.raises(RequestError, match="at least two runs"):
         wb.compare(first)
 
 

@@ -54,6 +54,7 @@ LAYERS = [
         "machine",
         "types",
         "i18n",
+        "notes",
         "version",
     },
 ]

@@ -31,7 +31,7 @@ def test_the_order(labels: list[str], order: list[str]) -> None:
     assert sort_labels(labels) == sort_labels(reversed(labels)) == order
 
 
-def test_a_known_order_is_kept_for_the_same_labels_only() -> None:
+def test_a_known_order_applies_to_the_same_labels_only() -> None:
     assert sort_labels(["2", "10"], known=["10", "2"]) == ["10", "2"]
     assert sort_labels(["2", "10", "1"], known=["10", "2"]) == ["1", "2", "10"]
     assert sort_labels(["2"], known=["10", "2"]) == ["2"]

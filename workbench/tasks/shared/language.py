@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from workbench import notes
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.packing import (
@@ -153,9 +154,8 @@ class LanguageModel(Task):
             rows, order, first = pack_chunks(chunks, max_length)
             owner = np.full(len(rows), -1, dtype=np.int64)
             full = int(rows.offsets[-1]) / (len(rows) * max_length)
-            note = (
-                f"{len(documents):,} documents were packed into {len(rows):,} rows of {max_length} tokens, "
-                f"{full:.1%} full."
+            note = notes.PACKED.format(
+                documents=f"{len(documents):,}", rows=f"{len(rows):,}", length=max_length, share=f"{full:.1%}"
             )
         size = np.array([len(text.encode("utf-8")) for text in examples.columns["text"]], dtype=np.int64)
         more = None if plan is None else plan.placed(chunks.lengths, order, first)
