@@ -158,7 +158,12 @@ class DataSpec(SpecModel):
 class TrainingSpec(SpecModel):
     """How a run trains."""
 
-    epochs: float = Field(3, gt=0, le=10_000, description="Passes over the training data.")
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="Passes over the training data; empty for 3 to 20: more for little data and for many labels.",
+    )
     max_steps: int | None = Field(
         None, ge=1, description="Stop after this many optimizer steps, if that comes before the last epoch."
     )

@@ -66,9 +66,9 @@ def _limit_problems(training: TrainingSpec) -> list[Problem]:
         )
         problems.append(Problem("info", "training.max_minutes", message, hint))
     limits = [f"training.{name}" for name in ("max_steps", "max_tokens") if getattr(training, name) is not None]
-    if limits and "epochs" not in training.model_fields_set:
+    if limits and training.epochs is None:
         message = (
-            f"Training ends after {training.epochs:g} epochs (the default), even where {' and '.join(limits)} would "
+            f"Training ends after the default number of epochs (3 to 20), even where {' and '.join(limits)} would "
             "allow more."
         )
         problems.append(Problem("info", limits[0], message, "Set training.epochs to the most epochs you want."))

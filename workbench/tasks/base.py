@@ -25,6 +25,7 @@ No module of this package imports torch at module level: listing tasks and check
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -267,6 +268,10 @@ class Task(ABC):
             SpecError: the task has no classes.
         """
         raise SpecError(f"{self.name} has no classes to weigh.", "Remove training.class_weights.")
+
+    def min_steps(self) -> int:
+        """Return how many steps to train if the spec sets no epochs: 100 for two labels, 100 more for each doubling."""
+        return round(100 * max(1.0, math.log2(max(1, len(self.labels)))))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         """Return the model's output for a batch, with its ``loss``.

@@ -144,7 +144,7 @@ class ProfilingRun:
         prepared = prepare(self.context.resolved, self.context.workspace, self.context.run.tokenizer_folder, hooks)
         self.timings.prepare = time.monotonic() - began - self.reporter.download_seconds
         splits, plan = prepared.splits, prepared.splits["train"].batches
-        steps = StepSchedule.from_spec(plan, self.settings, splits["train"].tokens)
+        steps = StepSchedule.from_spec(plan, self.settings, splits["train"].tokens, prepared.task.min_steps())
         epoch = first_epoch(steps)
         selected = sample_steps(epoch, plan)
         small = self._subsets(prepared, selected)

@@ -93,7 +93,7 @@ def first_batch(
     with tempfile.TemporaryDirectory(dir=workspace.cache) as folder, torch.random.fork_rng(devices=[]):
         prepared = prepare(resolved, workspace, Path(folder) / "tokenizer", DownloadHooks(progress))
         train = prepared.splits["train"]
-        steps = StepSchedule.from_spec(train.batches, settings, train.tokens)
+        steps = StepSchedule.from_spec(train.batches, settings, train.tokens, prepared.task.min_steps())
         indices = next(steps.optimizer_steps(TrainState())).batches[0]
         seed_batch(settings.seed, 0, 0)
         multiple = COMPILED_MULTIPLE if settings.compile else 1

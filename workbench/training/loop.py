@@ -98,6 +98,7 @@ class TrainingInputs:
             gradients (calling it makes the host wait for the GPU), before the gradients are clipped.
         after_step: called with the step (from 1) and the number of steps, after the weights are updated.
         forward: computes the model's output, with its loss, for a batch.
+        min_steps: steps to reach if the spec sets no epochs.
     """
 
     plan: BatchPlan
@@ -114,6 +115,7 @@ class TrainingInputs:
     before_step: Callable[[int, int, Callable[[], float]], None] = lambda step, steps, scale: None
     after_step: Callable[[int, int], None] = lambda step, steps: None
     forward: Forward = default_forward
+    min_steps: int = 0
 
 
 @dataclass
@@ -163,7 +165,7 @@ def train(
         NonFiniteLossError: the loss or the gradient norm is NaN or infinite.
         StorageError: a checkpoint or a row of metrics could not be written.
     """
-    steps = StepSchedule.from_spec(inputs.plan, settings, inputs.tokens)
+    steps = StepSchedule.from_spec(inputs.plan, settings, inputs.tokens, inputs.min_steps)
     optimizer = make_optimizer(model, settings, learning_rate, inputs.lr_multipliers, inputs.no_decay)
     scheduler = make_schedule(optimizer, settings, steps.total, inputs.lr_multiplier)
     state = TrainState()

@@ -99,6 +99,7 @@ class Trainer:
             before_step=partial(tuning.before_step, self.model),
             after_step=partial(tuning.after_step, self.model),
             forward=task.forward,
+            min_steps=task.min_steps(),
         )
 
     def train(self, inputs: TrainingInputs | None = None, callback: TrainerCallback | None = None) -> TrainResult:
@@ -117,7 +118,7 @@ class Trainer:
         began = time.monotonic()
         run, reporter = self.context.run, self.context.reporter
         inputs = inputs or self.inputs(self.prepared.splits)
-        if StepSchedule.from_spec(inputs.plan, self.settings, inputs.tokens).repeats_examples():
+        if StepSchedule.from_spec(inputs.plan, self.settings, inputs.tokens, inputs.min_steps).repeats_examples():
             self.cache_activations(self.prepared.splits)
         if self.activations.note:
             self.notes.append(self.activations.note)

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 
 from workbench.errors import NonFiniteLossError
 from workbench.spec import TrainingSpec
+from workbench.tasks.text_classification import TextClassification
 from workbench.training.core import checkpoint
 from workbench.training.core.state import TrainState
 from workbench.training.core.steps import StepSchedule
@@ -277,6 +278,22 @@ def test_frozen_weights_do_not_move(tmp_path):
     run(model, tmp_path, max_steps=3)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved and not any(name.startswith("bert.embeddings") for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("min_steps", "expected"),
+    [(0, 3 * 16), (48, 3 * 16), (49, 4 * 16), (16 * 20, 20 * 16), (10_000, 20 * 16)],
+)
+def test_without_epochs_small_data_get_more_of_them(min_steps: int, expected: int) -> None:
+    assert StepSchedule.from_spec(InOrder(), TrainingSpec(), min_steps=min_steps).total == expected
+    assert StepSchedule.from_spec(InOrder(), TrainingSpec(epochs=1), min_steps=min_steps).total == 16
+
+
+@pytest.mark.parametrize(("labels", "steps"), [(0, 100), (2, 100), (4, 200), (77, 627), (150, 723)])
+def test_many_labels_need_more_steps(labels: int, steps: int) -> None:
+    task = TextClassification()
+    task.labels = [str(i) for i in range(labels)]
+    assert task.min_steps() == steps
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from workbench.spec import TrainingSpec
 from workbench.training.core.state import TrainState
 from workbench.types import Ints
 
+MIN_EPOCHS, MAX_EPOCHS = 3, 20  # of a run whose spec sets none
+
 
 class BatchPlan(Protocol):
     """The batches of each epoch; the same ones at each call."""
@@ -32,6 +34,16 @@ class BatchPlan(Protocol):
         Args:
             number: the epoch, from 0.
         """
+
+
+def default_epochs(steps_per_epoch: int, min_steps: int) -> int:
+    """Return the epochs of a run whose spec sets none: 3, or up to 20 until ``min_steps`` are reached.
+
+    Args:
+        steps_per_epoch: optimizer steps in one epoch.
+        min_steps: what the task needs, see :meth:`workbench.tasks.base.Task.min_steps`.
+    """
+    return min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(min_steps / max(1, steps_per_epoch))))
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,11 @@ class StepSchedule:
 
     @classmethod
     def from_spec(
-        cls, plan: BatchPlan, settings: TrainingSpec, tokens: Callable[[Ints], int] | None = None
+        cls,
+        plan: BatchPlan,
+        settings: TrainingSpec,
+        tokens: Callable[[Ints], int] | None = None,
+        min_steps: int = 0,
     ) -> StepSchedule:
         """Count the steps up to the first of the limits ``epochs``, ``max_steps`` and ``max_tokens``.
 
@@ -75,10 +91,14 @@ class StepSchedule:
             plan: the batches of each epoch.
             settings: the ``training`` section of a spec.
             tokens: counts the tokens of text in a batch; needed when ``max_tokens`` is set.
+            min_steps: steps to reach if the spec sets no epochs, see :func:`default_epochs`.
         """
+        epochs = settings.epochs
+        if epochs is None:
+            epochs = default_epochs(math.ceil(plan.count(0) / settings.gradient_accumulation), min_steps)
         steps, max_steps = 0, settings.max_steps or math.inf
-        for epoch in range(math.ceil(settings.epochs)):
-            share = min(1.0, settings.epochs - epoch)
+        for epoch in range(math.ceil(epochs)):
+            share = min(1.0, epochs - epoch)
             # Epochs may differ in their number of batches when max_tokens_per_batch is set.
             steps += math.ceil(plan.count(epoch) * share / settings.gradient_accumulation)
             if steps >= max_steps:
