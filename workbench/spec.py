@@ -57,7 +57,7 @@ class ModelChoice(Choice):
 
     source: str = Field(
         description="Source of weights and architecture: a name from `workbench models`, hf:REPOSITORY@REVISION, "
-        "path:FOLDER or run:RUN."
+        "path:FOLDER or run:RUN; or auto, a pretrained model for the language of the texts."
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from workbench.check.data import catalogue_problems, data_problems
 from workbench.check.fitting import fit_problems, model_problems
+from workbench.check.language import AUTO, choose_model, data_languages, language_problems
 from workbench.check.training import training_problems
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
@@ -50,8 +51,9 @@ class Resolved:
 
 @dataclass
 class _Parts:
-    """What a spec names, as far as it could be made, and every problem."""
+    """What a spec names, as far as it could be made, and every problem; the spec names a model instead of ``auto``."""
 
+    spec: RunSpec
     problems: list[Problem]
     task: Task | None
     model: ModelSource | None
@@ -82,6 +84,7 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
         SpecError: the spec cannot be run; ``problems`` holds every problem.
     """
     parts = _examine(spec, workspace, confined)
+    spec = parts.spec
     task, model, tuning = parts.task, parts.model, parts.tuning
     errors = [problem for problem in parts.problems if problem.severity == "error"]
     if errors or task is None or tuning is None or model is None:
@@ -107,6 +110,8 @@ def _examine(spec: RunSpec, workspace: Workspace, confined: bool) -> _Parts:
     problems: list[Problem] = []
     task = _make_entry(tasks, "task", spec.task.name, spec.task, problems)
     tuning = _make_entry(tunings, "tuning", spec.tuning.method, spec.tuning, problems)
+    if spec.model.source == AUTO and task is not None:
+        spec = _with_model(spec, task, workspace, confined, problems)
     model = _make_model(spec, workspace, confined, problems)
     problems += data_problems(spec.data, confined, workspace)
     problems += training_problems(spec)
@@ -117,10 +122,25 @@ def _examine(spec: RunSpec, workspace: Workspace, confined: bool) -> _Parts:
         problems += tuning.problems(spec)
     if model is not None and tuning is not None:
         problems += model.problems(spec)
+        if task is not None:
+            problems += language_problems(spec, task, model, workspace, confined)
         problems += model_problems(spec, model, tuning)
         if task is not None:
             problems += fit_problems(spec, task, model, tuning)
-    return _Parts(problems, task, model, tuning)
+    return _Parts(spec, problems, task, model, tuning)
+
+
+def _with_model(spec: RunSpec, task: Task, workspace: Workspace, confined: bool, problems: list[Problem]) -> RunSpec:
+    """Return a spec with the model that ``auto`` stands for; the reason is added to its notes and the problems."""
+    choice = choose_model(task, data_languages(spec.data, task, workspace, confined))
+    if isinstance(choice, Problem):
+        problems.append(choice)
+        return spec
+    problems.append(Problem("info", "model", choice.reason))
+    chosen = spec.model_copy(deep=True)
+    chosen.model.source = choice.source
+    chosen.notes = "\n".join(filter(None, (spec.notes, choice.reason)))
+    return chosen
 
 
 def _make_entry(
@@ -141,6 +161,8 @@ def _make_entry(
 
 def _make_model(spec: RunSpec, workspace: Workspace, confined: bool, problems: list[Problem]) -> ModelSource | None:
     """Make the model source; None, and problems, if that fails."""
+    if spec.model.source == AUTO:
+        return None  # its problem is listed: the task is wrong, or no model fits it
     try:
         entry = models.get(split_source(spec.model.source)[0])
         source = make_source(spec.model.source, workspace, entry.Config.model_validate(spec.model.options))

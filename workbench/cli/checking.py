@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from workbench.cli.output import console, download_bars
@@ -18,7 +19,9 @@ SHOWN = 5  # near-duplicates that are printed for each pair of splits; --json ha
 MAX_TEXT = 100  # characters
 
 
-def check_data(name: str, task: str | None, test: str | None, columns: list[str], similarity: float) -> Overview:
+def check_data(
+    name: str, task: str | None, test: str | None, columns: list[str], model: str, similarity: float
+) -> Overview:
     """Check a file or a data set.
 
     Args:
@@ -26,24 +29,38 @@ def check_data(name: str, task: str | None, test: str | None, columns: list[str]
         task: what a model will learn; the data set's own task by default.
         test: a file with test examples.
         columns: ``ROLE=COLUMN`` each.
+        model: a model source; a note warns if it was not trained on the language of the texts.
         similarity: from which on two texts are near-duplicates, from 0 to 1.
 
     Raises:
         DataError: the data cannot be used.
         FetchError: it cannot be downloaded.
         RequestError: a column is not ``ROLE=COLUMN``.
+        UnknownNameError: there is no such task or model.
     """
+    from workbench.check.language import warn_of_languages
     from workbench.data import overview
     from workbench.data.catalogue.entries import catalogue
+    from workbench.data.language import Languages
+    from workbench.data.load import load_data
+    from workbench.models.loading import make_source
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks
 
     entry = catalogue().datasets.get(name)
     kind = tasks.get(task or (entry.task if entry else "text-classification"))
     document = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
+    spec, chosen, workspace = DataSpec.model_validate(document), kind(kind.Config()), Workspace.current()
+    source = make_source(model, workspace)
     with download_bars() as progress:
-        roles = kind(kind.Config()).columns()
-        return overview.check_data(DataSpec.model_validate(document), roles, Workspace.current(), similarity, progress)
+        dataset = load_data(spec, chosen.columns(), workspace, progress)
+        report = overview.overview(dataset, chosen.columns())
+        report["near_duplicates"] = overview.find_near_duplicates(dataset, chosen.columns(), similarity)
+    languages = Languages(**report["languages"])
+    texts = partial(overview.input_texts, dataset.train, chosen.columns())
+    warnings = warn_of_languages(chosen, source, languages, texts)
+    report["notes"] = [*report["notes"], *(f"{warning.message} {warning.hint}" for warning in warnings)]
+    return report
 
 
 def _columns(options: list[str]) -> dict[str, str | list[str]]:
@@ -65,6 +82,8 @@ def show_report(report: Overview, similarity: float) -> None:
         report: the result of :func:`check_data`.
         similarity: from which on two texts are near-duplicates.
     """
+    from workbench.data.language import Languages
+
     for split, summary in report["parts"].items():
         lengths = summary["characters"]
         counts = list((summary["labels"] or {}).items())[:10]
@@ -82,6 +101,7 @@ def show_report(report: Overview, similarity: float) -> None:
                 longest=lengths["max"],
             )
         )
+    _print(_("Language: {languages}").format(languages=Languages(**report["languages"]).describe()))
     for note in report["notes"]:
         _print(f"- {note}")
     if report["near_duplicates"] is None:

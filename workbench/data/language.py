@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypedDict
 
 UNKNOWN: Final = "und"  # the code of an undetermined language in ISO 639-2
 MAX_TEXTS = 2_000
@@ -206,6 +206,15 @@ _LETTER_WEIGHTS: Final[Mapping[str, Weights]] = {
 }
 
 
+class LanguageReport(TypedDict):
+    """The languages of a data set's inputs; see :class:`Languages`."""
+
+    shares: dict[str, float]
+    scripts: dict[str, float]
+    confidence: float
+    letters: int
+
+
 @dataclass(frozen=True)
 class Languages:
     """The languages of some texts.
@@ -234,6 +243,15 @@ class Languages:
             languages: their codes.
         """
         return sum(self.shares.get(language, 0.0) for language in set(languages))
+
+    def as_dict(self) -> LanguageReport:
+        """Return the entry of a report."""
+        return {
+            "shares": {code: round(share, 4) for code, share in self.shares.items()},
+            "scripts": {script: round(share, 4) for script, share in self.scripts.items()},
+            "confidence": round(self.confidence, 4),
+            "letters": self.letters,
+        }
 
     def describe(self) -> str:
         """Return the languages with at least 5% of the letters: ``"Chinese (97%)"``; never empty."""

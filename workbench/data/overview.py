@@ -9,12 +9,10 @@ import numpy as np
 
 from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, Examples, SplitName
-from workbench.data.load import Dataset, load_data
+from workbench.data.language import LanguageReport, detect_languages, spread_sample
+from workbench.data.load import Dataset
 from workbench.data.near_duplicates import DEFAULT_THRESHOLD, OverlapRecord, near_duplicates
-from workbench.data.progress import Progress
 from workbench.data.report import ExcludedReport, OverlapReport, SplitReport
-from workbench.spec import DataSpec
-from workbench.workspace import Workspace
 
 SAMPLE_ROWS = 20  # of each split
 MAX_CHARACTERS = 500  # of a value in a sample row
@@ -40,13 +38,17 @@ class SplitOverview(SplitReport):
 
 
 class Overview(TypedDict):
-    """What a data set contains; ``near_duplicates`` is None if there are too many texts to compare."""
+    """What a data set contains; ``near_duplicates`` is None if there are too many texts to compare.
+
+    ``languages`` are those of the training inputs.
+    """
 
     overlaps: list[OverlapReport]
     left_out: list[ExcludedReport]
     notes: list[str]
     mapping: dict[str, str]
     parts: dict[SplitName, SplitOverview]
+    languages: LanguageReport
     near_duplicates: NotRequired[list[OverlapRecord] | None]
 
 
@@ -75,34 +77,8 @@ def overview(dataset: Dataset, columns: Sequence[Column], sample: int = SAMPLE_R
         "notes": report["notes"],
         "mapping": report["mapping"],
         "parts": splits,
+        "languages": detect_languages(spread_sample(input_texts(dataset.train, columns))).as_dict(),
     }
-
-
-def check_data(
-    spec: DataSpec,
-    columns: Sequence[Column],
-    workspace: Workspace,
-    threshold: float = DEFAULT_THRESHOLD,
-    progress: Progress | None = None,
-) -> Overview:
-    """Describe the data that a spec names, with the near-duplicates between its splits.
-
-    Args:
-        spec: the data section of a spec.
-        columns: the roles of the task.
-        workspace: whose cache is used.
-        threshold: similarity from which two texts are near-duplicates, 0.6 to 1.
-        progress: called during downloads.
-
-    Raises:
-        DataError: the data cannot be used; the message says which row, and why.
-        FetchError: a data set of the catalogue could not be fetched.
-        RequestError: ``threshold`` is out of range.
-    """
-    dataset = load_data(spec, columns, workspace, progress)
-    result = overview(dataset, columns)
-    result["near_duplicates"] = find_near_duplicates(dataset, columns, threshold)
-    return result
 
 
 def find_near_duplicates(

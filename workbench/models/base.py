@@ -79,6 +79,7 @@ class ModelSource(ABC):
     heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None if known only after loading
     # Those of VOCABULARY_HEADS that it has weights for; None if known only after loading.
     pretrained_heads: ClassVar[frozenset[str] | None] = None
+    languages: ClassVar[frozenset[str] | None] = None  # codes of those it was trained on; None if unknown or any
     argument_form: ClassVar[str] = ""  # what follows the colon, for messages; empty if nothing may
 
     Config: ClassVar[type[SpecModel]] = SpecModel  # the source's own options
@@ -116,6 +117,10 @@ class ModelSource(ABC):
 
     def max_length(self) -> int | None:
         """Return the longest text, in tokens, that the model has positions for; None if known only after loading."""
+        return None
+
+    def tokenizer_file(self) -> Path | None:
+        """Return the ``tokenizer.json`` of the model if it is on this machine. Must be fast and download nothing."""
         return None
 
     def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:

@@ -9,6 +9,7 @@ model all start here, so they see the same examples, the same tokens and the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -18,6 +19,8 @@ from workbench.data.examples import Examples
 from workbench.data.load import Dataset, load_data
 from workbench.data.progress import Progress
 from workbench.data.report import LengthReport
+from workbench.data.text.tokens import fast_backend
+from workbench.data.text.unknown_tokens import unknown_share
 from workbench.errors import DataError, SpecError
 from workbench.files import read_json
 from workbench.models.base import LoadedModel
@@ -29,6 +32,9 @@ from workbench.training.splits import EncodedSplit, encode_splits, reported_spli
 from workbench.tuning.max_length import max_text_length
 from workbench.types import Model, Tokenizer
 from workbench.workspace import Workspace
+
+_COUNTED_TEXTS = 1_000  # training texts in which unknown tokens are counted
+_MANY_UNKNOWN = 0.02  # share of unknown tokens that is noted
 
 
 class PrepareHooks:
@@ -181,10 +187,23 @@ def prepare(
     hooks.phase("tokenizing")
     splits, lengths = encode_splits(task, loaded.tokenizer, dataset, spec)
     notes = [f"{name}: {split.encoded.note}" for name, split in splits.items() if split.encoded.note]
+    notes += _note_unknown_tokens(task, loaded.tokenizer, dataset.train)
     if spec.training.class_weights is not None:
         task.balance_classes(splits["train"].encoded)
     task.init_head(loaded.model, splits["train"].encoded, loaded.newly_initialized)
     return Prepared(resolved, dataset, loaded, splits, lengths, notes)
+
+
+def _note_unknown_tokens(task: Task, tokenizer: Tokenizer, train: Examples) -> list[str]:
+    """Return a note if the tokenizer does not know many characters of some training texts."""
+    texts = list(islice(task.texts(train), _COUNTED_TEXTS))
+    share = unknown_share(fast_backend(tokenizer), texts)
+    if share is None or share < _MANY_UNKNOWN:
+        return []
+    return [
+        f"{share:.0%} of the tokens of the training texts are unknown to the tokenizer ({tokenizer.unk_token}): the "
+        "model cannot tell them apart. Use a model that was trained on their language."
+    ]
 
 
 def _learn_labels(resolved: Resolved, train: Examples) -> None:

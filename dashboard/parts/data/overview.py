@@ -80,6 +80,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
         column.metric(_("Rows, {split}").format(split=split_name(name)), f"{splits[name]['rows']:,}")
     for note in report["notes"]:
         st.caption(md(note, 600))
+    warnings.draw_languages(report, spec, workspace)
     warnings.draw(report)
     options = list(splits)
     default = "train" if "train" in options else options[0]

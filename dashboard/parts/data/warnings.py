@@ -1,4 +1,4 @@
-"""Problems of the data and where they are: duplicates, conflicting labels, texts in more than one split."""
+"""Problems of the data and where they are: language, duplicates, conflicting labels, texts in more than one split."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.parts.shared.text import cut, md
+from workbench.check.language import warn_of_languages
+from workbench.data.language import Languages
 from workbench.data.overview import Overview
 from workbench.i18n import _, ngettext
+from workbench.models.loading import make_source
+from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
+from workbench.workspace import Workspace
 
 
 def draw(report: Overview) -> None:
@@ -41,6 +47,23 @@ def draw(report: Overview) -> None:
         )
         if _is_truncated(report):
             st.caption(_("Only the first examples of each problem are listed."))
+
+
+def draw_languages(report: Overview, spec: RunSpec, workspace: Workspace) -> None:
+    """Draw the languages of the texts, and a warning if the spec's model was trained on others.
+
+    Args:
+        report: the result of :func:`workbench.data.overview.overview`.
+        spec: which task and model.
+        workspace: whose cache holds the model's tokenizer.
+    """
+    languages = Languages(**report["languages"])
+    st.caption(_("Language: {languages}").format(languages=md(languages.describe())))
+    kind = tasks.get(spec.task.name)
+    texts = [value for row in report["parts"]["train"]["sample"] for role, value in row.items() if role != "place"]
+    source = make_source(spec.model.source, workspace)
+    for warning in warn_of_languages(kind(kind.Config()), source, languages, lambda: texts):
+        st.warning(md(f"{warning.message} {warning.hint}", 600), icon=":material/translate:")
 
 
 def problems(report: Overview) -> list[dict[str, object]]:

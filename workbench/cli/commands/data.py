@@ -68,15 +68,18 @@ def check_command(
     column: Annotated[
         list[str] | None, typer.Option(help="ROLE=COLUMN, when columns cannot be matched by name. Repeatable.")
     ] = None,
+    model: Annotated[
+        str, typer.Option(help="The model whose languages and tokenizer are compared with the texts.")
+    ] = "minilm",
     similarity: Annotated[
         float, typer.Option("--similarity", "--alike", help="From this similarity on, two texts are near-duplicates.")
     ] = 0.8,
     as_json: Json = False,
 ) -> None:
-    """Check data before training: rows, labels, lengths, duplicates, and near-duplicates across splits."""
+    """Check data before training: rows, labels, lengths, language, duplicates, and near-duplicates across splits."""
     from workbench.cli.checking import check_data, show_report
 
-    report = check_data(name, task, test, column or [], similarity)
+    report = check_data(name, task, test, column or [], model, similarity)
     print_result(report, as_json, lambda: show_report(report, similarity))
 
 

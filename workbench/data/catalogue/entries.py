@@ -46,6 +46,7 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 FileNames = Annotated[
     tuple[FileName, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 
 
@@ -169,10 +170,12 @@ class ModelEntry(Entry):
 
     Attributes:
         language: its language; ``multilingual`` if it has many.
+        languages: ISO 639-1 codes of the languages that it was trained on.
         lr_scale: see ``ModelSource``.
     """
 
     language: str
+    languages: tuple[LanguageCode, ...] = Field(min_length=1)
     lr_scale: float = Field(1.0, gt=0)
 
 

@@ -17,6 +17,7 @@ from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
 from workbench.models import e5
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, LoadedModel, ModelSource, models
+from workbench.models.conversion import CONVERTED
 from workbench.models.gguf import convert_gguf
 from workbench.models.identity import identify_base
 from workbench.models.loading import (
@@ -119,6 +120,11 @@ class Catalogued(Pretrained):
                 return e5.convert_e5(folder / file, lock, self.name, progress)
         return folder
 
+    def tokenizer_file(self) -> Path | None:
+        folder = downloads(self.workspace) / "models" / self.name
+        files = (folder / "tokenizer.json", folder / CONVERTED / "tokenizer.json")
+        return next((file for file in files if file.exists()), None)
+
 
 for _name, _entry in catalogue().models.items():
     # In the catalogue, GGUF files are decoders; the others are encoders.
@@ -128,6 +134,7 @@ for _name, _entry in catalogue().models.items():
         "heads": _heads,
         "pretrained_heads": _heads & {"AutoModelForCausalLM"},
         "lr_scale": _entry.lr_scale,
+        "languages": frozenset(_entry.languages),
     }
     models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _attributes))
 
