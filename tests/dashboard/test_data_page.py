@@ -148,6 +148,15 @@ def test_a_file_is_looked_through_and_used(workspace: Workspace, tmp_path: Path)
     assert Path(page.selectbox(key="launch.data").value).name == name
 
 
+def test_texts_in_another_language_than_the_models_are_warned_about(workspace: Workspace) -> None:
+    rows = "".join(f"Das Essen war sehr gut und die Bedienung freundlich {i},{i % 2}\n" for i in range(30))
+    stored = store("essen.csv", f"text,label\n{rows}".encode(), workspace).name
+    page = well(open_page("data", dataset=stored))
+    assert "Language: German (100%)" in text_of(page)
+    (warning,) = [str(each.value) for each in page.warning if "trained on" in each.value]
+    assert "minilm was trained on English" in warning and "multilingual-e5-small" in warning
+
+
 def test_hostile_cells_and_labels_are_text(workspace: Workspace) -> None:
     rows = "".join(f'"{text} {HOSTILE}","{label}{HOSTILE}"\n' for text, label in reviews(60))
     name = store(f"{HOSTILE}.csv", f"text,label\n{rows}".encode(), workspace).name

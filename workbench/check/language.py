@@ -28,7 +28,7 @@ from workbench.workspace import Workspace
 
 AUTO = "auto"  # in place of a model source
 _ENOUGH = 0.8  # share of the letters that a model must know
-_WORTH_TELLING = 0.01  # share of unknown tokens
+_WORTH_NOTING = 0.01  # share of unknown tokens
 _NAMED = 3  # languages of a model that are named
 _SAMPLE = 200  # texts whose tokens are counted
 
@@ -160,7 +160,7 @@ def warn_of_languages(
         trained = f"{len(model.languages)} other languages"
     message = f"{model.name} was trained on {trained}, and the texts are in {languages.describe()}."
     share = _unknown_share(model, texts)
-    if share is not None and share >= _WORTH_TELLING:
+    if share is not None and share >= _WORTH_NOTING:
         message += f" {share:.0%} of their tokens are unknown to its tokenizer."
     choice = choose_model(task, languages)
     hint = "No model of the catalogue for this task knows them all."

@@ -115,7 +115,7 @@ def test_english_must_be_nearly_all_of_the_text(shares: dict[str, float] | None,
 
 
 def test_auto_may_not_read_outside_the_uploads(workspace: Workspace, tmp_path: Path) -> None:
-    """For a request over the network, the language of a file elsewhere must not be told."""
+    """For a request over the network, the language of a file elsewhere stays private."""
     problems = check(spec(write(tmp_path / "secret.jsonl", [CHINESE] * 9), "auto"), workspace, confined=True)
     assert any(problem.severity == "error" and problem.field == "data.train" for problem in problems)
     assert not any("Chinese" in problem.message for problem in problems)
@@ -140,7 +140,7 @@ def test_only_the_columns_of_the_task_are_read(workspace: Workspace, tmp_path: P
     assert check(RunSpec.parse({"task": "text-classification", "data": mapped, "model": "minilm"}), workspace) == []
 
 
-def test_the_share_of_unknown_tokens_is_told(
+def test_the_share_of_unknown_tokens_is_reported(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the tokenizer in the cache, if there is one: 8 of the 10 characters of the texts are not in it."""

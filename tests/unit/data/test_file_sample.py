@@ -1,4 +1,4 @@
-"""Texts of a file are sampled from several places in it, whatever its format; what cannot be read yields none."""
+"""Texts of a file are sampled from several parts of it, whatever its format; what cannot be read yields none."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_texts_of_a_large_document_in_one_line(escaped: bool, tmp_path: Path) ->
     assert detect_languages(texts).shares == {"zh": 1.0}
 
 
-def test_a_large_sorted_file_is_read_in_several_places(tmp_path: Path) -> None:
+def test_a_large_sorted_file_is_read_at_several_positions(tmp_path: Path) -> None:
     path = tmp_path / "sorted.csv"
     lines = ["text", *["The first part is in English."] * 40_000, *["Der zweite Teil ist auf Deutsch."] * 40_000]
     path.write_text("\n".join(lines), encoding="utf-8")
