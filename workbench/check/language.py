@@ -66,11 +66,12 @@ def data_texts(data: DataSpec, task: Task, workspace: Workspace, confined: bool 
     except WorkbenchError:
         return []
     roles = {**(entry.columns if entry is not None else {}), **data.columns}
-    names = [
-        (roles[column.role],) if column.role in roles else (column.role, *column.guesses)
-        for column in task.columns()
-        if not column.is_target
-    ]
+    names: list[Sequence[str]] = []
+    for column in task.columns():
+        if not column.is_target:
+            mapped = roles.get(column.role, ())
+            alone = [(name,) for name in ([mapped] if isinstance(mapped, str) else mapped)]
+            names += alone or [(column.role, *column.guesses)]
     return sample_texts(path, names, data.encoding)
 
 
