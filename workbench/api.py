@@ -346,7 +346,8 @@ class Comparison(PlainComparison):
     """Whether the first run is better than the others: printed as a verdict, drawn in a notebook as a table."""
 
     def __str__(self) -> str:
-        return "\n".join(pair.verdict for pair in (self.seeds or self).pairs)
+        shown = self.seeds or self
+        return "\n".join([*(pair.verdict for pair in shown.pairs), *shown.notes])
 
     __repr__ = __str__
 

@@ -256,7 +256,8 @@ def show_comparison(comparison: Comparison, runs: Sequence[Run]) -> None:
     }
     table(rows, columns, "")
     console.print()
-    sentences = [pair.verdict for pair in (seeds or comparison).pairs] + (seeds.notes if seeds else [])
+    shown = seeds or comparison
+    sentences = [*(pair.verdict for pair in shown.pairs), *shown.notes]
     for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.runs.predictions import (
     COLUMN_PREFIX,
+    EXAMPLE,
     INPUT,
     INPUT_PREFIX,
     Predictions,
@@ -20,7 +21,7 @@ from workbench.runs.predictions import (
 from workbench.runs.run import Run
 from workbench.types import Floats
 
-_OWN_COLUMNS = ("id", "gold", "prediction", "score", "correct")
+_OWN_COLUMNS = ("id", EXAMPLE, "gold", "prediction", "score", "correct")
 _SCORE_PREFIX = "score:"
 MAX_LABELS = 200
 MAX_VALUES = 50  # of a column that examples are sliced by

@@ -25,12 +25,13 @@ from workbench.compare.evaluated import (
     LABEL_SEPARATOR,
     EvaluatedRun,
     Metric,
-    check_comparable,
+    align,
     primary_metric,
     shared_metrics,
     why_not_comparable,
 )
 from workbench.compare.results import Comparison, RunPair
+from workbench.compare.training_data import training_data_notes
 from workbench.compare.verdicts import examples_needed
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
 from workbench.formatting import flatten
@@ -71,7 +72,7 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     p_values = holm([difference.p_value for difference in differences])
     names = display_names(runs)
     pairs = [
-        _pair(difference, (runs[0], other), (names[0], name), metric, len(evaluated[0].ids), p_value, len(differences))
+        _pair(difference, (runs[0], other), (names[0], name), metric, len(evaluated[0]), p_value, len(differences))
         for difference, other, name, p_value in zip(differences, runs[1:], names[1:], p_values, strict=True)
     ]
     first = pairs[0]
@@ -85,8 +86,9 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
         p_value=first.p_value,
         test=first.test,
         verdict=" ".join(pair.verdict for pair in pairs),
-        examples=len(evaluated[0].ids),
+        examples=len(evaluated[0]),
         pairs=pairs,
+        notes=training_data_notes(dict(zip(names, runs, strict=True))),
     )
 
 
@@ -104,9 +106,7 @@ def read_comparable(runs: Sequence[Run], metric: str | None) -> tuple[list[Evalu
         RequestError: a run has no predictions, or their test examples differ.
         UnknownNameError: there is no such metric.
     """
-    evaluated = [EvaluatedRun.read(run) for run in runs]
-    for other in evaluated[1:]:
-        check_comparable(evaluated[0], other)
+    evaluated = align([EvaluatedRun.read(run) for run in runs])
     multi_label = any(each.multi_label for each in evaluated)
     shared = shared_metrics(evaluated, multi_label)
     metric = metric or primary_metric(runs[0], shared)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.runs.predictions import example_inputs, input_text, read_predictions
+from workbench.compare.pairing import EvaluatedExamples, pair_examples
+from workbench.runs.predictions import EXAMPLE, example_inputs, input_text, read_predictions
 from workbench.runs.run import Run
 
-COLUMNS = ["id", "input", "gold", "prediction", "score", "correct"]
+COLUMNS = ["id", EXAMPLE, "input", "gold", "prediction", "score", "correct"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,11 @@ def disagreements(first: Run, second: Run) -> list[Disagreement]:
     ours, theirs = (read_predictions(run, COLUMNS) for run in (first, second))
     if not {"id", "prediction", "correct"} <= set(ours) & set(theirs):
         return []
-    index = {name: i for i, name in enumerate(theirs["id"])}
+    keys, other_keys = pair_examples([EvaluatedExamples.of(first, ours), EvaluatedExamples.of(second, theirs)])
+    index = {key: i for i, key in enumerate(other_keys)}
     inputs, differing = example_inputs(ours), []
-    for i, name in enumerate(ours["id"]):
-        j = index.get(name)
+    for i, (name, key) in enumerate(zip(ours["id"], keys, strict=True)):
+        j = index.get(key)
         if j is None or None in (ours["correct"][i], theirs["correct"][j]):
             continue  # for this example, the task has no right or wrong
         first_is_right = bool(ours["correct"][i])

@@ -8,20 +8,22 @@ different tokenizers by bits per byte, the only loss that means the same for bot
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from workbench.compare.pairing import EvaluatedExamples, pair_examples
 from workbench.errors import RequestError, WorkbenchError
 from workbench.metrics import measures, scores
 from workbench.runs.documents import Report
-from workbench.runs.predictions import read_predictions
+from workbench.runs.predictions import EXAMPLE, read_predictions
 from workbench.runs.run import Run
 from workbench.types import Floats
 
 Metric: TypeAlias = Callable[[Any], Floats]  # of counts [..., C, C] or [..., L, 4], or of sums by column
 
+HINT = "Runs can be compared if they have the same test data, data.split_seed, data.holdout and data.limit."
 LABEL_SEPARATOR = "|"  # between the labels of one example, where it may have several
 LABEL_METRICS: dict[str, Metric] = {
     "micro_f1": scores.label_micro_f1,
@@ -32,11 +34,10 @@ LABEL_METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run's predictions, sorted by the ids of the examples.
+    """A run's predictions.
 
     Attributes:
-        run: the run.
-        ids: ids of the test examples [N].
+        examples: the run and the examples that it was tested on [N].
         gold: gold labels [N].
         predicted: predictions [N].
         multi_label: whether an example may have several labels.
@@ -44,8 +45,7 @@ class EvaluatedRun:
         sums: the columns [N] that these need.
     """
 
-    run: Run
-    ids: list[str]
+    examples: EvaluatedExamples
     gold: list[str]
     predicted: list[str]
     multi_label: bool
@@ -65,51 +65,86 @@ class EvaluatedRun:
         """
         known = measures.valid_measures((run.report() or Report()).measures)
         needed = [*measures.columns(known), *(["tokens"] if known else [])]
-        columns = read_predictions(run, ("id", "gold", "prediction", *needed))
+        columns = read_predictions(run, ("id", EXAMPLE, "gold", "prediction", *needed))
         missing = [name for name in ("id", "gold", "prediction") if name not in columns]
         if missing:
             raise RequestError(f"The predictions of run {run.id} have no column {' and no '.join(missing)}.")
-        keys = list(zip(columns["id"], columns["gold"], strict=True))
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        if not order:
+        if not columns["id"]:
             raise RequestError(f"The run {run.id} has no test examples.", "Add a test split to its data.")
-        ids, gold, predicted = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
         try:
             multi_label = bool(run.spec().task.options.get("multi_label"))
         except WorkbenchError:
             multi_label = False
-        sums = {name: np.array(columns[name], dtype=np.float64)[order] for name in needed if name in columns}
+        sums = {name: np.array(columns[name], dtype=np.float64) for name in needed if name in columns}
         known = {name: measure for name, measure in known.items() if set(measure[1:]) <= set(sums)}
-        return cls(run, ids, gold, predicted, multi_label, known, sums)
+        examples = EvaluatedExamples.of(run, columns)
+        return cls(examples, columns["gold"], columns["prediction"], multi_label, known, sums)
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.examples.run
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+    def take(self, order: Sequence[int]) -> EvaluatedRun:
+        """Return the predictions in another order.
+
+        Args:
+            order: indices of the examples.
+        """
+        gold, predicted = ([values[i] for i in order] for values in (self.gold, self.predicted))
+        sums = {name: values[list(order)] for name, values in self.sums.items()}
+        return replace(self, examples=self.examples.take(order), gold=gold, predicted=predicted, sums=sums)
 
 
-def check_comparable(one: EvaluatedRun, other: EvaluatedRun) -> None:
-    """Check that two runs were evaluated on the same examples.
+def align(runs: Sequence[EvaluatedRun]) -> list[EvaluatedRun]:
+    """Return the predictions of runs in one order of the test examples, which is the same for all.
 
     Args:
-        one: a run.
-        other: another one.
+        runs: two or more.
 
     Raises:
         RequestError: their tasks, their test examples or their gold labels differ.
     """
-    hint = "Runs can be compared if they have the same data, data.split_seed, data.holdout and data.limit."
+    first = runs[0]
+    for other in runs[1:]:
+        _check_tasks(first, other)
+    keys = pair_examples([each.examples for each in runs])
+    for other, other_keys in zip(runs[1:], keys[1:], strict=True):
+        _check_examples(first, other, set(keys[0]), set(other_keys))
+    order = sorted(range(len(first)), key=lambda i: (first.examples.ids[i], first.gold[i]))
+    aligned = []
+    for each, own in zip(runs, keys, strict=True):
+        index = {key: i for i, key in enumerate(own)}
+        aligned.append(each.take([index[keys[0][i]] for i in order]))
+    for other in aligned[1:]:
+        changed = sum(a != b for a, b in zip(aligned[0].gold, other.gold, strict=True))
+        if changed:
+            raise RequestError(f"{changed} test examples have a different gold label in {other.run.id}.", HINT)
+    return aligned
+
+
+def _check_tasks(one: EvaluatedRun, other: EvaluatedRun) -> None:
     tasks = [_task(each.run) for each in (one, other)]
     if (one.measures or other.measures) and tasks[0] != tasks[1]:
         raise RequestError(
             f"{one.run.id} is a run of {tasks[0]}, and {other.run.id} one of {tasks[1]}: their metrics are different.",
             "Compare runs of the same task.",
         )
-    if one.ids != other.ids:
-        only_one, only_other = len(set(one.ids) - set(other.ids)), len(set(other.ids) - set(one.ids))
-        raise RequestError(
-            f"The runs were tested on different examples: {one.run.id} on {len(one.ids)} ({only_one} of them not "
-            f"shared), {other.run.id} on {len(other.ids)} ({only_other} of them not shared).",
-            hint,
-        )
-    changed = sum(a != b for a, b in zip(one.gold, other.gold, strict=True))
-    if changed:
-        raise RequestError(f"{changed} test examples have a different gold label in {other.run.id}.", hint)
+
+
+def _check_examples(one: EvaluatedRun, other: EvaluatedRun, keys: set[str], other_keys: set[str]) -> None:
+    if keys == other_keys:
+        return
+    same_ids = set(one.examples.ids) == set(other.examples.ids)
+    why = " Their files have the same name, but not the same content." if same_ids else ""
+    raise RequestError(
+        f"The runs were tested on different examples: {one.run.id} on {len(one)} ({len(keys - other_keys)} of them not "
+        f"shared), {other.run.id} on {len(other)} ({len(other_keys - keys)} of them not shared).{why}",
+        HINT,
+    )
 
 
 def _task(run: Run) -> str:

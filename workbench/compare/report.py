@@ -130,10 +130,10 @@ def _with_names(sentence: str, names: dict[str, str]) -> str:
 def _verdicts(comparison: Comparison, seeds: SeedComparison | None, names: dict[str, str]) -> str:
     pairs = (seeds or comparison).pairs
     verdicts = "".join(f'<p class="verdict">{_text(_with_names(pair.verdict, names))}</p>' for pair in pairs)
+    notes = "".join(f'<p class="quiet">{_text(_with_names(note, names))}</p>' for note in (seeds or comparison).notes)
     if seeds is None:
-        return verdicts
+        return verdicts + notes
     rows = [[g.name, len(g.runs), _span(g.mean, g.low, g.high), f"{g.deviation:.4g}"] for g in seeds.groups]
-    notes = "".join(f'<p class="quiet">{_text(_with_names(note, names))}</p>' for note in seeds.notes)
     heads = ["Setting", "Seeds", "Mean (95% interval over seeds)", "Standard deviation over seeds"]
     return verdicts + _table(heads, rows, "figures") + notes
 

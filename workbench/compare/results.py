@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from workbench.runs.document import Document
 
 
@@ -88,7 +90,7 @@ class SeedComparison(Document):
         groups: the settings, see :class:`SeedGroup`.
         pairs: see :class:`SeedGroupPair`.
         verdict: a sentence for each pair.
-        notes: what was left out, and why.
+        notes: what was left out, and why; and what else may be a reason for a difference, such as other training data.
     """
 
     metric: str
@@ -114,6 +116,7 @@ class Comparison(Document):
         verdict: a sentence for each pair.
         examples: number of test examples.
         pairs: see :class:`RunPair`.
+        notes: sentences on what else may be a reason for a difference, such as other training data.
         seeds: the comparison over seeds; None where the runs have too few of them.
     """
 
@@ -128,4 +131,5 @@ class Comparison(Document):
     verdict: str
     examples: int
     pairs: list[RunPair]
+    notes: list[str] = Field(default_factory=list)
     seeds: SeedComparison | None = None

@@ -22,6 +22,7 @@ import numpy as np
 from workbench.compare import verdicts
 from workbench.compare.differences import display_names, holm, metric_value, read_comparable
 from workbench.compare.results import SeedComparison, SeedGroup, SeedGroupPair
+from workbench.compare.training_data import group_data_notes
 from workbench.errors import MissingPackageError, RequestError
 from workbench.i18n import _, ngettext
 from workbench.metrics.statistics import t_quantile
@@ -77,13 +78,14 @@ def compare_seeds(runs: Sequence[Run], metric: str | None = None) -> SeedCompari
         _group(name, used, repeated, values) for name, (used, repeated) in zip(names, groups_of_runs, strict=True)
     ]
     pairs = _pairs(groups, metric)
+    used_runs = {name: used for name, (used, _repeated) in zip(names, groups_of_runs, strict=True)}
     return SeedComparison(
         metric=metric,
-        examples=len(evaluated[0].ids),
+        examples=len(evaluated[0]),
         groups=groups,
         pairs=pairs,
         verdict=" ".join(pair.verdict for pair in pairs),
-        notes=_notes(groups, single, pairs),
+        notes=_notes(groups, single, pairs) + group_data_notes(used_runs),
     )
 
 

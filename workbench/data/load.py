@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.data.catalogue.entries import DatasetEntry
@@ -45,6 +45,7 @@ class Dataset:
         notes: what was detected or excluded, in sentences.
         report: see :mod:`workbench.data.report`.
         fingerprint: sha256 over the content of the files, the mapping and the ids of each split.
+        files: sha256 of the file of each split that has one.
     """
 
     train: Examples
@@ -54,6 +55,7 @@ class Dataset:
     notes: list[str]
     report: DataReport
     fingerprint: str
+    files: dict[str, str] = field(default_factory=dict)
 
     def split(self, name: SplitName) -> Examples:
         """Return a split by name.
@@ -118,6 +120,7 @@ def load_data(
         notes=report["notes"],
         report=report,
         fingerprint=_fingerprint(splits, mapping, tables),
+        files={split: table.sha256 for split, table in tables.items()},
     )
 
 

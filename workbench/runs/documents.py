@@ -417,6 +417,7 @@ class Splits(Document):
         fingerprint: hash of the data and its splits.
         ids: ids of the examples of each split.
         labels: names of the classes, in the order of the head's outputs; None in files of earlier versions.
+        files: hash of the file of each split that has one; None in files of earlier versions.
     """
 
     file_name: ClassVar[str] = "splits.json"
@@ -424,6 +425,7 @@ class Splits(Document):
     fingerprint: str | None = None
     ids: dict[str, list[str]] = Field(default_factory=dict)
     labels: list[str] | None = None
+    files: dict[str, str] | None = None
 
 
 # -- many runs -------------------------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 """A run's predictions, example by example: ``predictions.parquet``, or ``predictions.jsonl`` without pyarrow.
 
-Columns: ``id`` (the same for the same row of data in every run), ``input:ROLE`` for each role of the task's inputs (a
-list of texts for some roles), ``gold``, ``prediction``, ``score``, ``correct``, ``score:LABEL`` for each label where
-there are few, and ``column:NAME`` for each column of the data that has no role in the task (the first 20; values are
+Columns: ``id`` (the file and the row in it), ``example`` (a fingerprint of the complete inputs: runs are compared
+example by example where these are the same), ``input:ROLE`` for each role of the task's inputs (a list of texts for
+some roles), ``gold``, ``prediction``, ``score``, ``correct``, ``score:LABEL`` for each label where there are few, and
+``column:NAME`` for each column of the data that has no role in the task (the first 20; values are
 cut at 200 characters). These come unchanged from the user's file: sharing predictions shares them, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ from workbench.files import finite, read_lines, write_atomically
 from workbench.runs.run import Run
 
 PARQUET, JSON_LINES = "predictions.parquet", "predictions.jsonl"
+EXAMPLE = "example"  # a fingerprint of an example's inputs
 INPUT_PREFIX = "input:"  # before a role of the task's inputs
 INPUT = "input"  # the only column of inputs in older files, with the roles joined by SEPARATOR
 SEPARATOR, LIST_SEPARATOR = " ⟂ ", " | "  # between the inputs of an example, and between the texts of one input
@@ -42,6 +45,16 @@ def with_columns(
     return dict(rows) | {
         COLUMN_PREFIX + name: [None if i is None else column[i] for i in indices] for name, column in extra.items()
     }
+
+
+def fingerprint_inputs(inputs: Sequence[Sequence[object]]) -> list[str]:
+    """Return a fingerprint of the inputs of each example.
+
+    Args:
+        inputs: the values of the input roles of each example, [N].
+    """
+    texts = (json.dumps(values, ensure_ascii=False, default=str) for values in inputs)
+    return [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest() for text in texts]
 
 
 def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:

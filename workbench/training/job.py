@@ -177,7 +177,12 @@ class RecordingHooks(PrepareHooks):
 
     def tokenizer_ready(self, dataset: Dataset, notes: list[str]) -> None:
         path = self.context.run.splits_file
-        splits = Splits(fingerprint=dataset.fingerprint, ids=dataset.split_ids(), labels=self.context.task.labels)
+        splits = Splits(
+            fingerprint=dataset.fingerprint,
+            ids=dataset.split_ids(),
+            labels=self.context.task.labels,
+            files=dataset.files,
+        )
         write_json(path, splits.as_dict())
         for note in notes:
             self.context.reporter.info(note)

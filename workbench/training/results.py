@@ -5,22 +5,23 @@ The report compares the model with a simple one that learned from the same examp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.data.roles import Roles
 from workbench.files import replace_folder, write_json
 from workbench.models.identity import BaseIdentity
 from workbench.models.loading import BASE_FILE
 from workbench.runs.documents import BaseNote, Interval, ModelBase
-from workbench.runs.predictions import with_columns, write_predictions
+from workbench.runs.predictions import EXAMPLE, fingerprint_inputs, with_columns, write_predictions
 from workbench.tasks.base import Outcome, Split, TaskReport
 from workbench.training.context import RunContext
 from workbench.training.core.state import TrainState
 from workbench.training.evaluation import Evaluation
 from workbench.training.prepare import Prepared
 from workbench.training.splits import EncodedSplit
-from workbench.types import JsonObject, Model
+from workbench.types import Json, JsonObject, Model
 
 _MANY_TRUNCATED = 0.2  # share of the texts
 
@@ -68,8 +69,11 @@ def save_predictions(context: RunContext, final: FinalEvaluation) -> None:
         final: the evaluation of the finished model.
     """
     split = final.split
-    rows = context.task.prediction_rows(split.examples, final.outputs, split.encoded.targets)
-    write_predictions(context.run, with_columns(rows, split.examples.ids, split.examples.extra_columns))
+    examples, rows = split.examples, context.task.prediction_rows(split.examples, final.outputs, split.encoded.targets)
+    inputs = Roles.of(context.task.columns(), {role: role for role in examples.columns}).inputs_of(examples)
+    fingerprints = dict(zip(examples.ids, fingerprint_inputs(inputs), strict=False))  # none without input roles
+    columns: dict[str, Sequence[Json]] = {**rows, EXAMPLE: [fingerprints.get(str(name)) for name in rows["id"]]}
+    write_predictions(context.run, with_columns(columns, examples.ids, examples.extra_columns))
 
 
 def save_model(context: RunContext, prepared: Prepared, model: Model) -> None:

@@ -253,13 +253,14 @@ def _claims(_runs: list[Run], versions: tuple[Version, ...], metric: str) -> Cla
     """Return the claims, computed again when a run's files have changed."""
     try:
         by_seed = seeds.compare_seeds(_runs, metric) if seeds.has_seed_groups(_runs) else None
-        pairs: Sequence[Any] = by_seed.pairs if by_seed else statistics.compare(_runs, metric).pairs
+        compared = by_seed or statistics.compare(_runs, metric)
+        pairs: Sequence[Any] = compared.pairs
     except WorkbenchError as error:
         reason = _with_titles(str(error), _runs)
         message = _("These runs cannot be compared example by example. {reason}").format(reason=reason)
         return Claims([message], {}, _groups_table([]), [], False)
     sentences = [_with_titles(pair.verdict, _runs) for pair in pairs]
-    notes = [_with_titles(note, _runs) for note in by_seed.notes] if by_seed else []
+    notes = [_with_titles(note, _runs) for note in compared.notes]
     others = [pair.groups[1] for pair in by_seed.pairs] if by_seed else [run.id for run in _runs[1:]]
     table: Table = {
         "other": [short(_with_titles(name, _runs)) for name in others],

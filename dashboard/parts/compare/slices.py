@@ -14,6 +14,7 @@ from dashboard.parts.compare.evidence import Column
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import cut, md
 from workbench.compare.classified import ClassPredictions
+from workbench.compare.pairing import same_examples
 from workbench.compare.slices import SMALL_SLICE, Slice, slices_by_length, slices_by_number, slices_by_value
 from workbench.i18n import N_, _
 from workbench.runs.run import Run
@@ -32,7 +33,7 @@ def draw(first: Run, second: Run) -> None:
         second: another.
     """
     ours, theirs = load_classified(first), load_classified(second)
-    if ours is None or theirs is None or ours.ids != theirs.ids:
+    if ours is None or theirs is None or ours.ids != theirs.ids or not same_examples(first, second):
         st.caption(_("Slices need two runs tested on the same examples, with predictions that are right or wrong."))
         return
     options = list(dict.fromkeys([LENGTH, *([LABEL] if ours.has_classes else []), *ours.more]))
