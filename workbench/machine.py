@@ -87,6 +87,19 @@ def cpu_cores() -> int:
     return os.cpu_count() or 1
 
 
+def idle_cores(seconds: float = 0.3) -> int:
+    """Return how many cores that this process may use are idle; at least 1.
+
+    Threads wait for each other after every matrix product, so one that shares its core with another program holds up
+    the rest: two threads on two busy cores can be far slower than one thread.
+
+    Args:
+        seconds: how long to watch.
+    """
+    busy: float = psutil.cpu_percent(interval=seconds) / 100 * (os.cpu_count() or 1)
+    return max(1, cpu_cores() - round(busy))
+
+
 def gpus() -> list[Gpu]:
     """Return the NVIDIA GPUs that nvidia-smi lists; none without it."""
     cards: list[Gpu] = []

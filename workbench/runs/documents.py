@@ -363,6 +363,7 @@ class Environment(Document):
         workbench, python, platform: versions.
         packages: version of each package that computes.
         device: ``{"kind", "name", "precision"}``.
+        threads: CPU threads of the matrix products; a resumed run uses as many, so that it computes the same numbers.
         machine: see :func:`workbench.machine.describe`.
         git_commit: commit of the workbench's checkout, when it runs from one.
         data_fingerprint: hash of the data and its splits.
@@ -377,6 +378,7 @@ class Environment(Document):
     platform: str | None = None
     packages: dict[str, str] = Field(default_factory=dict)
     device: JsonObject = Field(default_factory=dict)
+    threads: int | None = None
     machine: JsonObject = Field(default_factory=dict)
     git_commit: str | None = None
     data_fingerprint: str | None = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from workbench.check import Resolved, resolve
-from workbench.machine import limit_onednn_cache
+from workbench.machine import cpu_cores, idle_cores, limit_onednn_cache
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.answers import Answer
@@ -64,6 +66,7 @@ class RunContext:
         limit_onednn_cache()
         training = resolved.spec.training
         device = Device.choose(training.device, training.precision)
+        _choose_threads(run, reporter)
         AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
         accelerator = Accelerator(mixed_precision=device.mixed_precision, cpu=device.kind == "cpu")
         return cls(run, reporter, workspace, resolved, device, accelerator)
@@ -82,6 +85,20 @@ class RunContext:
     def tuning(self) -> Tuning:
         """The run's fine-tuning method."""
         return self.resolved.tuning
+
+
+def _choose_threads(run: Run, reporter: RunReporter) -> None:
+    """Use the idle cores, or as many threads as when the run began; the user's ``OMP_NUM_THREADS`` has precedence."""
+    if os.environ.get("OMP_NUM_THREADS"):
+        return
+    before = run.environment()
+    threads, cores = (before.threads if before else None) or idle_cores(), cpu_cores()
+    torch.set_num_threads(threads)
+    if threads < cores:
+        reporter.info(
+            f"Computing with {threads} of {cores} CPU threads, because other programs use the rest. To choose, set the "
+            "environment variable OMP_NUM_THREADS."
+        )
 
 
 def _predict_with_run(workspace: Workspace, run_id: str, inputs: Sequence[TaskInput]) -> list[Answer]:

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import cast
 
+import torch
+
 from workbench.machine import describe
 from workbench.runs.documents import Environment, ModelBase
 from workbench.training.device import Device
@@ -33,6 +35,7 @@ def describe_environment(device: Device, data_fingerprint: str, seed: int, base:
         platform=platform.platform(),
         packages={name: metadata.version(name) for name in PACKAGES},
         device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        threads=torch.get_num_threads(),
         machine=cast(JsonObject, describe()),
         git_commit=_git_commit(),
         data_fingerprint=data_fingerprint,

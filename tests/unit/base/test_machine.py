@@ -22,6 +22,17 @@ case "$1" in
 esac
 """
 
+
+def test_busy_cores_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpu_cores", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    idle = []
+    for percent in (0.0, 12.0, 50.0, 100.0):
+        monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percent=percent: percent)
+        idle.append(machine.idle_cores())
+    assert idle == [8, 7, 4, 1]
+
+
 CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 MEGABYTES_OF_MANY_LENGTHS = """

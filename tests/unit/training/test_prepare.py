@@ -13,8 +13,11 @@ from tests.tiny import make_run
 from workbench.check import resolve
 from workbench.errors import DataError
 from workbench.explain.base_model import load_base_model
+from workbench.files import write_json
 from workbench.inference.predictor import Predictor
+from workbench.runs.documents import Environment
 from workbench.runs.run import Run
+from workbench.training import context
 from workbench.training.estimate import ProfilingReporter, ProfilingRun
 from workbench.training.job import TrainingJob
 from workbench.training.prepare import Prepared, prepare
@@ -96,3 +99,27 @@ def test_a_profiling_run_prepares_what_training_does(workspace: Workspace, monke
     assert prepared[0].dataset.fingerprint == other.dataset.fingerprint
     for name, split in other.splits.items():
         assert np.array_equal(split.encoded.tokens.ids, prepared[0].splits[name].encoded.tokens.ids)
+
+
+def test_a_run_on_a_busy_machine_uses_fewer_threads_and_keeps_them_when_resumed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    monkeypatch.setattr(context, "cpu_cores", lambda: 4)
+    run, reporter, messages = make_run(workspace), RunReporter.__new__(RunReporter), []
+    monkeypatch.setattr(RunReporter, "info", lambda self, message: messages.append(message))
+    try:
+        monkeypatch.setattr(context, "idle_cores", lambda: 2)
+        context._choose_threads(run, reporter)
+        assert torch.get_num_threads() == 2 and "2 of 4 CPU threads" in messages[0]
+        write_json(run.environment_file, Environment(threads=2).as_dict())
+        monkeypatch.setattr(context, "idle_cores", lambda: 4)
+        torch.set_num_threads(1)
+        context._choose_threads(run, reporter)
+        assert torch.get_num_threads() == 2, "the same numbers as before"
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        context._choose_threads(run, reporter)
+        assert torch.get_num_threads() == 2, "the variable is left to torch"
+    finally:
+        torch.set_num_threads(before)
