@@ -156,7 +156,7 @@ def _splitting_of(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Docu
 
 
 def _read_file(path: Path, spec: DataSpec, options: ReadOptions, documents: DocumentSplitting | None) -> Table:
-    format_name = format_for(path)
+    format_name = format_for(path) if documents is None else None
     if format_name is not None:
         return read_format(format_name, [path], path.name, "train", spec.encoding)
     check_name(path)

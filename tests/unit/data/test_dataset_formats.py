@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workbench.data.catalogue.entries import catalogue
-from workbench.data.readers.formats import RawFile, formats, read_format
+from workbench.data.readers.formats import RawFile, format_for, formats, read_format
 from workbench.data.readers.formats import crosswoz as crosswoz_format
 from workbench.data.readers.formats.cmrc2018 import nearest
 from workbench.data.readers.formats.functions import prompt
@@ -55,13 +55,127 @@ def test_conll() -> None:
 
 def test_conll_takes_the_first_and_the_last_field() -> None:
     table = read("conll", "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n")
-    assert table.columns == {"words": [["EU", "rejects"]], "tags": [["B-ORG", "O"]]}
+    assert table.columns == {
+        "words": [["EU", "rejects"]],
+        "tags": [["B-ORG", "O"]],
+        "column_2": [["NNP", "VBZ"]],
+        "column_3": [["B-NP", "B-VP"]],
+    }
 
 
 @pytest.mark.parametrize("line", ["word", "word\t", "\tO", "word\t \t"])
 def test_a_conll_line_without_a_tag_is_refused(line: str) -> None:
     with pytest.raises(DataError, match=r"a\.file, line 3"):
         read("conll", f"a O\nb O\n{line}\n")
+
+
+CONLLU = """# newdoc id = a
+# sent_id = 1
+# text = Zum Beispiel Oslo
+1-2\tZum\t_\t_\t_\t_\t_\t_\t_\t_
+1\tZu\tzu\tADP\t_\t_\t2\tcase\t_\t{0}
+2\tdem\tder\tDET\t_\t_\t0\troot\t_\t{1}
+2.1\tx\t_\t_\t_\t_\t_\t_\t_\t_
+3\tOslo\tOslo\tPROPN\t_\t_\t2\tx\t_\t{2}
+
+# newdoc id = b
+1\t#\t#\tSYM\t_\t_\t0\troot\t_\t{0}
+2\tOslo\tOslo\tPROPN\t_\t_\t1\tx\t_\t{2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tags", "note"),
+    [
+        (("O", "O", "B-LOC"), "the words are in field 2 of 10, and the tags in field 10"),
+        (("_", "SpaceAfter=No", "SpaceAfter=No|NER=B-LOC"), "pairs such as NER=B-PER"),
+    ],
+)
+def test_conllu(tags: tuple[str, ...], note: str) -> None:
+    """Comments, ranges of words and empty nodes are skipped; a word may be ``#``; documents are numbered."""
+    table = read("conll", CONLLU.format(*tags))
+    assert table.columns["words"] == [["Zu", "dem", "Oslo"], ["#", "Oslo"]]
+    assert table.columns["tags"] == [["O", "O", "B-LOC"], ["O", "B-LOC"]]
+    assert table.columns["column_4"][0] == ["ADP", "DET", "PROPN"]
+    assert table.columns["document"] == ["1", "2"] and table.group == "document"
+    assert table.rows == [5, 11]
+    for part in (note, "4 lines with comments", "2 ranges of words and empty nodes"):
+        assert any(part in each for each in table.notes), part
+
+
+def test_conllu_without_tags_of_entities_has_no_tags() -> None:
+    """A treebank's other columns can be chosen; underscores are not taken for tags."""
+    table = read("conll", CONLLU.format("_", "_", "_"))
+    assert "tags" not in table.columns and table.columns["column_4"][1] == ["SYM", "PROPN"]
+
+
+def test_germeval_has_two_levels_of_tags() -> None:
+    content = """#\thttp://de.wikipedia.org/wiki/Bayern [2009-10-17]
+1\tBayern\tB-ORG\tB-LOC
+2\tMünchen\tI-ORG\tB-LOC
+3\tsiegt\tO\tO
+
+#\thttp://de.wikipedia.org/wiki/x [2009-10-17]
+1\tSchartau\tB-PER\tO
+2\tsagt\tO\tO
+3\tORG\tO\tB-ORG
+"""
+    table = read("conll", content)
+    assert table.columns["words"][0] == ["Bayern", "München", "siegt"]
+    assert table.columns["tags"] == [["B-ORG", "I-ORG", "O"], ["B-PER", "O", "O"]]
+    assert table.columns["column_4"] == [["B-LOC", "B-LOC", "O"], ["O", "O", "B-ORG"]]
+    assert any("words are in field 2 of 4, and the tags in field 3" in note for note in table.notes)
+
+
+def test_conll_fields_with_other_tags() -> None:
+    """Chunks are not entities: the last field is, even if its types have no prefix, or the words are numbered."""
+    numbered = read("conll", "1 EU NNP B-NP B-ORG\n2 rejects VBZ B-VP O\n\n1 Ada NNP B-NP B-PER\n2 sings VBZ B-VP O\n")
+    assert numbered.columns["tags"] == [["B-ORG", "O"], ["B-PER", "O"]]
+    plain = read("conll", "EU NNP B-NP ORG\nrejects VBZ B-VP O\n\nAda NNP B-NP PER\nsings VBZ B-VP O\n")
+    assert plain.columns["tags"] == [["ORG", "O"], ["PER", "O"]]
+    score = read("conll", "EU B-ORG 0.9\nrejects O 0.8\n\nAda B-PER 0.7\nsings O 0.9\n")
+    assert score.columns["tags"] == [["B-ORG", "O"], ["B-PER", "O"]] and score.columns["column_3"][0] == ["0.9", "0.8"]
+    years = read("conll", "1999 NN O\n2000 NN O\nOslo NNP B-LOC\n")
+    assert years.columns["words"] == [["1999", "2000", "Oslo"]]
+
+
+def test_one_document_is_no_group() -> None:
+    table = read("conll", "-DOCSTART- -X- O O\n\nAda NN NP B-PER\n\nOslo NN NP B-LOC\n")
+    assert table.group is None and "document" not in table.columns and len(table) == 2
+    assert any("There is one document" in note for note in table.notes)
+    two = read("conll", "-DOCSTART- -X- O O\n\nAda NN NP B-PER\n\n-DOCSTART- -X- O O\n\nOslo NN NP B-LOC\n")
+    assert two.group == "document" and two.columns["document"] == ["1", "2"]
+
+
+def test_tags_before_words_are_refused() -> None:
+    with pytest.raises(DataError, match=r"line 1: the first field holds tags \('B-PER'\)"):
+        read("conll", "B-PER Ada\nO sings\n\nB-LOC Oslo\nO .\n")
+    assert read("conll", "O O\nB-X B-PER\n").columns["words"] == [["O", "B-X"]], "words may look like tags"
+
+
+def test_characters_are_words() -> None:
+    table = read("conll", "海 O\n钓 O\n厦 B-LOC\n门 I-LOC\n。 O\n")
+    assert table.columns["words"] == [["海", "钓", "厦", "门", "。"]]
+    assert table.columns["tags"] == [["O", "O", "B-LOC", "I-LOC", "O"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "result"),
+    [
+        ("a.txt", "-DOCSTART- O\n\nAda B-PER\nsings O\n. O\n\nOslo B-LOC\n. O\n", True),
+        ("a.txt", "Ada\tB-PER\r\nsings\tO\r\n.\tO\r\n\r\nOslo\tB-LOC\r\n.\tO\r\n", True),
+        ("a.tsv", "# x\n1\tAda\tB-PER\tO\n2\t.\tO\tO\n\n# y\n1\tIn\tO\tO\n2\tOslo\tB-LOC\tO\n3\t.\tO\tO\n", True),
+        ("a.txt", "A story.\n\nIt has B-52 bombers.\nAnd two paragraphs.\nAnd O\nof it\n", False),
+        ("a.tsv", "text\tlabel\na film\tpos\nb film\tneg\nc film\tO\nd\tO\n\ne\tO\n", False),
+        ("a.tsv", "words\ttags\nAda sings\tB-PER O\nOslo .\tB-LOC O\nOslo .\tB-LOC O\n\nx\tO\n", False),
+        ("a.csv", "Ada B-PER\nsings O\n. O\n\nOslo B-LOC\n. O\n", False),
+        ("b.conllu", "", True),
+    ],
+)
+def test_text_files_that_begin_like_conll(tmp_path: Path, name: str, content: str, result: bool) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    assert (format_for(path) == "conll") == result
 
 
 def test_cluener() -> None:

@@ -156,7 +156,7 @@ def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -
         return _stream_documents(text_files(path), path.name, splitting, spec.encoding)
     check_name(path)
     check_file(path, suffix)
-    format_name = format_for(path)
+    format_name = format_for(path) if suffix not in TEXTS else None
     if format_name is not None:
         return _stream_table(read_format(format_name, [path], path.name, "train", spec.encoding))
     if suffix in TEXTS or suffix in MARKDOWN:

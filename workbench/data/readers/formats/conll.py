@@ -1,8 +1,28 @@
-"""CoNLL: one word and its tag per line, sentences separated by empty lines."""
+"""CoNLL and its relatives: one word and its tag per line, sentences separated by empty lines.
+
+    EU      NNP  B-NP  B-ORG        # a comment of CoNLL-U or GermEval
+    rejects VBZ  B-VP  O            1  Schartau    B-PER  O
+    German  JJ   B-NP  B-MISC       2  sagte       O      O
+
+Fields are separated by tabs or spaces. The word is the first field, or the second if the first numbers the words. The
+tag is the last field; of two levels of tags with the same types (GermEval) it is the first. The other fields are the
+columns ``column_2``, ``column_3`` and so on, for ``columns: {tags: column_3}``.
+
+In CoNLL-U, tags may be in the last field (``B-PER``, or ``NER=B-PER`` among other pairs). Ranges of words (``3-4``)
+and empty nodes (``8.1``) are skipped. Lines ``-DOCSTART-`` and ``# newdoc`` begin a document; if there are two or
+more, the column ``document`` numbers them, and each stays in one split.
+
+Files named ``.conll``, ``.conllu``, ``.iob``, ``.iob2`` and ``.bio`` are in this format, and ``.txt`` and ``.tsv``
+files that begin like it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.file_types import CONLL
@@ -10,53 +30,281 @@ from workbench.data.readers.formats.base import Format, RawFile, formats
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
+MIN_TAGS = 0.99  # share of the values of a field that are tags, if it holds tags
+MIN_OUTSIDE = 0.2  # share of O in a field of types without a prefix
+MIN_NUMBERED = 0.95  # share of the words that the first field numbers, if it does
+_HEAD = 1 << 16  # bytes that show whether a text file is in this format
+
 _DOCUMENT = "-DOCSTART-"  # a line that separates documents, and is not a sentence
+_TAG = re.compile(r"O|[BIESMLUW]-\S+")
+_NUMBER = re.compile(r"\d+")
+_SKIPPED = re.compile(r"\d+[-–]\d+|\d+\.\d+")  # a range of words, an empty node
+_COMMENT = re.compile(r"#.*=|#\s*new(?:doc|par)\b")
+_PAIR = re.compile(r"(?:^|\|)(ner|entity|name|ne|tag|iob|bio)=([^|]+)", re.IGNORECASE)
+
+
+@dataclass
+class Line:
+    """A line with a word.
+
+    Attributes:
+        number: its number in the file.
+        fields: its fields.
+        text: the line.
+    """
+
+    number: int
+    fields: list[str]
+    text: str
+
+
+@dataclass
+class Sentences:
+    """The sentences of a file.
+
+    Attributes:
+        lines: the lines of each sentence.
+        documents: for each sentence the number of lines that begin a document before it.
+        markers: lines ``-DOCSTART-``.
+        comments: lines with a comment.
+        skipped: lines of ranges of words and of empty nodes.
+        numbered: whether the first field numbers the words.
+    """
+
+    lines: list[list[Line]] = field(default_factory=list)
+    documents: list[int] = field(default_factory=list)
+    markers: int = 0
+    comments: int = 0
+    skipped: int = 0
+    numbered: bool = False
 
 
 @formats.register("conll")
 class Conll(Format):
-    """Words and tags, one of each per line: the first and the last field, separated by tabs or spaces.
-
-    If lines -DOCSTART- separate documents, the column ``document`` numbers them.
-    """
+    """Words and their tags, one of each per line."""
 
     suffixes = CONLL
 
     def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
-        words: list[list[str]] = []
-        tags: list[list[str]] = []
-        rows: list[int] = []
-        articles: list[str] = []
-        documents = open_sentence = 0
-        for number, line in enumerate(file.text().split("\n"), start=1):
-            if not line.strip() or line.startswith(_DOCUMENT):
-                documents += line.startswith(_DOCUMENT)
-                open_sentence = 0
-                continue
-            word, tag = _split_fields(line, f"{file.name}, line {number}")
-            if not open_sentence:
-                open_sentence = number
-                rows.append(number)
-                articles.append(str(documents))
-                words.append([])
-                tags.append([])
-            words[-1].append(word)
-            tags[-1].append(tag)
-        table = self.table({"words": words, "tags": tags}, rows, "line")
-        if documents:
-            table.columns["document"], table.group = articles, "document"
-            table.notes.append(f"{file.name}: skipped {documents:,} lines {_DOCUMENT}.")
+        sentences = _read_sentences(file)
+        first = int(sentences.numbered)
+        words = [[_word(line, first, file.name) for line in sentence] for sentence in sentences.lines]
+        table = self.table({"words": words}, (sentence[0].number for sentence in sentences.lines), "line")
+        _add_fields(table, sentences, first, file.name)
+        if len(set(sentences.documents)) > 1:
+            table.columns["document"], table.group = [str(number) for number in sentences.documents], "document"
+        if sentences.markers:
+            whole = "" if table.group else " There is one document, so that splits are made of sentences."
+            table.notes.append(f"{file.name}: skipped {sentences.markers:,} lines {_DOCUMENT}.{whole}")
+        if sentences.comments:
+            table.notes.append(f"{file.name}: skipped {sentences.comments:,} lines with comments.")
+        if sentences.skipped:
+            table.notes.append(f"{file.name}: skipped {sentences.skipped:,} ranges of words and empty nodes.")
         return table
 
+    @classmethod
+    def matches(cls, path: Path) -> bool:
+        """Return whether a file has a suffix of this format, or is a text that begins like it.
 
-def _split_fields(line: str, where: str) -> tuple[str, str]:
-    """Return the word and the tag. Only tabs or spaces separate fields, which may contain other whitespace."""
-    fields = line.rstrip("\t ").split("\t") if "\t" in line.rstrip("\t ") else line.rstrip(" ").split(" ")
-    word, tag = fields[0].strip(), fields[-1].strip()
-    if len(fields) < 2 or not word or not tag:
+        Args:
+            path: the file.
+        """
+        if path.suffix.lower() in cls.suffixes:
+            return True
+        if path.suffix.lower() not in (".txt", ".tsv"):
+            return False
+        try:
+            with open(path, "rb") as file:
+                head = file.read(_HEAD)
+        except OSError:
+            return False
+        whole = len(head) < _HEAD
+        lines = head.decode("utf-8", errors="replace").lstrip("\ufeff").splitlines()
+        return _looks_like_conll(lines if whole else lines[:-1])
+
+
+# -- lines ------------------------------------------------------------------------------------------------------------
+
+
+def _split(line: str) -> list[str]:
+    """Return the fields of a line. Only tabs or spaces separate fields, which may contain other whitespace."""
+    line = line.rstrip("\t ")
+    return [part.strip() for part in line.split("\t")] if "\t" in line else [part for part in line.split(" ") if part]
+
+
+def _read_sentences(file: RawFile) -> Sentences:
+    """Return the sentences of a file, without comments, document markers, ranges of words and empty nodes."""
+    lines = [Line(number, _split(line), line) for number, line in enumerate(file.text().split("\n"), start=1)]
+    result = Sentences()
+    width = _usual_width(lines)
+    documents = 0
+    is_open = False
+    for line in lines:
+        if not line.text.strip():
+            is_open = False
+        elif line.text.startswith(_DOCUMENT):
+            documents, is_open = documents + 1, False
+            result.markers += 1
+        elif not is_open and _is_comment(line, width):
+            documents += bool(re.match(r"#\s*newdoc\b", line.text))
+            result.comments += 1
+        else:
+            if not is_open:
+                result.lines.append([])
+                result.documents.append(documents)
+                is_open = True
+            result.lines[-1].append(line)
+    result.numbered = _is_numbered(result.lines, width)
+    if result.numbered:
+        for i, sentence in enumerate(result.lines):
+            words = [line for line in sentence if not _SKIPPED.fullmatch(line.fields[0])]
+            result.skipped += len(sentence) - len(words)
+            result.lines[i] = words
+    pairs = [pair for pair in zip(result.lines, result.documents, strict=True) if pair[0]]
+    result.lines, result.documents = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return result
+
+
+def _usual_width(lines: Sequence[Line]) -> int:
+    """Return how many fields most lines have."""
+    widths = Counter(len(line.fields) for line in lines if line.text.strip() and not line.text.startswith(_DOCUMENT))
+    return max(widths, key=lambda width: (widths[width], width), default=0)
+
+
+def _is_comment(line: Line, width: int) -> bool:
+    """Return whether a line at the beginning of a sentence is a comment; a word may begin with ``#``, too."""
+    return line.text.startswith("#") and (len(line.fields) != width or bool(_COMMENT.match(line.text)))
+
+
+def _is_numbered(sentences: Sequence[Sequence[Line]], width: int) -> bool:
+    """Return whether the first field counts the words of each sentence, from 0 or 1."""
+    if width < 3:
+        return False
+    right = total = 0
+    for sentence in sentences:
+        expected: int | None = None
+        for line in sentence:
+            first = line.fields[0] if line.fields else ""
+            if _SKIPPED.fullmatch(first):
+                continue
+            total += 1
+            number = int(first) if _NUMBER.fullmatch(first) and len(first) < 10 else None
+            right += number is not None and (number == expected or (expected is None and number < 2))
+            expected = None if number is None else number + 1
+    return right > 0 and right >= MIN_NUMBERED * total
+
+
+def _word(line: Line, first: int, name: str) -> str:
+    word = line.fields[first] if len(line.fields) > first else ""
+    if not word or len(line.fields) < first + 2 or not line.fields[-1]:
         raise DataError(
-            f"{where}: {line[:60]!r} is not a word and its tag.",
+            f"{name}, line {line.number}: {line.text[:60]!r} is not a word and its tag.",
             "Write a word, a tab (or a space) and its tag; an empty line ends a sentence.",
         )
-    return word, tag
+    return word
+
+
+# -- fields -----------------------------------------------------------------------------------------------------------
+
+
+def _add_fields(table: Table, sentences: Sentences, first: int, name: str) -> None:
+    """Add the column ``tags``, and a column for each other field if all lines have equally many."""
+    widths = {len(line.fields) for sentence in sentences.lines for line in sentence}
+    if len(widths) != 1:
+        values = [line.fields[-1] for sentence in sentences.lines for line in sentence]
+        _refuse_tag_first(sentences, values, name)
+        table.columns["tags"] = [[line.fields[-1] for line in sentence] for sentence in sentences.lines]
+        return
+    width = widths.pop()
+    columns = {
+        index: [[line.fields[index] for line in sentence] for sentence in sentences.lines]
+        for index in range(first + 1, width)
+    }
+    chosen = _tag_field(columns, sentences, name)
+    if chosen is None and width == 10 and (pairs := _tags_of_pairs(columns[9])) is not None:
+        table.columns["tags"] = pairs
+        table.notes.append(f"{name}: the tags are the pairs such as NER=B-PER in the last field.")
+    elif chosen is not None:
+        table.columns["tags"] = columns[chosen]
+        if chosen != width - 1 or first:
+            table.notes.append(
+                f"{name}: the words are in field {first + 1} of {width}, and the tags in field {chosen + 1}."
+            )
+    if width > first + 2:
+        table.columns |= {f"column_{index + 1}": values for index, values in columns.items() if index != chosen}
+
+
+def _tag_field(columns: dict[int, list[list[str]]], sentences: Sentences, name: str) -> int | None:
+    """Return the index of the field with the tags; None if the file is CoNLL-U without any."""
+    types = {index: found for index, rows in columns.items() if (found := _types(rows))}
+    last = max(columns)
+    if not types:
+        values = [tag for row in columns[last] for tag in row]
+        _refuse_tag_first(sentences, values, name)
+        return None if len(columns) == 8 and sentences.numbered else last
+    chosen = max(types)
+    if chosen != last and _is_outside_common(columns[last]):
+        return last  # types without a prefix, beside chunks such as B-NP
+    levels = [
+        index
+        for index in range(min(types), chosen)
+        if all(types.get(i, set()) & types[index] for i in range(index, chosen + 1))
+    ]
+    return levels[0] if levels else chosen
+
+
+def _is_outside_common(rows: Sequence[Sequence[str]]) -> bool:
+    values = [value for row in rows for value in row]
+    return values.count("O") >= MIN_OUTSIDE * len(values)
+
+
+def _types(rows: Sequence[Sequence[str]]) -> set[str]:
+    """Return the types of a field's tags; none if it does not hold tags with a prefix."""
+    counts = Counter(value for row in rows for value in row)
+    tags = sum(count for value, count in counts.items() if _TAG.fullmatch(value))
+    return (
+        {value[2:] for value in counts if len(value) > 2 and _TAG.fullmatch(value)}
+        if tags >= MIN_TAGS * counts.total()
+        else set()
+    )
+
+
+def _refuse_tag_first(sentences: Sentences, values: Sequence[str], name: str) -> None:
+    """Raise DataError if the first field holds tags, and the last one words."""
+    firsts = [[line.fields[0] for line in sentence] for sentence in sentences.lines]
+    if _types(firsts) and not all(_TAG.fullmatch(value) for value in values):
+        line = sentences.lines[0][0]
+        raise DataError(
+            f"{name}, line {line.number}: the first field holds tags ({line.fields[0][:40]!r}), but the word must come "
+            "first.",
+            "Swap the fields: the word, a tab (or a space) and its tag.",
+        )
+
+
+def _tags_of_pairs(rows: Sequence[Sequence[str]]) -> list[list[str]] | None:
+    """Return the tags in pairs such as ``NER=B-PER``; None if there are none."""
+    matches = [[_PAIR.search(value) for value in row] for row in rows]
+    tags = [[match[2] if match else "O" for match in row] for row in matches]
+    return tags if _types(tags) else None
+
+
+def _looks_like_conll(lines: Sequence[str]) -> bool:
+    """Return whether lines are words with tags that have a prefix, in at least two sentences."""
+    numbered = [Line(number, _split(line), line) for number, line in enumerate(lines, start=1)]
+    width = _usual_width(numbered)
+    words = list(_token_lines(numbered, width))
+    if len(words) < 5 or width < 2 or len({line.number - i for i, line in enumerate(words)}) < 2:
+        return False
+    if any(len(line.fields) != width for line in words):
+        return False
+    return any(_types([[line.fields[index] for line in words]]) for index in {width - 1, min(2, width - 1)}) and bool(
+        _TAG.fullmatch(words[0].fields[-1])
+    )
+
+
+def _token_lines(lines: Sequence[Line], width: int) -> Iterator[Line]:
+    for i, line in enumerate(lines):
+        begins = i == 0 or not lines[i - 1].text.strip() or lines[i - 1].text.startswith("#")
+        if line.text.strip() and not line.text.startswith(_DOCUMENT) and not (begins and _is_comment(line, width)):
+            yield line
