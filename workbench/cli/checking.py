@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from workbench.cli.output import console, download_bars
+from workbench.cli.output import console, download_bars, show_notes
 from workbench.errors import RequestError
 from workbench.formatting import shorten
 from workbench.i18n import _
+from workbench.runs.report_notes import from_json
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def show_report(report: Overview, similarity: float) -> None:
             )
         )
     _print(_("Language: {languages}").format(languages=Languages(**report["languages"]).describe()))
-    for note in report["notes"]:
-        _print(f"- {note}")
+    show_notes(from_json(report["notes"]))
     if report["near_duplicates"] is None:
         _print(_("There are too many texts to look for near-duplicates."))
     for overlap in report["near_duplicates"] or []:

@@ -20,7 +20,9 @@ from rich.table import Table
 from workbench.errors import WorkbenchError
 from workbench.files import finite
 from workbench.i18n import _
+from workbench.notes import translate
 from workbench.runs.document import Document
+from workbench.runs.report_notes import WarningNote
 
 NOTHING = "–"  # shown for a missing value
 
@@ -55,6 +57,22 @@ def print_result(document: object, as_json: bool, show: Callable[[], None]) -> N
         sys.stdout.write(json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
     else:
         show()
+
+
+def show_notes(notes: Sequence[str], target: Console = console) -> None:
+    """Print notes, one per line, and which of them are warnings.
+
+    Args:
+        notes: sentences; warnings are :class:`workbench.runs.report_notes.WarningNote`.
+        target: where to print them.
+    """
+    for note in notes:
+        if isinstance(note, WarningNote):
+            target.print(
+                _("Warning: {note}").format(note=translate(note)), style="yellow", markup=False, soft_wrap=True
+            )
+        else:
+            target.print(_("Note: {note}").format(note=translate(note)), markup=False, soft_wrap=True)
 
 
 def _content(document: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from workbench.errors import RequestError
 from workbench.files import write_text
 from workbench.i18n import _
 from workbench.runs.documents import RangeTestResult, Report, RunError, RunSummary
+from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
 from workbench.types import JsonObject
 
@@ -41,7 +43,7 @@ def write_page(run: Run, summary: RunSummary, path: Path) -> None:
         _error(summary.error),
         _range_test(report.range_test),
         _metrics(report),
-        "".join(f"<p>{escape(str(note))}</p>" for note in report.notes),
+        _notes(report.marked_notes()),
         _samples(summary.samples),
     ]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.id)}</title>'
@@ -83,6 +85,15 @@ def _metrics(report: Report) -> str:
         precision=cost.precision or _("an unknown precision"),
     )
     return f"{table}<p>{escape(text)}</p>"
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(
+        f"<p><b>{escape(_('Warning:'))}</b> {escape(note)}</p>"
+        if isinstance(note, WarningNote)
+        else f"<p>{escape(note)}</p>"
+        for note in notes
+    )
 
 
 def _samples(samples: list[JsonObject]) -> str:

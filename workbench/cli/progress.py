@@ -9,9 +9,10 @@ from typing import Any
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from workbench.cli.output import errors
+from workbench.cli.output import errors, show_notes
 from workbench.i18n import _
 from workbench.jobs import RunSnapshot, stop, watch
+from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -24,7 +25,7 @@ def show_progress(run: Run, workspace: Workspace, quiet: bool) -> None:
         workspace: where it is.
         quiet: show nothing, and wait.
     """
-    stopping = False
+    stopping = noted = False
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=quiet, transient=True) as progress:
         bar = progress.add_task(_("waiting"), total=None)
@@ -35,6 +36,9 @@ def show_progress(run: Run, workspace: Workspace, quiet: bool) -> None:
                 if snapshot is None:
                     return
                 _draw(progress, bar, snapshot, stopping)
+                if not noted and not quiet and run.data_file.exists():
+                    noted = True
+                    show_notes([note for note in run.data_notes() if isinstance(note, WarningNote)], errors)
             except KeyboardInterrupt:
                 if stopping:
                     raise

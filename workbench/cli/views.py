@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import yaml
 
-from workbench.cli.output import NOTHING, console, duration, gigabytes, hanging, table
+from workbench.cli.output import NOTHING, console, duration, gigabytes, hanging, show_notes, table
 from workbench.i18n import _
 from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
@@ -128,13 +128,16 @@ def _with_interval(metric: Interval | None) -> str | None:
     return _("{value:.4f} ({low:.4f} to {high:.4f})").format(value=metric.value, low=metric.low, high=metric.high)
 
 
-def show_run(summary: RunSummary, brief: bool = False, page: Path | None = None) -> None:
+def show_run(
+    summary: RunSummary, brief: bool = False, page: Path | None = None, data_notes: Sequence[str] = ()
+) -> None:
     """Print what there is to know about a run.
 
     Args:
         summary: summary of the run.
         brief: without samples, error and spec.
         page: the HTML file that was written.
+        data_notes: notes on the data, for a run that has no report yet.
     """
     heading = f"{MARKS.get(summary.state, '?')} {summary.id}  {_(summary.state)}"
     console.print(heading, style="bold", markup=False, soft_wrap=True)
@@ -146,6 +149,8 @@ def show_run(summary: RunSummary, brief: bool = False, page: Path | None = None)
             phase=_(now.phase or ""), step=now.step or 0, steps="?" if now.steps is None else now.steps
         )
         console.print(line, markup=False)
+    if not summary.report:
+        show_notes(data_notes)
     if not brief:
         _show_samples(summary.samples)
         if summary.error:
@@ -161,8 +166,7 @@ def _show_report(report: Report) -> None:
     if report.range_test:
         console.print(report.range_test.how, markup=False, soft_wrap=True)
     _show_cost(report)
-    for note in report.notes:
-        console.print(_("Note: {note}").format(note=note), markup=False, soft_wrap=True)
+    show_notes(report.marked_notes())
 
 
 def _show_metrics(report: Report) -> None:

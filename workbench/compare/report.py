@@ -70,6 +70,7 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
         f'<p class="quiet">{_text(_subject(comparison, runs[0]))}</p>',
         _section("What can be claimed", _verdicts(comparison, seeds, names)),
         _section("Results", interval_svg(summaries, comparison.metric, names) + _metrics(summaries, names)),
+        _section("Notes on the data and the runs", _notes(summaries, names)),
         _section("Quality against cost", _costs(summaries, comparison.metric, names)),
         _section("Curves", _curves(runs, names)),
         _section("Settings that differ", _settings(runs, names)),
@@ -150,6 +151,23 @@ def _metrics(summaries: Sequence[RunSummary], names: dict[str, str]) -> str:
         cells = ["-" if value is None else _number(value / scale) for value in spent]
         rows.append([f"{label} ({unit})" if unit else label, *cells])
     return _table(["Metric", *(names[summary.id] for summary in summaries)], rows, "figures")
+
+
+def _notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> str:
+    """Return the notes of all runs, warnings first; a note of several runs is listed once."""
+    owners: dict[str, list[str]] = {}
+    warnings: set[str] = set()
+    for summary in summaries:
+        if summary.report:
+            warnings.update(summary.report.warnings)
+            for note in dict.fromkeys(summary.report.notes):
+                owners.setdefault(note, []).append(names[summary.id])
+    paragraphs = []
+    for note in sorted(owners, key=lambda note: note not in warnings):
+        runs = "all runs" if len(owners[note]) == len(summaries) else ", ".join(owners[note])
+        mark = "<b>Warning:</b> " if note in warnings else ""
+        paragraphs.append(f'<p>{mark}{_text(note)} <span class="quiet">({_text(runs)})</span></p>')
+    return "".join(paragraphs) or "<p>There are none.</p>"
 
 
 def _costs(summaries: Sequence[RunSummary], metric: str, names: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from workbench.data.report import ExcludedRows, format_list
 from workbench.data.roles import Roles
 from workbench.data.values import PARSERS, Answer, as_answers, describe_type, valid_text
 from workbench.errors import DataError
+from workbench.runs.report_notes import WarningNote
 from workbench.types import Json
 
 T = TypeVar("T")
@@ -202,7 +203,7 @@ def _parse_label(table: Table, value: Json, name: str, index: int) -> str:
 
 def _note_label_spellings(table: Table, roles: Roles, examples: Examples) -> list[str]:
     """Return notes on labels that differ only in case."""
-    notes = []
+    notes: list[str] = []
     for column in _label_columns(roles):
         spellings: dict[str, set[str]] = {}
         for value in examples.columns[column.role]:
@@ -210,7 +211,7 @@ def _note_label_spellings(table: Table, roles: Roles, examples: Examples) -> lis
                 spellings.setdefault(label.casefold(), set()).add(label)
         similar = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
         if similar:
-            notes.append(f"{table.name}: labels that differ only in case: {format_list(similar)}.")
+            notes.append(WarningNote(f"{table.name}: labels that differ only in case: {format_list(similar)}."))
     return notes
 
 

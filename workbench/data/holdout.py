@@ -10,6 +10,7 @@ from workbench.data.report import ExcludedRows, format_list
 from workbench.data.roles import Roles
 from workbench.data.splits import sample_indices, split_indices
 from workbench.errors import DataError
+from workbench.runs.report_notes import WarningNote
 from workbench.spec import DataSpec
 
 MAX_HELD_OUT = 0.95  # share of the training data
@@ -71,7 +72,7 @@ def apply_limits(
             indices = sample_indices(range(len(examples)), roles.labels_of(examples), limit, spec.split_seed)
             limited[name] = examples.take(indices)
             reason = f"data.limit.{name} is {limit:,} of {len(examples):,}"
-            excluded.append(ExcludedRows(name, reason, count=len(examples) - limit))
+            excluded.append(ExcludedRows(name, reason, count=len(examples) - limit, by_choice=True))
     return limited, excluded
 
 
@@ -83,10 +84,11 @@ def note_shared_groups(extracted: Mapping[SplitName, Extracted], group: str | No
         group: the column that groups examples.
     """
     groups = {name: {str(value) for value in each.groups} for name, each in extracted.items() if each.groups}
-    notes = []
+    notes: list[str] = []
     for name, values in groups.items():
         shared = groups["train"] & values if name != "train" and "train" in groups else set()
         if shared:
             examples = format_list([value[:60] for value in sorted(shared)])
-            notes.append(f"{len(shared):,} values of {group!r} occur in both train and {name}: {examples}.")
+            note = f"{len(shared):,} values of {group!r} occur in both train and {name}: {examples}."
+            notes.append(WarningNote(note))
     return notes

@@ -27,6 +27,7 @@ from workbench.data.report import DataReport, ExcludedRows, SplitView, build_rep
 from workbench.data.roles import Roles
 from workbench.data.shapes import apply_shapes
 from workbench.data.tables import filter_rows, find_entry, read_tables
+from workbench.runs.report_notes import from_json
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
@@ -42,7 +43,7 @@ class Dataset:
         valid: the examples to choose a checkpoint by.
         test: the examples to report on.
         mapping: role -> column.
-        notes: what was detected or excluded, in sentences.
+        notes: what was detected or excluded, in sentences; warnings (:class:`WarningNote`) come first.
         report: see :mod:`workbench.data.report`.
         fingerprint: sha256 over the content of the files, the mapping and the ids of each split.
         files: sha256 of the file of each split that has one.
@@ -117,7 +118,7 @@ def load_data(
         valid=splits.get("valid", empty),
         test=splits.get("test", empty),
         mapping=mapping,
-        notes=report["notes"],
+        notes=from_json(report["notes"]),
         report=report,
         fingerprint=_fingerprint(splits, mapping, tables),
         files={split: table.sha256 for split, table in tables.items()},

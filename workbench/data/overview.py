@@ -13,6 +13,7 @@ from workbench.data.language import LanguageReport, detect_languages, spread_sam
 from workbench.data.load import Dataset
 from workbench.data.near_duplicates import DEFAULT_THRESHOLD, OverlapRecord, near_duplicates
 from workbench.data.report import ExcludedReport, OverlapReport, SplitReport
+from workbench.runs.report_notes import NoteRecord
 
 SAMPLE_ROWS = 20  # of each split
 MAX_CHARACTERS = 500  # of a value in a sample row
@@ -45,7 +46,7 @@ class Overview(TypedDict):
 
     overlaps: list[OverlapReport]
     left_out: list[ExcludedReport]
-    notes: list[str]
+    notes: list[NoteRecord]
     mapping: dict[str, str]
     parts: dict[SplitName, SplitOverview]
     languages: LanguageReport

@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.data.examples import SplitName
 from workbench.errors import DataError
+from workbench.runs.report_notes import NoteRecord, WarningNote, by_severity, to_json
 
 MAX_LISTED = 20  # rows named in a list; the others are counted
 _LENGTH_BINS = 24
@@ -78,13 +79,13 @@ class ExcludedReport(TypedDict):
 class DataReport(SplitsReport):
     """The report on a data set.
 
-    ``mapping`` is role -> column, ``notes`` are sentences for people, and ``origin`` says where each file comes from,
-    if that is known.
+    ``mapping`` is role -> column, ``notes`` are :class:`workbench.runs.report_notes.Note`, warnings first, and
+    ``origin`` says where each file comes from, if that is known.
     """
 
     left_out: list[ExcludedReport]
     mapping: dict[str, str]
-    notes: list[str]
+    notes: list[NoteRecord]
     origin: dict[SplitName, Mapping[str, object]]
 
 
@@ -135,12 +136,14 @@ class ExcludedRows:
         reason: why they are not used; ends a sentence.
         rows: their numbers in the file; empty if only their number is known.
         count: how many they are, if ``rows`` is empty.
+        by_choice: whether the spec or the catalogue says to exclude them.
     """
 
     split: SplitName
     reason: str
     rows: list[int] = field(default_factory=list)
     count: int = 0
+    by_choice: bool = False
 
     def as_dict(self) -> ExcludedReport:
         """Return the entry of the report."""
@@ -149,9 +152,11 @@ class ExcludedRows:
         more = count - len(rows) if self.rows else 0
         return {"part": self.split, "reason": self.reason, "count": count, "rows": rows, "more": more}
 
-    def __str__(self) -> str:
+    def note(self) -> str:
+        """Return the exclusion as a note, a warning unless it was chosen."""
         rows = f" (rows {format_list(self.rows)})" if self.rows else ""
-        return f"{self.split}: {self.count or len(self.rows):,} excluded: {self.reason}{rows}."
+        note = f"{self.split}: {self.count or len(self.rows):,} excluded: {self.reason}{rows}."
+        return note if self.by_choice else WarningNote(note)
 
 
 def format_list(items: Sequence[object]) -> str:
@@ -180,7 +185,7 @@ def build_report(
         views: the splits that are used.
         excluded: the rows that are not used.
         mapping: role -> column.
-        notes: sentences collected so far; the report appends its own.
+        notes: sentences collected so far; the report adds its own and sorts them, warnings first.
         origin: where each file comes from, if that is known.
     """
     described = describe_splits(views)
@@ -188,7 +193,7 @@ def build_report(
         **described,
         "left_out": [rows.as_dict() for rows in excluded],
         "mapping": mapping,
-        "notes": [*notes, *map(str, excluded), *_warnings(described)],
+        "notes": to_json(by_severity([*notes, *(rows.note() for rows in excluded), *_problems(described)])),
         "origin": origin,
     }
 
@@ -253,18 +258,19 @@ def _shorten(inputs: tuple[Hashable, ...]) -> str:
     return " / ".join(" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in inputs)[:120]
 
 
-def _warnings(report: SplitsReport) -> list[str]:
-    """Return the problems of the report as sentences."""
+def _problems(report: SplitsReport) -> list[str]:
+    """Return the problems of the report as notes."""
     notes = []
     for name, split in report["parts"].items():
         if split["duplicates"]["count"]:
             notes.append(f"{name}: {_occurrences(split['duplicates']['count'])} more than once.")
         if split["conflicts"]["count"]:
-            notes.append(f"{name}: {_occurrences(split['conflicts']['count'])} with different labels.")
+            conflicts = _occurrences(split["conflicts"]["count"])
+            notes.append(WarningNote(f"{name}: {conflicts} with different labels."))
     for overlap in report["overlaps"]:
         first, second = overlap["between"]
         shared = _occurrences(overlap["count"], f" of {second}")
-        notes.append(f"{shared} in {first} too: metrics on {second} are too optimistic.")
+        notes.append(WarningNote(f"{shared} in {first} too: metrics on {second} are too optimistic."))
     return notes
 
 

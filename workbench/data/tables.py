@@ -96,7 +96,7 @@ def filter_rows(
                 continue
             cells = table.columns[column]
             for value, count in Counter(value for value in cells if value not in values).items():
-                excluded.append(ExcludedRows(split, f"{column} is {value!r}", count=count))
+                excluded.append(ExcludedRows(split, f"{column} is {value!r}", count=count, by_choice=True))
             table = table.take(i for i, value in enumerate(cells) if value in values)
         filtered[split] = table
     return filtered, excluded

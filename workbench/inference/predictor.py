@@ -16,6 +16,7 @@ from workbench.models.loading import (
 )
 from workbench.models.safety import refuse_unsafe
 from workbench.runs.documents import BaseNote
+from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
 from workbench.tasks.answers import Answer
@@ -103,6 +104,26 @@ class Predictor:
         _refuse_unknown_roles(inputs, self.task)
         _refuse_half_characters(inputs)
         return self.task.predict(self.context, inputs, options)
+
+    def notes(self, inputs: Sequence[TaskInput]) -> list[str]:
+        """Return what readers of the answers should know: how many inputs are longer than the model reads.
+
+        Args:
+            inputs: as for :meth:`predict`, which they have passed.
+        """
+        count = self.task.truncated(self.context, inputs) if inputs else 0
+        if not count:
+            return []
+        texts = "1 text is" if len(inputs) == 1 else f"{count:,} of {len(inputs):,} texts are"
+        if count == 1 and len(inputs) > 1:
+            texts = f"1 of {len(inputs):,} texts is"
+        them = "its tokens" if count == 1 else "the tokens of each"
+        return [
+            WarningNote(
+                f"{texts} longer than {self.max_length:,} tokens (data.max_length of the run): only "
+                f"{self.max_length:,} of {them} were read."
+            )
+        ]
 
     def outputs(self, tokens: TokenTable) -> Array:
         """Return the outputs of a scoring task for tokenized texts, [N, ...], in their order.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_a
 from pydantic import Field, ValidationError
 
 from workbench.runs.document import Document
+from workbench.runs.report_notes import WarningNote
 
 if TYPE_CHECKING:
     from workbench.types import Json, JsonObject
@@ -292,7 +293,8 @@ class Report(Document):
         weights_of_step: step whose weights were kept.
         frozen_cache: where the activations of the frozen prefix were cached.
         tuning: what the fine-tuning method reports.
-        notes: sentences for people.
+        notes: sentences for people: those on the data first, and warnings before others.
+        warnings: those of the notes that are warnings.
         data_fingerprint: hash of the data and its splits.
         labels: names of the classes.
         confusion: counts [gold, predicted].
@@ -322,6 +324,7 @@ class Report(Document):
     frozen_cache: Json = None
     tuning: JsonObject = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
     data_fingerprint: str | None = None
     labels: list[str] = Field(default_factory=list)
     confusion: list[list[int]] | None = None
@@ -333,6 +336,11 @@ class Report(Document):
     def damaged(self, message: str) -> Self:
         """Return the report with a note about values that were ignored."""
         return self.model_copy(update={"notes": [*self.notes, message]})
+
+    def marked_notes(self) -> list[str]:
+        """Return the notes; warnings are :class:`workbench.runs.report_notes.WarningNote`."""
+        warnings = set(self.warnings)
+        return [WarningNote(note) if note in warnings else note for note in self.notes]
 
     @property
     def primary(self) -> Interval | None:

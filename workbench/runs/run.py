@@ -36,6 +36,7 @@ from workbench.machine import process_identity
 from workbench.runs import estimates
 from workbench.runs.documents import STATES, BaseNote, Environment, Report, RunError, RunSummary, Splits, State, Status
 from workbench.runs.folder import RunFolder
+from workbench.runs.report_notes import from_json
 from workbench.spec import RunSpec
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
@@ -212,6 +213,11 @@ class Run(RunFolder):
         """Return ``splits.json``; None before the data was read."""
         content = read_json(self.splits_file)
         return Splits.load(content) if isinstance(content, dict) else None
+
+    def data_notes(self) -> list[str]:
+        """Return the notes on the run's data, warnings first; none before the data was read."""
+        content = read_json(self.data_file)
+        return from_json(content.get("notes")) if isinstance(content, dict) else []
 
     def read_metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the metric lines from a position on; cheap to call repeatedly.

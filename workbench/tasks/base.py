@@ -451,6 +451,17 @@ class Task(ABC):
             SpecError: there is no such option.
         """
 
+    def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
+        """Return how many inputs are longer than the model reads.
+
+        The default, 0, is for tasks that read long texts in windows, or whose answers say what was not read.
+
+        Args:
+            context: a finished model.
+            inputs: valid inputs, as for :meth:`predict`.
+        """
+        return 0
+
     def refuse_options(self, options: Mapping[str, Json] | None) -> None:
         """Raise SpecError if any option is set. For tasks whose predictions have no options.
 
@@ -495,6 +506,10 @@ class ScoringTask(Task):
         return list(
             self.decode(self.scores(context, self.encode_inputs(context.tokenizer, inputs, context.max_length)))
         )
+
+    def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
+        tokens = self.encode_inputs(context.tokenizer, inputs, context.max_length)
+        return int((tokens.full_lengths > tokens.lengths).sum())
 
     def scores(self, context: InferenceContext, tokens: TokenTable) -> Array:
         """Return the outputs for tokenized texts, [N, ...], in the same order.

@@ -34,6 +34,8 @@ class Encoded:
         tokens: the token ids of the examples' texts.
         targets: the values to predict, and whatever else the metrics need.
         note: a message about the encoding; empty for none.
+        truncation: a message about truncated texts, for a task that truncates in its own way; empty if nothing was
+            truncated, or if the lengths of ``tokens`` show what was.
         rows: int64 [N + 1], if an example has several texts: example i has the texts ``rows[i]:rows[i + 1]``, and the
             model reads each as a separate row, in this order; None if each example is one text.
     """
@@ -42,6 +44,7 @@ class Encoded:
     targets: Targets
     note: str = ""
     rows: Ints | None = None
+    truncation: str = ""
 
     def __len__(self) -> int:
         return len(self.tokens) if self.rows is None else len(self.rows) - 1

@@ -214,6 +214,14 @@ class MultipleChoice(Task):
             answers.append(Choice(texts[best], best, float(row[best]), scores))
         return answers
 
+    def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
+        rows = [_context_and_choices(number, each) for number, each in enumerate(inputs, start=1)]
+        contexts, choices = zip(*rows, strict=True)
+        encoded = encode_choices(context.tokenizer, contexts, choices, [0] * len(inputs), context.max_length)
+        assert encoded.rows is not None
+        cut = encoded.tokens.full_lengths > encoded.tokens.lengths
+        return int(np.logical_or.reduceat(cut, encoded.rows[:-1]).sum())
+
     def _probabilities(self, context: InferenceContext, encoded: Encoded) -> list[Floats]:
         """Return the probabilities of each example's choices, in the order of the choices."""
         import torch

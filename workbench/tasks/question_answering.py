@@ -177,16 +177,15 @@ class QuestionAnswering(Task):
         questions = Questions(
             list(columns["context"]), right, windows.example, windows.tokens.offsets, windows.spans, start, end
         )
-        return Encoded(windows.tokens, questions, self._note(windows, questions))
+        return Encoded(
+            windows.tokens, questions, self._note(windows, questions), truncation=_truncation(windows, questions)
+        )
 
     def _note(self, windows: Windows, questions: Questions) -> str:
-        """Return a note about the number of windows and the truncated or lost text."""
+        """Return a note about the number of windows and the lost answers."""
         notes = [f"{len(questions):,} questions in {len(windows):,} windows"]
-        cut = len(np.unique(windows.example[windows.tokens.full_lengths > windows.tokens.lengths]))
         lost = len(np.unique(questions.example[questions.start == IGNORE_INDEX]))
         without = sum(not answers for answers in questions.right)
-        if cut:
-            notes.append(f"{cut:,} questions were truncated to leave room for the context")
         if lost:
             notes.append(f"{lost:,} answers do not fit into any window (data.max_length) and are not trained on")
         if without and not self.allows_no_answer:
@@ -372,6 +371,15 @@ class QuestionAnswering(Task):
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
+
+
+def _truncation(windows: Windows, questions: Questions) -> str:
+    """Return a message about questions that were truncated; empty for none."""
+    cut = len(np.unique(windows.example[windows.tokens.full_lengths > windows.tokens.lengths]))
+    if not cut:
+        return ""
+    share = f"{cut:,} of {len(questions):,} questions ({cut / len(questions):.0%})"
+    return f"{share} were truncated to leave room for the context. Raise data.max_length to use all of them."
 
 
 def _position_loss(logits: torch.Tensor, positions: torch.Tensor, eligible: torch.Tensor) -> torch.Tensor:

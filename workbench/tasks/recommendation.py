@@ -278,6 +278,13 @@ class Recommendation(ScoringTask):
         by_input = np.split(scores[:, 1].astype(float), borders)
         return [Ranking.of(own, liked.tolist()) for own, liked in zip(candidates, by_input, strict=True)]
 
+    def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
+        longest = [
+            {"history": _history(each, number), "candidate": max(_candidates(each, number), key=len)}
+            for number, each in enumerate(inputs, start=1)
+        ]
+        return super().truncated(context, longest)
+
 
 def _by_user(targets: Ratings, scores: Array) -> dict[str, Floats]:
     return rank_for_users(targets.user, targets.liked, np.asarray(scores, dtype=np.float64))

@@ -128,7 +128,7 @@ class RelationExtraction(Task):
         chunks = offsets[:-1, None] + np.array([each.marks for each in sentences], dtype=np.int64)  # [N, 4]
         tokens, cut = crop(tokens, first_subwords(tokens, offsets)[chunks], max_length, where)
         if cut:
-            note += f" {cut:,} sentences are longer than data.max_length and were cropped around the marks."
+            note += f" Of {cut:,} sentences longer than data.max_length, the text around the marks was kept."
         positions = first_subwords(tokens, offsets)[chunks]
         marks = np.full(len(tokens.ids), IGNORE_INDEX, dtype=np.int64)
         marks[tokens.offsets[:-1] + positions[:, 0]] = 0
@@ -309,6 +309,12 @@ class RelationExtraction(Task):
 
         probabilities = compute_in_batches(tokens.lengths, compute).astype(np.float64)
         return [self._answer(*each) for each in zip(probabilities, sentences, strict=True)]
+
+    def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
+        where = [f"Input {number}" for number in range(1, len(inputs) + 1)]
+        sentences = [MarkedSentence.read(marked_text(*each), each[1]) for each in zip(inputs, where, strict=True)]
+        tokens, _, _ = self._tokens(context.tokenizer, sentences, context.max_length, where)
+        return int((tokens.full_lengths > tokens.lengths).sum())
 
     def _answer(self, probabilities: Array, sentence: MarkedSentence) -> Relation:
         best = ScoredLabels.of(dict(zip(self.labels, probabilities.tolist(), strict=True)))

@@ -333,6 +333,13 @@ class SentenceSimilarity(Task):
                 answers.append(Ranking.of(query.others, cosines.tolist()))
         return answers
 
+    def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
+        queries = [_query(each, number) for number, each in enumerate(inputs, start=1)]
+        texts = list(dict.fromkeys(text for query in queries for text in [query.text, *query.others]))
+        tokens = tokenize(context.tokenizer, texts, max_length=context.max_length)
+        cut = {text for text, is_cut in zip(texts, tokens.full_lengths > tokens.lengths, strict=True) if is_cut}
+        return sum(not cut.isdisjoint([query.text, *query.others]) for query in queries)
+
     def _vectors(self, context: InferenceContext, texts: list[str]) -> Array:
         """Return a unit vector for each text, float64 [N, D]."""
         import torch

@@ -15,6 +15,7 @@ from workbench.models.identity import same_base
 from workbench.notes import NO_TEST_SPLIT, RESUMED_ELSEWHERE
 from workbench.runs import estimates
 from workbench.runs.documents import Cost, ModelBase, Report, Splits
+from workbench.runs.report_notes import to_json
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.training.activation_cache import remove_cached_activations
@@ -163,7 +164,7 @@ class RecordingHooks(PrepareHooks):
 
     def data_loaded(self, dataset: Dataset) -> None:
         for note in dataset.notes:
-            self.context.reporter.info(note)
+            self.context.reporter.note(note)
         before = self.context.run.splits()
         if before is None or not self._resumes:
             return
@@ -231,11 +232,12 @@ def prepare_run(context: RunContext, notes: list[str]) -> Prepared:
     folder = context.run.folder
     hooks = RecordingHooks(context, notes)
     prepared = prepare(context.resolved, context.workspace, folder / "tokenizer", hooks)
-    for note in prepared.notes:
-        notes.append(note)
-        context.reporter.info(note)
     dataset = prepared.dataset
-    write_json(folder / "data.json", {**dataset.report, "notes": dataset.notes, "lengths": prepared.lengths})
+    for note in prepared.notes:
+        if note not in dataset.notes:
+            context.reporter.note(note)
+    document = {**dataset.report, "notes": to_json(prepared.notes), "lengths": prepared.lengths}
+    write_json(context.run.data_file, document)
     return prepared
 
 

@@ -24,6 +24,7 @@ from workbench.training.core.state import TrainState
 from workbench.training.job import prepare_run, training_cost
 from workbench.training.loop import MetricsRow, TrainingInputs, TrainResult
 from workbench.training.reporter import RunReporter
+from workbench.training.results import note_fields
 from workbench.training.splits import EncodedSplit
 from workbench.training.trainer import Trainer
 
@@ -99,7 +100,7 @@ class RangeTestJob:
                 examples={name: len(split) for name, split in prepared.splits.items()},
                 cost=training_cost(trainer, result, time.monotonic() - self._began),
                 steps=result.state.step,
-                notes=[*self.notes, *trainer.notes],
+                **note_fields(prepared, [*self.notes, *trainer.notes]),
                 data_fingerprint=prepared.dataset.fingerprint,
             )
         )

@@ -24,11 +24,13 @@ from workbench.data.text.unknown_tokens import unknown_share
 from workbench.errors import DataError, SpecError
 from workbench.files import read_json
 from workbench.models.base import LoadedModel
+from workbench.runs.report_notes import by_severity
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import Task
 from workbench.tasks.contexts import Encoded
 from workbench.training.splits import EncodedSplit, encode_splits, reported_split
+from workbench.training.truncation import truncation_notes
 from workbench.tuning.max_length import max_text_length
 from workbench.types import Model, Tokenizer
 from workbench.workspace import Workspace
@@ -105,7 +107,7 @@ class Prepared:
         loaded: the model with its initialized head, its tokenizer and its base.
         splits: the encoded splits by name.
         lengths: the report on the lengths of each split.
-        notes: sentences about the encoding.
+        notes: sentences about the data and its encoding, warnings first.
     """
 
     resolved: Resolved
@@ -190,6 +192,8 @@ def prepare(
     notes += _note_unknown_tokens(task, loaded.tokenizer, dataset.train)
     if spec.training.class_weights is not None:
         task.balance_classes(splits["train"].encoded)
+    truncation = truncation_notes(splits, lengths, _longest_text(resolved, loaded))
+    notes = by_severity([*dataset.notes, *truncation, *notes])
     task.init_head(loaded.model, splits["train"].encoded, loaded.newly_initialized)
     return Prepared(resolved, dataset, loaded, splits, lengths, notes)
 
@@ -264,6 +268,12 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
             "Restore the file.",
         )
     return prepared.loaded
+
+
+def _longest_text(resolved: Resolved, loaded: LoadedModel) -> int | None:
+    """Return how many tokens of a text the model can read beside the method's virtual tokens; None for no limit."""
+    positions = max_text_length(loaded.model)
+    return None if positions is None else positions - resolved.tuning.num_virtual_tokens()
 
 
 def _check_fit(resolved: Resolved, loaded: LoadedModel) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from workbench.errors import StorageError, WorkbenchError
 from workbench.files import TEMPORARY_PREFIX, write_atomically
+from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
 from workbench.training.core.state import TrainState
 
@@ -96,6 +97,14 @@ class RunReporter:
         """
         with contextlib.suppress(OSError, ValueError):
             print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Write a note to the run's log, and whether it is a warning.
+
+        Args:
+            text: the note.
+        """
+        self.info(f"Warning: {text}" if isinstance(text, WarningNote) else text)
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         """Report the current phase and the progress within it.

@@ -15,6 +15,7 @@ from workbench.models.identity import BaseIdentity
 from workbench.models.loading import BASE_FILE
 from workbench.runs.documents import BaseNote, Interval, ModelBase
 from workbench.runs.predictions import EXAMPLE, fingerprint_inputs, with_columns, write_predictions
+from workbench.runs.report_notes import warnings_in
 from workbench.tasks.base import Outcome, Split, TaskReport
 from workbench.training.context import RunContext
 from workbench.training.core.state import TrainState
@@ -116,7 +117,7 @@ def report_fields(prepared: Prepared, final: FinalEvaluation, notes: list[str]) 
         "smaller_is_better": prepared.task.smaller_is_better,
         "evaluated_on": prepared.reported,
         "examples": {name: len(split) for name, split in prepared.splits.items()},
-        "notes": [*notes, *final.result.get("notes", [])],
+        **note_fields(prepared, [*notes, *final.result.get("notes", [])]),
         "data_fingerprint": prepared.dataset.fingerprint,
     }
 
@@ -184,6 +185,17 @@ def _advice(prepared: Prepared, state: TrainState) -> str:
         advice.append("tuning: full")
     advice.append("a model that was pretrained on the language and the kind of your texts")
     return ", ".join(advice[:-1]) + (" or " if len(advice) > 1 else "") + advice[-1]
+
+
+def note_fields(prepared: Prepared, notes: Sequence[str]) -> JsonObject:
+    """Return the fields of a report that hold notes: those on the data first.
+
+    Args:
+        prepared: the run's data.
+        notes: sentences about the run.
+    """
+    all_notes = [*prepared.notes, *notes]
+    return {"notes": [str(note) for note in all_notes], "warnings": list(warnings_in(all_notes))}
 
 
 def format_metric(metric: Interval) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,15 +11,12 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.data import warnings
-from dashboard.parts.shared import url_widgets
+from dashboard.parts.shared import data_reports, notes, url_widgets
 from dashboard.parts.shared.text import md, plain
-from workbench.data.columns import Column
-from workbench.data.load import Dataset, load_data
-from workbench.data.near_duplicates import OverlapRecord
-from workbench.data.overview import Histogram, Overview, find_near_duplicates, overview
+from workbench.data.overview import Histogram
 from workbench.i18n import N_, _
+from workbench.runs.report_notes import from_json
 from workbench.spec import RunSpec
-from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 MAX_LABELS = 40  # that are drawn
@@ -36,33 +32,6 @@ def split_name(split: str) -> str:
     return _(SPLITS.get(split, split))
 
 
-def changed(spec: RunSpec) -> int:
-    """Return when an upload changed, as a number: what is cached of it is outdated then.
-
-    Args:
-        spec: whose data.
-    """
-    path = Path(spec.data.train)
-    return path.stat().st_mtime_ns if path.is_absolute() and path.is_file() else 0
-
-
-@st.cache_data(show_spinner=False, max_entries=4)
-def _overview(document: str, when: int, root: str) -> Overview:
-    return overview(*_load(document, root))
-
-
-@st.cache_data(show_spinner=False, max_entries=4)
-def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord] | None:
-    return find_near_duplicates(*_load(document, root))
-
-
-def _load(document: str, root: str) -> tuple[Dataset, Sequence[Column]]:
-    spec = RunSpec.model_validate_json(document)
-    task = tasks.get(spec.task.name)
-    columns = task(task.Config()).columns()
-    return load_data(spec.data, columns, Workspace(Path(root))), columns
-
-
 def draw(spec: RunSpec, workspace: Workspace) -> None:
     """Draw the validation report, labels, lengths and the first rows.
 
@@ -74,12 +43,11 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
         DataError: a row is invalid; the message says which and why.
     """
     with st.spinner(_("Reading the data ...")):
-        report = _overview(spec.model_dump_json(), changed(spec), str(workspace.root))
+        report = data_reports.read_overview(spec, workspace)
     splits = report["parts"]
     for name, column in zip(splits, st.columns(len(splits)), strict=True):
         column.metric(_("Rows, {split}").format(split=split_name(name)), f"{splits[name]['rows']:,}")
-    for note in report["notes"]:
-        st.caption(md(note, 600))
+    notes.draw(from_json(report["notes"]))
     warnings.draw_languages(report, spec, workspace)
     warnings.draw(report)
     options = list(splits)
@@ -104,7 +72,7 @@ def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
         workspace: whose cache is used.
     """
     with st.spinner(_("Reading the data ...")):
-        overlaps = _near_duplicates(spec.model_dump_json(), changed(spec), str(workspace.root))
+        overlaps = data_reports.near_duplicates(spec, workspace)
     if overlaps is None:
         st.info(_("There are too many texts to compare here."), icon=":material/info:")
         return

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.playground import answer_cards
 from dashboard.parts.playground.inputs import Inputs, Options
-from dashboard.parts.shared import run_list, session_cache, side_by_side
+from dashboard.parts.shared import notes, run_list, session_cache, side_by_side
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench.explain.hooks import MODEL_LOCK
@@ -39,6 +39,7 @@ def show(runs: Sequence[Run], inputs: Inputs, options: Options) -> None:
             predictor = side_by_side.load(run)
             answer, seconds = predict(run, inputs, options)
             answer_cards.draw(answer, f"play.answer.{index}", index)
+            notes.draw(predictor.notes([inputs]))
             text = _("Answered in {time} on {device}.")
             st.caption(text.format(time=_time(seconds), device=device_name(predictor)))
 

@@ -11,13 +11,13 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.launch import cost_estimate
 from dashboard.parts.runs import lr_range_test, samples, watch
-from dashboard.parts.shared import run_list
+from dashboard.parts.shared import notes, run_list
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge
 from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, number
-from workbench import jobs, notes
+from workbench import jobs
 from workbench.files import read_json
 from workbench.i18n import _, ngettext
 from workbench.runs.documents import Interval, Report, RunSummary
@@ -124,6 +124,8 @@ def draw_once(run: Run, summary: RunSummary) -> None:
     with show_errors("live_error"):
         if summary.state in run_list.ACTIVE:
             show_progress(summary)
+        if not summary.report:
+            notes.draw(run.data_notes())
         if summary.is_training:
             watch.show_alerts(run)
             watch.draw_curves(run)
@@ -166,9 +168,7 @@ def results(summary: RunSummary) -> None:
     if report.baseline_name:
         text = _("Baseline: {name}.").format(name=_(report.baseline_name))
         st.caption(md(text, 500), help=help_for("baseline"))
-    for note in [cost_estimate.compare_with_actual(report), *map(notes.translate, report.notes)]:
-        if note:
-            st.caption(md(note, 500))
+    notes.draw([cost_estimate.compare_with_actual(report), *report.marked_notes()])
 
 
 def _show_metrics(report: Report) -> None:

@@ -73,8 +73,9 @@ def test_lists_are_capped_and_the_rest_counted() -> None:
     assert excluded.as_dict() == {
         "part": "train", "reason": "the text is empty", "count": 28, "rows": list(range(2, 22)), "more": 8,
     }  # fmt: skip
-    assert str(excluded).startswith("train: 28 excluded: the text is empty (rows 2, 3,") and "and 8 more" in str(
-        excluded
+    assert (
+        excluded.note().startswith("train: 28 excluded: the text is empty (rows 2, 3,")
+        and "and 8 more" in excluded.note()
     )
 
 

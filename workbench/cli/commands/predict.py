@@ -9,7 +9,7 @@ import typer
 
 from workbench.cli.inputs import inputs_of_file, inputs_of_json, inputs_of_texts
 from workbench.cli.options import RunId, read_changes
-from workbench.cli.output import Json, print_result
+from workbench.cli.output import Json, errors, print_result, show_notes
 from workbench.errors import RequestError
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -52,3 +52,4 @@ def predict_command(
     answers = predictor.predict(inputs, options)
     printed = [answer.to_json() for answer in answers]
     print_result(printed, as_json, lambda: show_answers(inputs, answers))
+    show_notes(predictor.notes(inputs), errors)

@@ -73,7 +73,7 @@ def show_command(
     summary = run.summary()
     if html is not None:
         write_page(run, summary, html)
-    print_result(summary, as_json, lambda: views.show_run(summary, page=html))
+    print_result(summary, as_json, lambda: views.show_run(summary, page=html, data_notes=run.data_notes()))
 
 
 def merge_command(

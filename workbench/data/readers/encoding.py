@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workbench.data.readers.file_types import ALLOWED
 from workbench.errors import DataError, MissingPackageError
+from workbench.runs.report_notes import WarningNote
 
 _MARKS: tuple[tuple[bytes, str], ...] = (  # longest first: UTF-32's mark begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -129,10 +130,11 @@ def _detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
     if not guesses:
         raise _undecodable(content, name, "utf-8", problem)
     others = f" ({' and '.join(guesses[1:])} would also fit)" if guesses[1:] else ""
-    return guesses[0], [
+    note = (
         f"{name}: the encoding is not UTF-8; {guesses[0]} was used{others}. "
         "If letters look wrong, set the right one as data.encoding."
-    ]
+    )
+    return guesses[0], [WarningNote(note)]
 
 
 def _is_damaged_utf8(content: bytes) -> bool:

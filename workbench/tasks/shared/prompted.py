@@ -229,7 +229,7 @@ class PromptedTask(LanguageModel):
             counts=np.bincount(np.concatenate([row.target for row in rows]), minlength=len(tokenizer)),
             more=prompts,
         )
-        return Encoded(table, targets, _cut_note(cut, len(rows), max_length))
+        return Encoded(table, targets, truncation=_truncation(cut, len(rows), max_length))
 
     def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
@@ -433,11 +433,12 @@ def _excerpt(value: Json) -> Json:
     return texts[::-1]
 
 
-def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:
+def _truncation(cut: tuple[int, int], rows: int, max_length: int) -> str:
     targets, prompts = cut
     if not targets and not prompts:
         return ""
     return (
-        f"Of {rows:,} texts, {prompts:,} had their prompt and {targets:,} their target truncated to fit into "
-        f"{max_length} tokens (data.max_length)."
+        f"Of {rows:,} texts, {prompts:,} ({prompts / rows:.0%}) had their prompt and {targets:,} "
+        f"({targets / rows:.0%}) their target truncated to fit into {max_length} tokens. Raise data.max_length to use "
+        "all of the text."
     )

@@ -220,7 +220,7 @@ class Seq2Seq(Task):
             bytes=np.array([len(text.encode("utf-8")) for text in wanted], dtype=np.int64),
             counts=np.bincount(ids, minlength=len(tokenizer)),
         )
-        return Encoded(tokens, targets, _cut_note(rows.cut, len(tokens), max_length))
+        return Encoded(tokens, targets, truncation=_truncation(rows.cut, len(tokens), max_length))
 
     def _encode_encoder_decoder(
         self, tokenizer: Tokenizer, sources: Sequence[str], wanted: Sequence[str], max_length: int
@@ -450,11 +450,15 @@ def _after_prompt(table: TokenTable, prompt: Ints) -> Bools:
     return np.asarray(position >= np.repeat(prompt, table.lengths))
 
 
-def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:
-    notes = [f"{count:,} of {rows:,} {what}" for count, what in zip(cut, ("sources", "targets"), strict=True) if count]
+def _truncation(cut: tuple[int, int], rows: int, max_length: int) -> str:
+    counts = zip(cut, ("sources", "targets"), strict=True)
+    notes = [f"{count:,} of {rows:,} {what} ({count / rows:.0%})" for count, what in counts if count]
     if not notes:
         return ""
-    return f"{' and '.join(notes)} were too long and were truncated (data.max_length is {max_length}, task.max_target)."
+    return (
+        f"{' and '.join(notes)} were too long and were truncated (data.max_length is {max_length}; task.max_target "
+        "limits targets). Raise them to use all of the text."
+    )
 
 
 def _generated_note(count: int, total: int) -> list[str]:
