@@ -9,7 +9,7 @@ from workbench.cli.output import console, download_bars, show_notes
 from workbench.errors import RequestError
 from workbench.formatting import shorten
 from workbench.i18n import _
-from workbench.runs.report_notes import from_json
+from workbench.runs.report_notes import WarningNote, by_severity, from_json, to_json
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def check_data(
     languages = Languages(**report["languages"])
     texts = partial(overview.input_texts, dataset.train, chosen.columns())
     warnings = warn_of_languages(chosen, source, languages, texts)
-    report["notes"] = [*report["notes"], *(f"{warning.message} {warning.hint}" for warning in warnings)]
+    of_languages = [WarningNote(f"{warning.message} {warning.hint}") for warning in warnings]
+    report["notes"] = to_json(by_severity([*from_json(report["notes"]), *of_languages]))
     return report
 
 
