@@ -413,8 +413,8 @@ def load_data(
         DataError: the data cannot be used; the message says where and why.
         FetchError: it could not be downloaded.
     """
-    from workbench.data.catalogue.entries import catalogue
     from workbench.data.load import load_data
+    from workbench.data.naming import find_entry
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks
 
@@ -422,7 +422,7 @@ def load_data(
         data = DataSpec.model_validate({**source.data.model_dump(exclude_unset=True), **options})
         task, settings = task or source.task.name, source.task.options
     else:
-        entry = catalogue().datasets.get(str(source))
+        entry = find_entry(str(source))
         data = DataSpec.model_validate({"train": str(source), **options})
         task, settings = task or (entry.task if entry else None) or "text-classification", {}
     kind = tasks.get(task)

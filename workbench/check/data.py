@@ -8,6 +8,8 @@ from pathlib import Path
 
 from workbench.data.catalogue import hub_rows
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
+from workbench.data.examples import SPLITS
+from workbench.data.naming import find_entry, source_kind
 from workbench.data.uploads import confined_path
 from workbench.errors import UnknownNameError, WorkbenchError
 from workbench.problem import Problem
@@ -25,15 +27,14 @@ def data_problems(data: DataSpec, confined: bool, workspace: Workspace) -> list[
         workspace: whose uploads.
     """
     problems = []
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         name = getattr(data, split)
-        if name is None or (split == "train" and name in catalogue().datasets):
-            continue
-        if hub_rows.is_reference(name):
+        kind = None if name is None else source_kind(name, split)
+        if kind == "hub":
             problems += _hub_problems(split, name, getattr(data.limit, split))
-        else:
+        elif kind == "path":
             problems += _file_problems(split, name, confined, workspace)
-    if data.train in catalogue().datasets and (data.valid or data.test):
+    if find_entry(data.train) is not None and (data.valid or data.test):
         message = "data.valid and data.test need a file in data.train; a data set of the catalogue has its own splits."
         problems.append(Problem("error", "data.test", message))
     problems += _split_problems(data)
@@ -47,7 +48,8 @@ def has_split(data: DataSpec, split: str) -> bool:
         data: the ``data`` section.
         split: ``valid`` or ``test``.
     """
-    from_catalogue = catalogue().datasets[data.train].splits if data.train in catalogue().datasets else {}
+    entry = find_entry(data.train)
+    from_catalogue = entry.splits if entry is not None else {}
     return bool(getattr(data, split) or split in from_catalogue or getattr(data.holdout, split) > 0)
 
 
@@ -58,7 +60,7 @@ def catalogue_problems(data: DataSpec, task: Task) -> list[Problem]:
         data: the ``data`` section.
         task: the run's task.
     """
-    entry = catalogue().datasets.get(data.train)
+    entry = find_entry(data.train)
     missing = _missing_roles(task, entry, data.columns) if entry is not None else []
     if entry is None or not missing:
         return []

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.data.catalogue import hub_rows
 from workbench.data.catalogue.cache import downloads
 from workbench.data.catalogue.entries import ModelEntry, catalogue
 from workbench.data.file_sample import sample_texts
 from workbench.data.language import NAMES, UNKNOWN, Languages, detect_languages, spread_sample
+from workbench.data.naming import find_entry, source_kind
 from workbench.data.text.unknown_tokens import load_backend, unknown_share
 from workbench.data.uploads import confined_path
 from workbench.errors import WorkbenchError
@@ -55,8 +55,8 @@ def data_texts(data: DataSpec, task: Task, workspace: Workspace, confined: bool 
         workspace: whose uploads and downloads.
         confined: allow only files inside the workspace's uploads.
     """
-    entry = catalogue().datasets.get(data.train)
-    if hub_rows.is_reference(data.train):
+    entry = find_entry(data.train)
+    if source_kind(data.train) == "hub":
         return []
     try:
         if entry is not None:
@@ -84,7 +84,7 @@ def data_languages(data: DataSpec, task: Task, workspace: Workspace, confined: b
         workspace: whose uploads.
         confined: allow only files inside the workspace's uploads.
     """
-    entry = catalogue().datasets.get(data.train)
+    entry = find_entry(data.train)
     if entry is not None:
         codes = entry.language.split("-")
         return Languages(dict.fromkeys(codes, 1 / len(codes)), {}, 1.0, 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench.data.catalogue import hub_rows
-from workbench.data.catalogue.entries import catalogue
+from workbench.data.examples import SPLITS
+from workbench.data.naming import source_kind
 from workbench.data.uploads import confined_path
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -25,9 +25,9 @@ def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> 
         UnknownNameError: there is no such run.
     """
     spec = spec.model_copy(deep=True)
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         name = getattr(spec.data, split)
-        if name is None or (split == "train" and name in catalogue().datasets) or hub_rows.is_reference(name):
+        if name is None or source_kind(name, split) != "path":
             continue
         path = confined_path(workspace, name) if confined else Path(name).expanduser().absolute()
         setattr(spec.data, split, str(path))

@@ -41,14 +41,14 @@ def check_data(
     """
     from workbench.check.language import warn_of_languages
     from workbench.data import overview
-    from workbench.data.catalogue.entries import catalogue
     from workbench.data.language import Languages
     from workbench.data.load import load_data
+    from workbench.data.naming import find_entry
     from workbench.models.loading import make_source
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks
 
-    entry = catalogue().datasets.get(name)
+    entry = find_entry(name)
     kind = tasks.get(task or (entry.task if entry else "text-classification"))
     document = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
     spec, chosen, workspace = DataSpec.model_validate(document), kind(kind.Config()), Workspace.current()

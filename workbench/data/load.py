@@ -18,15 +18,16 @@ from workbench.data.catalogue.entries import DatasetEntry
 from workbench.data.columns import Column, map_columns, require_column
 from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.extra_columns import extra_columns
-from workbench.data.extract import extract
+from workbench.data.extract import Extracted, extract
 from workbench.data.holdout import apply_limits, hold_out, note_shared_groups
+from workbench.data.naming import find_entry
 from workbench.data.normalize import normalize_targets
 from workbench.data.progress import Progress
 from workbench.data.readers.table import Table
 from workbench.data.report import DataReport, ExcludedRows, SplitView, build_report, check_splits
 from workbench.data.roles import Roles
 from workbench.data.shapes import apply_shapes
-from workbench.data.tables import filter_rows, find_entry, read_tables
+from workbench.data.tables import filter_rows, read_tables
 from workbench.runs.report_notes import from_json
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
@@ -72,6 +73,27 @@ class Dataset:
         return {name: list(self.split(name).ids) for name in SPLITS}
 
 
+@dataclass(frozen=True)
+class ReadSplits:
+    """The examples of each split that has a file of its own.
+
+    Attributes:
+        tables: the rows of each split.
+        roles: the roles of the task and their columns.
+        mapping_notes: which columns were chosen by their names.
+        group: the column whose values stay in one split; None without one.
+        extracted: the usable examples of each split.
+        excluded: the rows that a catalogue entry excludes.
+    """
+
+    tables: dict[SplitName, Table]
+    roles: Roles
+    mapping_notes: list[str]
+    group: str | None
+    extracted: dict[SplitName, Extracted]
+    excluded: list[ExcludedRows]
+
+
 def load_data(
     spec: DataSpec, columns: Sequence[Column], workspace: Workspace, progress: Progress | None = None
 ) -> Dataset:
@@ -79,6 +101,49 @@ def load_data(
 
     Args:
         spec: the data section of a spec. A relative path starts at the current folder; ``~`` is the home folder.
+        columns: the roles of the task.
+        workspace: whose cache is used.
+        progress: called during downloads.
+
+    Raises:
+        DataError: the data cannot be used; the message says where and why.
+        FetchError: a data set of the catalogue could not be fetched.
+    """
+    read = read_splits(spec, columns, workspace, progress)
+    tables, roles, extracted, mapping = read.tables, read.roles, read.extracted, read.roles.mapping
+    excluded = read.excluded + [rows for each in extracted.values() for rows in each.excluded]
+
+    splits = hold_out(extracted, spec, roles)
+    held_out = len(splits) > len(tables)
+    splits, over_limit = apply_limits(splits, spec, roles)
+    excluded += over_limit
+    splits = {split: splits[split] for split in SPLITS if split in splits}
+    _attach_extra_columns(splits, tables, mapping)
+
+    notes = [note for table in tables.values() for note in table.notes] + read.mapping_notes
+    notes += [note for each in extracted.values() for note in each.notes]
+    notes += note_shared_groups(extracted, read.group)
+    report = _check_and_report(splits, roles, held_out, tables, excluded, notes)
+    empty = Examples({role: [] for role in mapping})
+    return Dataset(
+        train=splits["train"],
+        valid=splits.get("valid", empty),
+        test=splits.get("test", empty),
+        mapping=mapping,
+        notes=from_json(report["notes"]),
+        report=report,
+        fingerprint=_fingerprint(splits, mapping, tables),
+        files={split: table.sha256 for split, table in tables.items()},
+    )
+
+
+def read_splits(
+    spec: DataSpec, columns: Sequence[Column], workspace: Workspace, progress: Progress | None = None
+) -> ReadSplits:
+    """Read the examples of each split that has a file of its own; nothing is held out, limited or compared yet.
+
+    Args:
+        spec: the data section of a spec.
         columns: the roles of the task.
         workspace: whose cache is used.
         progress: called during downloads.
@@ -98,31 +163,7 @@ def load_data(
     group = _group_column(spec, entry, tables["train"], roles)
 
     extracted = {split: extract(split, table, roles, group) for split, table in tables.items()}
-    for each in extracted.values():
-        excluded += each.excluded
-
-    splits = hold_out(extracted, spec, roles)
-    held_out = len(splits) > len(tables)
-    splits, over_limit = apply_limits(splits, spec, roles)
-    excluded += over_limit
-    splits = {split: splits[split] for split in SPLITS if split in splits}
-    _attach_extra_columns(splits, tables, mapping)
-
-    notes = [note for table in tables.values() for note in table.notes] + mapping_notes
-    notes += [note for each in extracted.values() for note in each.notes]
-    notes += note_shared_groups(extracted, group)
-    report = _check_and_report(splits, roles, held_out, tables, excluded, notes)
-    empty = Examples({role: [] for role in mapping})
-    return Dataset(
-        train=splits["train"],
-        valid=splits.get("valid", empty),
-        test=splits.get("test", empty),
-        mapping=mapping,
-        notes=from_json(report["notes"]),
-        report=report,
-        fingerprint=_fingerprint(splits, mapping, tables),
-        files={split: table.sha256 for split, table in tables.items()},
-    )
+    return ReadSplits(tables, roles, mapping_notes, group, extracted, excluded)
 
 
 def load_texts(spec: DataSpec, workspace: Workspace, progress: Progress | None = None) -> tuple[list[str], list[str]]:

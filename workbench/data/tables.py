@@ -15,6 +15,7 @@ from workbench.data.catalogue.hub_rows import HubSample
 from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, SplitName
+from workbench.data.naming import source_kind
 from workbench.data.progress import Progress
 from workbench.data.readers.file_types import TEXTS
 from workbench.data.readers.formats import format_for, read_format
@@ -25,15 +26,6 @@ from workbench.data.report import ExcludedRows
 from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
-
-
-def find_entry(name: str) -> DatasetEntry | None:
-    """Return the data set of the catalogue with this name; None for a file or a reference.
-
-    Args:
-        name: what a spec says of a split.
-    """
-    return catalogue().datasets.get(name)
 
 
 def read_tables(
@@ -60,7 +52,7 @@ def read_tables(
     if entry is not None:
         del names["train"]
     fetched = fetch_splits(spec.train, workspace, progress) if entry is not None else {}
-    own_files = {split: Path(name).expanduser() for split, name in names.items() if not hub_rows.is_reference(name)}
+    own_files = {split: Path(name).expanduser() for split, name in names.items() if source_kind(name, split) == "path"}
     if entry is None or entry.read_options.format is None:  # a format may make several splits from the same files
         _check_different({**{split: paths[0] for split, paths in fetched.items()}, **own_files})
     tables: dict[SplitName, Table] = {}

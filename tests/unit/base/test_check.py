@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import workbench
 from tests.tiny import make_model, write_csv
 from workbench.check import Problem, check, fitting_tunings, load_spec, problems_of, resolve, with_absolute_paths
 from workbench.data.catalogue.entries import catalogue
+from workbench.data.naming import source_kind
 from workbench.errors import SpecError, UnknownNameError
 from workbench.models.base import models
 from workbench.runs.run import Run
@@ -307,3 +310,20 @@ def test_an_entry_may_report_problems_of_its_own(workspace: Workspace, monkeypat
             assert check(spec(tuning="full"), workspace) == [problem]
     (problem,) = check(spec(data__columns={"txt": "a"}), workspace)
     assert problem.field == "data.columns.txt" and "text, label" in problem.hint
+
+
+def test_one_function_decides_what_a_name_in_the_data_section_is() -> None:
+    assert source_kind("rotten-tomatoes") == "catalogue" and source_kind("rotten-tomatoes", "test") == "path"
+    assert source_kind("hf:owner/name@main") == source_kind("hf:owner/name@main", "valid") == "hub"
+    assert source_kind("reviews.csv") == source_kind("./rotten-tomatoes") == "path"
+    package = Path(workbench.__file__).parent
+    decides = re.compile(r"\bis_reference\(|in catalogue\(\)\.datasets\b(?!\.)|catalogue\(\)\.datasets\.get\(")
+    allowed = {"data/naming.py", "data/catalogue/hub_rows.py"}
+    own = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in sorted(package.rglob("*.py"))
+        if str(path.relative_to(package)) not in allowed
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if decides.search(line) and not line.strip().startswith("for ") and " for " not in line
+    ]
+    assert not own, f"ask workbench.data.naming.source_kind instead: {own}"

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from workbench.data.catalogue.entries import DatasetEntry
-from workbench.data.catalogue.hub_rows import is_reference
 from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import map_columns, require_column
 from workbench.data.load import TEXT
+from workbench.data.naming import find_entry, source_kind
 from workbench.data.progress import Progress
 from workbench.data.readers.csv_reader import stream_delimited
 from workbench.data.readers.documents import split_documents, text_files
@@ -31,7 +31,7 @@ from workbench.data.readers.json_reader import read_json, stream_json_lines
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import stream_parquet
 from workbench.data.readers.table import Table
-from workbench.data.tables import check_name, fetch_hub_file, find_entry
+from workbench.data.tables import check_name, fetch_hub_file
 from workbench.data.text.characters import join_words
 from workbench.data.values import as_text
 from workbench.errors import DataError
@@ -144,7 +144,7 @@ def _open_entry(spec: DataSpec, entry: DatasetEntry, workspace: Workspace, progr
 
 
 def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -> RowStream:
-    if is_reference(spec.train):
+    if source_kind(spec.train) == "hub":
         path, sample, note = fetch_hub_file("train", spec.train, spec, workspace, progress)
         stream = _stream_file(path, ReadOptions(), spec)
         stream.name, stream.notes = sample["repository"], [*stream.notes, note]

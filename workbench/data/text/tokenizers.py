@@ -34,8 +34,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from workbench.data.catalogue.hub_rows import is_reference
 from workbench.data.load import load_texts
+from workbench.data.naming import source_kind
 from workbench.data.progress import Progress, silent
 from workbench.data.text.corpus import stream_texts
 from workbench.data.text.tokenizer_trainers import (
@@ -139,7 +139,7 @@ def train_on_corpus(
     """
     texts: Iterable[str]
     holds_out = "holdout" in data.model_fields_set and (data.holdout.test or data.holdout.valid)
-    if holds_out or (data.limit.train is not None and not is_reference(data.train)):
+    if holds_out or (data.limit.train is not None and source_kind(data.train) != "hub"):
         texts, notes = load_texts(data, workspace, progress)
     else:
         texts, notes = stream_texts(data, workspace, progress)
