@@ -21,6 +21,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize_words
+from workbench.data.text.words import split_words
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.metrics.label_order import sort_labels
@@ -41,7 +42,6 @@ from workbench.tasks.shared.spans.entities import (
     bio_labels,
     first_subwords,
     row_offsets,
-    split_words,
     types_of,
 )
 from workbench.tasks.shared.spans.word_tags import read_rows, read_tags, word_logits

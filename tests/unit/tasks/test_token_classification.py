@@ -22,6 +22,7 @@ from tests.tiny import GOOD, OTHER, make_model
 from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import tokenize_words
+from workbench.data.text.words import split_words
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.loading import load_tokenizer
@@ -33,7 +34,6 @@ from workbench.tasks.shared.spans.entities import (
     bio_labels,
     first_subwords,
     row_offsets,
-    split_words,
 )
 from workbench.tasks.shared.spans.word_tags import Window, join_windows, read_tags, split_windows
 from workbench.tasks.token_classification import TokenClassification

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData, ParquetFile
 
 MAX_ROWS = 20_000_000
+MAX_DEPTH = 6  # lists and objects inside each other
 _BATCH = 1024  # rows in memory while streaming
 
 NumberedValues: TypeAlias = tuple[int, tuple[Json, ...]]  # the number of a row, and its values
@@ -125,12 +126,23 @@ def _type_problem(kind: DataType) -> str | None:
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    if types.is_list(kind) or types.is_large_list(kind):
-        kind = kind.value_type
-        if types.is_nested(kind):
-            return "it holds lists of lists or of objects"
+    if types.is_nested(kind):
+        return _nesting_problem(kind, 0)
     if types.is_string(kind) or types.is_large_string(kind) or types.is_boolean(kind):
         return None
     if types.is_integer(kind) or types.is_floating(kind):
         return None
     return f"its type is {kind}, but text, numbers or lists of text are needed"
+
+
+def _nesting_problem(kind: DataType, depth: int) -> str | None:
+    """Return why a column of lists or objects cannot be used; None if it can."""
+    import pyarrow.types as types
+
+    if depth > MAX_DEPTH:
+        return f"it holds lists or objects nested more than {MAX_DEPTH} deep"
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _nesting_problem(kind.value_type, depth + 1)
+    if types.is_struct(kind):
+        return next((reason for field in kind if (reason := _nesting_problem(field.type, depth + 1))), None)
+    return f"it holds values of type {kind}" if types.is_nested(kind) else _type_problem(kind)

@@ -1,0 +1,70 @@
+"""spaCy's training data for entities: texts with the positions of their entities, as pairs in JSON.
+
+    [["Ada lives in Oslo", {"entities": [[0, 3, "PER"], [13, 17, "LOC"]]}], ...]
+    {"classes": ["PER", "LOC"], "annotations": [["Ada lives in Oslo", {"entities": [[0, 3, "PER"]]}], ...]}
+
+Also with one pair per line in a ``.jsonl`` file. The positions are checked as in the shape ``spans``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.data.examples import SplitName
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
+from workbench.data.readers.table import Table
+from workbench.types import Json
+
+_HEAD = 1 << 12  # bytes that show whether a file is in this format
+_PAIRS = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\[\s*"|\[\s*")')
+_ANNOTATIONS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{(?:\s*"classes"\s*:\s*\[[^\]]*\]\s*,)?\s*"annotations"\s*:\s*\[')
+
+
+@formats.register("spacy-training")
+class SpacyTraining(Format):
+    """Texts and the positions of their entities, as pairs."""
+
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
+        (file,) = files
+        columns: dict[str, list[Any]] = {"text": [], "entities": []}
+        rows: list[int] = []
+        for number, pair in _pairs(file):
+            if pair is None:
+                continue  # an annotator's tool writes null for a text without a decision
+            where = f"{file.name}, row {number}"
+            if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+                raise malformed(where, 'a text and {"entities": [[start, end, label]]} are needed')
+            columns["text"].append(pair[0])
+            columns["entities"].append(member(pair[1], "entities", list, where))
+            rows.append(number)
+        return self.table(columns, rows)
+
+    @classmethod
+    def matches(cls, path: Path) -> bool:
+        """Return whether a ``.json`` or ``.jsonl`` file begins like pairs of a text and its entities.
+
+        Args:
+            path: the file.
+        """
+        if path.suffix.lower() not in (".json", ".jsonl"):
+            return False
+        try:
+            with open(path, "rb") as file:
+                head = file.read(_HEAD)
+        except OSError:
+            return False
+        return bool((_PAIRS.match(head) and b"{" in head) or _ANNOTATIONS.match(head))
+
+
+def _pairs(file: RawFile) -> Iterator[tuple[int, Json]]:
+    text = file.text()
+    if text.lstrip().startswith("{"):
+        yield from enumerate(member(file.json(), "annotations", list, file.name), start=1)
+    elif re.match(r"\s*\[\s*\[", text):
+        document = file.json()
+        yield from enumerate(document if isinstance(document, list) else [], start=1)
+    else:
+        yield from file.json_lines()
