@@ -142,6 +142,11 @@ class DataSpec(SpecModel):
         description="What separates the labels of an example in a column of texts (| ; or ,); detected from the whole "
         "column if left out.",
     )
+    first_speaker: Literal["user", "assistant"] | None = Field(
+        None,
+        description="Who speaks first in conversations whose turns have no roles; the user if left out. The first turn "
+        "of an assistant is left out, because it is no reply.",
+    )
     outside_tag: str | None = Field(
         None,
         description="Tag of the words outside any entity, if it is not O; empty if every word belongs to an entity. "

@@ -82,12 +82,15 @@ def test_a_row_is_named_by_the_line_where_it_begins(tmp_path: Path) -> None:
 def test_parquet_is_read(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    content = {"text": ["a", None], "label": [1, 2], "tags": [["x"], []], "raw": [b"1", b"2"], "deep": [{"a": 1}] * 2}
-    parquet.write_table(pyarrow.table(content), tmp_path / "t.parquet")
+    content = {"text": ["a", None], "label": [1, 2], "tags": [["x"], []], "raw": [b"1", b"2"], "deep": [[{"a": 1}]] * 2}
+    deepest = pyarrow.array([[[[[[[[1]]]]]]]] * 2)
+    pairs = pyarrow.array([[("a", 1)]] * 2, pyarrow.map_(pyarrow.string(), pyarrow.int64()))
+    parquet.write_table(pyarrow.table({**content, "deepest": deepest, "pairs": pairs}), tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet")
-    assert table.columns == {"text": ["a", None], "label": [1, 2], "tags": [["x"], []]}
+    deep = [[{"a": 1}]] * 2
+    assert table.columns == {"text": ["a", None], "label": [1, 2], "tags": [["x"], []], "deep": deep}
     assert table.rows == [1, 2] and table.where(0) == "t.parquet, row 1"
-    assert set(table.unusable) == {"raw", "deep"}
+    assert set(table.unusable) == {"raw", "deepest", "pairs"}
 
 
 def test_the_file_is_fingerprinted_by_its_content(tmp_path: Path) -> None:
