@@ -178,7 +178,7 @@ def overview(kind: Kind) -> str:
 def _example(kind: Kind, name: str) -> str:
     if kind.example == "task":
         specs = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in preset_files()}
-        for stem, spec in specs.items():
+        for stem, spec in sorted(specs.items(), key=lambda item: item[1]["model"] == "multilingual-e5-small"):
             task = spec["task"]
             if (task if isinstance(task, str) else task["name"]) == name:
                 text = (ROOT / "workbench/presets" / f"{stem}.yaml").read_text(encoding="utf-8")

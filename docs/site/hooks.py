@@ -39,6 +39,7 @@ WRITTEN: Nav = [
             {"Overview": "guides/index.md"},
             {"Classify your own CSV": "guides/own-csv.md"},
             {"Find names in texts": "guides/named-entities.md"},
+            {"Texts that are not English": "guides/other-languages.md"},
             {"Answer questions": "guides/question-answering.md"},
             {"Translate": "guides/translation.md"},
             {"Chat": "guides/chat.md"},

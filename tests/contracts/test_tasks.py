@@ -72,6 +72,17 @@ WITH_MINILM = [
 ]
 
 
+# Rows in Chinese and German, for the multilingual model: the task's name, or a use of it with options.
+MULTILINGUAL: dict[str, dict[str, Any]] = {
+    "text-classification": {"name": "text-classification"},
+    "pairs": {"name": "text-classification", "pairs": True},
+    "token-classification": {"name": "token-classification"},
+    "relation-extraction": {"name": "relation-extraction"},
+    "question-answering": {"name": "question-answering"},
+    "sentence-similarity": {"name": "sentence-similarity"},
+}
+
+
 class Observed:
     """A finished run that remembers its loss on the training split, before and after training."""
 
@@ -97,14 +108,15 @@ def rows(task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def example_inputs(task: Any) -> list[dict[str, Any]]:
-    """Return a few inputs: ``tests/rows/TASK.asked.json`` if users write them in another form than the rows."""
-    path = ROWS / f"{task.name}.asked.json"
+def example_inputs(task: Any, name: str | None = None) -> list[dict[str, Any]]:
+    """Return a few inputs: ``tests/rows/NAME.asked.json`` if users write them in another form than the rows."""
+    name = name or task.name
+    path = ROWS / f"{name}.asked.json"
     if path.exists():
         results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         return results
     roles = [column.role for column in task.inputs() if column.required]
-    return [{role: row[role] for role in roles} for row in rows(task.name)[:3]]
+    return [{role: row[role] for role in roles} for row in rows(name)[:3]]
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -258,6 +270,36 @@ def test_minilm_with_a_task_and_a_tuning(
         shutil.rmtree(observed.run.folder)  # 130 MB each
 
 
+@pytest.mark.slow
+@pytest.mark.mirror
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("use", MULTILINGUAL)
+def test_the_multilingual_model_with_chinese_and_german_rows(
+    use: str, tuning: str, workspace: Workspace, shared_cache: Path
+) -> None:
+    """Its tokenizer adds a space before every text and has no token types; its words are not split by BERT's rules."""
+    data = workspace.create().uploads / "rows.jsonl"
+    data.write_text((ROWS / "multilingual" / f"{use}.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    training = {"max_steps": STEPS, "epochs": 100, "batch_size": 8, "eval_every": STEPS, "load_best": False}
+    spec = RunSpec.parse(
+        {
+            "task": MULTILINGUAL[use],
+            "data": {"train": str(data), "max_length": 2 * LENGTH},
+            "model": "auto",
+            "tuning": tuning,
+            "training": {**training, "device": "cpu", "precision": "fp32"},
+        }
+    )
+    observed = create_and_train(spec, workspace)
+    try:
+        assert observed.context.spec.model.source == "multilingual-e5-small"
+        assert_learned_and_reported(observed)
+        assert_same_outputs_after_loading(observed, f"multilingual/{use}")
+        assert_same_outputs_after_merging(observed)
+    finally:
+        shutil.rmtree(observed.run.folder)  # 480 MB each
+
+
 def create_and_train(spec: RunSpec, workspace: Workspace) -> Observed:
     run = Run.create(resolve(spec, workspace).spec, workspace)
     return Observed(run)
@@ -273,14 +315,14 @@ def assert_learned_and_reported(observed: Observed) -> None:
         assert_gains_agree(report.as_dict())
 
 
-def assert_same_outputs_after_loading(observed: Observed) -> None:
+def assert_same_outputs_after_loading(observed: Observed, name: str | None = None) -> None:
     predictor = Predictor.load(observed.run)
     before = observed.trainer.evaluation.outputs(observed.splits["test"])[0]
     task = predictor.task
     np.testing.assert_allclose(
         outputs_on_test_split(observed, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5
     )
-    inputs = example_inputs(task)
+    inputs = example_inputs(task, name)
     answers = predictor.predict(inputs)
     printed = [answer.to_json() for answer in answers]
     assert len(answers) == len(inputs) and json.loads(json.dumps(printed)) == printed

@@ -50,6 +50,27 @@ def stars(path: Path) -> None:
             writer.writerow([f"The {draw.choice(('food', 'room', 'view'))} was {words[rating]}.", rating + 1])
 
 
+def german(path: Path) -> None:
+    """Write 120 German reviews with the columns ``text`` and ``label``.
+
+    Args:
+        path: a CSV file.
+    """
+    draw = random.Random(0)
+    words = {"gut": ("wunderbar", "ausgezeichnet", "herrlich"), "schlecht": ("furchtbar", "langweilig", "misslungen")}
+    who = ("Meine Schwester", "Unser Nachbar", "Ein alter Freund", "Die ganze Familie", "Mein Lehrer", "Eine Kollegin")
+    did = ("ist im Sommer gekommen", "hat lange gewartet", "wollte nach Hause", "trank noch einen Kaffee")
+    with_whom = ("mit den Kindern", "ohne seinen Hund", "nach der Arbeit", "vor dem Regen", "mit dem Fahrrad")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for _ in range(120):
+            label = draw.choice(("gut", "schlecht"))
+            subject = draw.choice(("Das Essen", "Das Zimmer", "Die Aussicht", "Der Strand", "Das Frühstück"))
+            rest = f"{draw.choice(who)} {draw.choice(did)}, und zwar {draw.choice(with_whom)}."
+            writer.writerow([f"{subject} war {draw.choice(words[label])}. {rest}", label])
+
+
 def names(path: Path) -> None:
     """Write 200 sentences with tagged names, one word and its tag per line.
 
@@ -129,6 +150,7 @@ def conversations(path: Path) -> None:
 
 
 SAMPLES: dict[str, Callable[[Path], None]] = {
+    "hotels.csv": german,
     "reviews.csv": reviews,
     "stars.csv": stars,
     "names.conll": names,
