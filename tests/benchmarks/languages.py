@@ -16,7 +16,7 @@ from pathlib import Path
 from _common import print_table
 from multilingual_e5 import DJANGO, downloaded, messages
 
-from workbench.data.language import detect_languages
+from workbench.data.text.language import detect_languages
 
 LANGUAGES = [
     "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu", "hy",

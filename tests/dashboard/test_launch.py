@@ -54,6 +54,18 @@ def test_only_fitting_entries_are_offered(workspace: Workspace) -> None:
     assert document_of(test)["model"] == {"source": "transformer-encoder-decoder"}
 
 
+def test_the_model_can_follow_the_language_of_the_data(workspace: Workspace) -> None:
+    """The form offers the options of a pretrained model, and the check names the model and the reason."""
+    test = well(open_page("launch"))
+    well(test.selectbox(key="launch.model").set_value("auto").run())
+    assert document_of(test)["model"] == {"source": "auto"} and "for the language of the texts" in text_of(test)
+    assert "lora" in test.selectbox(key="launch.tuning").options
+    well(test.selectbox(key="launch.data").set_value("tnews").run())
+    assert "auto chose multilingual-e5-small" in text_of(test).replace("\\", "")
+    well(test.selectbox(key="launch.task").set_value("translation").run())
+    assert "auto" not in test.selectbox(key="launch.model").options, "no pretrained model fits"
+
+
 def test_a_search_for_settings_keeps_their_values(workspace: Workspace) -> None:
     test = well(open_page("launch"))
     test.number_input(key="launch.training.early_stopping_patience").set_value(3)

@@ -5,12 +5,14 @@ resolved = resolve(spec, workspace)    # the spec with every default, its task, 
 """
 
 from workbench.check.fitting import fitting_datasets, fitting_models, fitting_tunings
+from workbench.check.language import AUTO
 from workbench.check.paths import with_absolute_paths
 from workbench.check.presets import load_spec, presets
 from workbench.check.resolving import Resolved, check, resolve
 from workbench.problem import Problem, Severity, problems_of
 
 __all__ = [
+    "AUTO",
     "Problem",
     "Resolved",
     "Severity",

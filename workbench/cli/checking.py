@@ -41,9 +41,9 @@ def check_data(
     """
     from workbench.check.language import warn_of_languages
     from workbench.data import overview
-    from workbench.data.language import Languages
     from workbench.data.load import load_data
     from workbench.data.naming import find_entry
+    from workbench.data.text.language import Languages
     from workbench.models.loading import make_source
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks
@@ -84,7 +84,7 @@ def show_report(report: Overview, similarity: float) -> None:
         report: the result of :func:`check_data`.
         similarity: from which on two texts are near-duplicates.
     """
-    from workbench.data.language import Languages
+    from workbench.data.text.language import Languages
 
     for split, summary in report["parts"].items():
         lengths = summary["characters"]

@@ -9,10 +9,10 @@ import numpy as np
 
 from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, Examples, SplitName
-from workbench.data.language import LanguageReport, detect_languages, spread_sample
 from workbench.data.load import Dataset
 from workbench.data.near_duplicates import DEFAULT_THRESHOLD, OverlapRecord, near_duplicates
 from workbench.data.report import ExcludedReport, OverlapReport, SplitReport
+from workbench.data.text.language import LanguageReport, detect_languages, spread_sample
 from workbench.runs.report_notes import NoteRecord
 
 SAMPLE_ROWS = 20  # of each split

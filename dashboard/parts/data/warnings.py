@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard.parts.shared.text import cut, md
 from workbench.check.language import warn_of_languages
-from workbench.data.language import Languages
 from workbench.data.overview import Overview
+from workbench.data.text.language import Languages
 from workbench.i18n import _, ngettext
 from workbench.models.loading import make_source
 from workbench.spec import RunSpec

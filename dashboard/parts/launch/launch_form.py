@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, md
 from dashboard.state import Launch
-from workbench.check import fitting_models, fitting_tunings
+from workbench.check import AUTO, fitting_models, fitting_tunings
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
 from workbench.data.columns import Column
 from workbench.i18n import N_, _, ngettext
@@ -32,6 +32,9 @@ KINDS = {"training": N_("Training"), RANGE_TEST: N_("Learning-rate range test")}
 FILLED = "launch_filled"  # session key: the spec that was put into the form, until the form is drawn
 SEARCH = "launch_find"
 DEFAULTS = {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "full"}
+_AUTO_LABEL = N_(
+    "A pretrained model for the language of the texts: minilm if they are English, else a multilingual one"
+)
 OPTION_TITLES = {
     "task": N_("Options of the task {name}"),
     "model": N_("Options of the model {name}"),
@@ -71,8 +74,12 @@ def draw() -> JsonObject:
         data: spec_form.Values = {"train": choose_data(task_name)}
     configured = _configured(task_name)
     with right:
-        model_name = choose("model", _("Model"), models, help_for("model"), fitting_models(configured))
-        source = _with_argument(model_name)
+        fitting = fitting_models(configured)
+        pretrained = [name for name in fitting if name in catalogue().models]
+        more = {AUTO: _(_AUTO_LABEL)} if pretrained else {}
+        source = choose("model", _("Model"), models, help_for("model"), fitting, more)
+        model_name = pretrained[0] if source == AUTO else source  # its options are those of every pretrained model
+        source = source if source == AUTO else _with_argument(model_name)
         fitting = fitting_tunings(configured, model_name)
         tuning_name = choose("tuning", _("Fine-tuning method"), tunings, help_for("tuning"), fitting)
     limit, training, bounds = _basic_numbers(kind)
@@ -186,7 +193,14 @@ def _configured(task_name: str) -> Task:
         return entry(entry.Config())
 
 
-def choose(section: str, label: str, registry: Registry[Any], help: str, fitting: Sequence[str] | None = None) -> str:
+def choose(
+    section: str,
+    label: str,
+    registry: Registry[Any],
+    help: str,
+    fitting: Sequence[str] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> str:
     """Draw the choice of an entry of a registry, with its description.
 
     Args:
@@ -195,8 +209,10 @@ def choose(section: str, label: str, registry: Registry[Any], help: str, fitting
         registry: whose entries.
         help: the field's tooltip, translated.
         fitting: the allowed entries; all if left out. An entry of a preset or a run stays: the check reports it.
+        more: choices that are no entries, with their descriptions, translated.
     """
-    names = registry.names() if fitting is None else list(fitting)
+    more = more or {}
+    names = [*(registry.names() if fitting is None else fitting), *more]
     key = f"{Launch.PREFIX}.{section}"
     value, filled_for = st.session_state.get(key), st.session_state.get(f"{Launch.PREFIX}.data_for")
     if value in registry and value not in names and filled_for == st.session_state.get(f"{Launch.PREFIX}.task"):
@@ -204,7 +220,7 @@ def choose(section: str, label: str, registry: Registry[Any], help: str, fitting
     if st.session_state.get(key) not in names:
         st.session_state[key] = DEFAULTS[section] if DEFAULTS[section] in names else names[0]
     chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")
-    st.caption(md(_(registry.label(chosen))))
+    st.caption(md(more[chosen] if chosen in more else _(registry.label(chosen))))
     hidden = [name for name in registry.names() if name not in names]
     if hidden:
         text = ngettext("{n} option hidden: it does not fit.", "{n} options hidden: they do not fit.", len(hidden))

@@ -10,7 +10,7 @@ import pytest
 from workbench.check import check, resolve
 from workbench.check.language import AutoChoice, choose_model
 from workbench.data.catalogue.entries import catalogue
-from workbench.data.language import UNKNOWN, Languages
+from workbench.data.text.language import UNKNOWN, Languages
 from workbench.errors import SpecError
 from workbench.models.loading import make_source
 from workbench.problem import Problem

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data.language import UNKNOWN, detect_languages, spread_sample
 from workbench.data.load import load_texts
+from workbench.data.text.language import UNKNOWN, detect_languages, spread_sample
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data.file_sample import sample_texts
-from workbench.data.language import detect_languages
+from workbench.data.readers.sample import sample_texts
+from workbench.data.text.language import detect_languages
 
 ROWS = [{"Body": "Guten Morgen, Welt", "label": "gut"}, {"Body": "你好，世界", "label": "gut"}]
 TEXTS = [row["Body"] for row in ROWS]
