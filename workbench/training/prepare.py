@@ -24,7 +24,7 @@ from workbench.data.text.unknown_tokens import unknown_share
 from workbench.errors import DataError, SpecError
 from workbench.files import read_json
 from workbench.models.base import LoadedModel
-from workbench.runs.report_notes import by_severity
+from workbench.runs.report_notes import WarningNote, by_severity
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import Task
@@ -199,14 +199,16 @@ def prepare(
 
 
 def _note_unknown_tokens(task: Task, tokenizer: Tokenizer, train: Examples) -> list[str]:
-    """Return a note if the tokenizer does not know many characters of some training texts."""
+    """Return a warning if the tokenizer does not know many characters of some training texts."""
     texts = list(islice(task.texts(train), _COUNTED_TEXTS))
     share = unknown_share(fast_backend(tokenizer), texts)
     if share is None or share < _MANY_UNKNOWN:
         return []
     return [
-        f"{share:.0%} of the tokens of the training texts are unknown to the tokenizer ({tokenizer.unk_token}): the "
-        "model cannot tell them apart. Use a model that was trained on their language."
+        WarningNote(
+            f"{share:.0%} of the tokens of the training texts are unknown to the tokenizer ({tokenizer.unk_token}): "
+            "the model cannot tell them apart. Use a model that was trained on their language."
+        )
     ]
 
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from workbench.data.examples import Examples
 from workbench.data.text.unknown_tokens import MAX_BYTES, load_backend, unknown_share
+from workbench.runs.report_notes import WarningNote
 from workbench.tasks.base import tasks
 from workbench.training.prepare import _note_unknown_tokens
 
@@ -55,6 +56,8 @@ def test_a_run_notes_many_unknown_tokens() -> None:
     task = tasks.get("text-classification")()
     examples = Examples({"text": ["good 好 吃 的"] * 20, "label": ["a", "b"] * 10})
     (note,) = _note_unknown_tokens(task, tokenizer, examples)
-    assert note.startswith("75% of the tokens of the training texts are unknown to the tokenizer ([UNK])")
+    assert isinstance(note, WarningNote) and note.startswith(
+        "75% of the tokens of the training texts are unknown to the tokenizer ([UNK])"
+    )
     known = Examples({"text": ["good bad"] * 99 + ["好"], "label": ["a", "b"] * 50})
     assert _note_unknown_tokens(task, tokenizer, known) == []
