@@ -70,6 +70,7 @@ def answer_examples() -> dict[str, list[JsonObject]]:
     examples: list[answers.Answer] = [
         answers.ScoredLabels("good", 0.8, SCORES),
         answers.ScoredLabels("good", 0.8, SCORES, ("good",)),
+        answers.Number(3.5),
         answers.Relation("Cause", 0.8, SCORES),
         answers.Relation("Cause", 0.8, SCORES, relation="Cause", source="smoke", target="cough"),
         answers.Choice("yes", 0, 0.8, SCORES),

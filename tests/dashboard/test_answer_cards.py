@@ -38,6 +38,7 @@ def drawn(answer: Answer) -> tuple[str, list[str], AppTest]:
         (forms.ExtractedAnswer(None, 0.9, (), "by Ada"), "Answer: none: the text does not contain it"),
         (forms.LabeledSpans("nothing", ()), "Nothing is highlighted"),
         (forms.Ranking.of(["t"], [0.6]), "Best first"),
+        (forms.Number(3.5), "Number: 3.5"),
         (forms.Similarity(-0.1, "a", "b"), "Similarity, -1 to 1: -0.1"),
         (forms.Embedding("t", (0.5,) * 9), "A vector of 9 numbers: " + ", ".join(["0.500"] * 8) + ", ..."),
         (forms.GeneratedText("a b", prompt="a"), "a b"),

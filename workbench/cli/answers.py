@@ -14,6 +14,7 @@ from workbench.tasks.answers import (
     FilledMasks,
     GeneratedText,
     LabeledSpans,
+    Number,
     Ranking,
     ScoredLabels,
     Similarity,
@@ -38,6 +39,14 @@ def show_answers(inputs: Sequence[TaskInput], answers: Sequence[Answer]) -> None
             if isinstance(answer, (ScoredLabels, Choice))
         ]
         table(rows, {"label": _("label"), "score": ">" + _("probability"), "text": _("text")}, _("There is no input."))
+        return
+    if all(isinstance(answer, Number) for answer in answers):
+        values = [
+            {"value": _number(answer.value), "text": _shown(each)}
+            for each, answer in zip(inputs, answers, strict=True)
+            if isinstance(answer, Number)
+        ]
+        table(values, {"value": ">" + _("number"), "text": _("text")}, _("There is no input."))
         return
     for each, answer in zip(inputs, answers, strict=True):
         console.print(_shown(each), style="bold", markup=False, soft_wrap=True)
@@ -70,6 +79,8 @@ def _show_answer(inputs: TaskInput, answer: Answer) -> None:
                 _show_text(answer.text)
             _show_values({"score": answer.score})
             _show_list("ranked", [f"text {item.text}  score {_number(item.score)}" for item in answer.items])
+        case Number():
+            _show_values({"value": answer.value})
         case Similarity():
             _show_values({"similarity": answer.score})
         case Embedding():

@@ -29,7 +29,7 @@ Columns: TypeAlias = Mapping[str, ArrayLike]  # by name: a number for each examp
 MAX_UNITS = 5_000  # more examples are summed into this many units before the bootstrap resamples them
 MAX_LOSS = 700.0  # exp() of more overflows
 FRACTIONS = frozenset({"bleu", "chrf"})  # stored as fractions of 1, though sacreBLEU and most papers use 0 to 100
-SMALLER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte"})
+SMALLER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte", "mae", "rmse"})
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
@@ -43,6 +43,31 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
     out: Floats = np.zeros(np.broadcast(above, below).shape)
     np.divide(above, below, out=out, where=below > 0)
     return out
+
+
+def root_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
+    """Return the square root of :func:`ratio`: the root mean squared error from a sum of squares.
+
+    Args:
+        numerator: sums of squares, of any shape.
+        denominator: sums, of a shape that broadcasts with it.
+    """
+    return np.sqrt(np.maximum(ratio(numerator, denominator), 0.0))
+
+
+def r2(squared_error: ArrayLike, value: ArrayLike, squared_value: ArrayLike, examples: ArrayLike) -> Floats:
+    """Return the coefficient of determination: the share of the variance that the predictions explain.
+
+    It is 1 for exact predictions, 0 for those of the mean, and has no lower limit. Where all values are equal, it is 0.
+
+    Args:
+        squared_error: squared errors.
+        value: the true values.
+        squared_value: their squares.
+        examples: number of examples.
+    """
+    total = np.asarray(squared_value, dtype=np.float64) - np.asarray(value) * ratio(value, examples)
+    return np.where(total > 0, 1.0 - ratio(squared_error, total), 0.0)
 
 
 def f1(hits: ArrayLike, predicted: ArrayLike, gold: ArrayLike) -> Floats:
@@ -140,6 +165,8 @@ def chrf(*counts: ArrayLike) -> Floats:
 
 FUNCTIONS: dict[str, Callable[..., Floats]] = {
     "ratio": ratio,
+    "root_ratio": root_ratio,
+    "r2": r2,
     "f1": f1,
     "macro_f1": macro_f1,
     "loss": loss,

@@ -55,6 +55,17 @@ class ScoredLabels:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A predicted number, on the scale of the training data."""
+
+    value: float
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        return {"value": self.value}
+
+
+@dataclass(frozen=True)
 class Relation(ScoredLabels):
     """A relation between two marked expressions in a text.
 
@@ -317,6 +328,7 @@ class FilledMasks:
 
 Answer: TypeAlias = (
     ScoredLabels
+    | Number
     | Relation
     | Choice
     | LabeledSpans

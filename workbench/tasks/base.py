@@ -380,6 +380,16 @@ class Task(ABC):
         """
         return []
 
+    def finalize(self, model: Model) -> None:
+        """Change the trained model before it is saved, so that it answers without the task.
+
+        Called after the evaluation.
+
+        Args:
+            model: the finished model.
+        """
+        return None
+
     def finish(self, context: FinishContext) -> Outcome:
         """Return the input of ``report`` and ``prediction_rows``; called once, after training.
 

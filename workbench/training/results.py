@@ -86,6 +86,7 @@ def save_model(context: RunContext, prepared: Prepared, model: Model) -> None:
         model: the finished model.
     """
     tuning, task, spec = context.tuning, context.task, context.spec
+    task.finalize(model)
     base = prepared.loaded.base
     with replace_folder(context.run.model_folder) as folder:
         tuning.save(model, folder)

@@ -20,6 +20,7 @@ from workbench.tasks.answers import (
     FilledMasks,
     GeneratedText,
     LabeledSpans,
+    Number,
     Ranking,
     Relation,
     ScoredLabels,
@@ -58,6 +59,8 @@ def draw(answer: Answer, key: str, index: int = 0) -> None:
             _draw_spans(answer.text, answer.spans)
         case Ranking():
             _draw_ranking(answer, f"{key}.ranking")
+        case Number():
+            _draw_value(_("Number"), number(answer.value))
         case Similarity():
             _draw_value(_("Similarity, -1 to 1"), number(answer.score))
         case Embedding():

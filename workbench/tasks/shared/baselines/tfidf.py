@@ -42,14 +42,15 @@ def is_available(examples: int) -> bool:
     return examples >= MIN_EXAMPLES and importlib.util.find_spec("sklearn") is not None
 
 
-def describe(texts: Sequence[str]) -> str:
+def describe(texts: Sequence[str], model: str = "logistic regression") -> str:
     """Return the baseline's name, which depends on what it counts.
 
     Args:
         texts: the training texts.
+        model: the model that reads the counts.
     """
     counted = "characters" if counts_characters(texts) else "words"
-    return f"TF-IDF of {counted} with logistic regression, trained on the same examples"
+    return f"TF-IDF of {counted} with {model}, trained on the same examples"
 
 
 def counts_characters(texts: Sequence[str]) -> bool:
@@ -100,6 +101,25 @@ def predict_label_sets(train: Sequence[str], labels: Floats32, texts: Sequence[s
         else:
             probabilities[:, column] = _fit(known, targets).predict_proba(inputs)[:, 1]  # type: ignore[attr-defined]
     return probabilities
+
+
+def predict_numbers(train: Sequence[str], values: Floats, texts: Sequence[str]) -> Floats:
+    """Train a ridge regression, and return its numbers for other texts.
+
+    Args:
+        train: training texts, N.
+        values: their numbers, [N].
+        texts: texts to predict, M.
+
+    Returns:
+        [M].
+    """
+    from sklearn.linear_model import Ridge
+
+    chosen = _sample(len(train))
+    known, inputs = _features([train[i] for i in chosen], texts, 2)
+    numbers: Floats = Ridge(alpha=1.0).fit(known, values[chosen]).predict(inputs)
+    return numbers
 
 
 def _sample(count: int) -> Ints:
