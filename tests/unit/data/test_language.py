@@ -90,6 +90,13 @@ def test_texts_without_frequent_words_take_the_language_of_the_others() -> None:
     assert languages.shares == {"de": 1.0} and languages.confidence < 0.8
 
 
+def test_single_words_take_the_language_of_all_words_together() -> None:
+    """One word says little: *i* is frequent in Polish, and *a* in many languages."""
+    words = ["i", "a", "was", "home", "Peter", "York", "to", "the", "music", "again", "London"] * 20
+    languages = detect_languages(words)
+    assert languages.main == "en" and languages.shares["en"] > 0.9, languages
+
+
 def test_a_language_that_is_not_listed_is_unknown_and_not_the_nearest() -> None:
     """A few words look like those of a listed language in any text; here fewer than by chance."""
     zulu = "Bonke abantu bazalwa bekhululekile belingana ngesithunzi nangamalungelo."

@@ -67,7 +67,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_words_and_folders(tmp_path: Path) -> None:
     (tmp_path / "names.conll").write_text("Anna B-PER\nwohnt O\n\nHier O\n", encoding="utf-8")
-    assert sample_texts(tmp_path / "names.conll") == ["Anna", "wohnt", "Hier"]
+    assert sample_texts(tmp_path / "names.conll") == ["Anna wohnt", "Hier"]
     folder = tmp_path / "texts"
     folder.mkdir()
     (folder / "a.txt").write_text("Eins\nZwei", encoding="utf-8")
@@ -80,6 +80,8 @@ def test_what_cannot_be_read_yields_no_texts(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").touch()
     assert sample_texts(tmp_path / "empty.csv") == []
     assert sample_texts(tmp_path / ("x" * 500)) == []
+    (tmp_path / "texts.zip").write_bytes(b"the and of to in is that it for was " * 9)
+    assert sample_texts(tmp_path / "texts.zip") == []
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from workbench.data.readers.encoding import decode
-from workbench.data.readers.file_types import CONLL, DELIMITED, JSON, PARQUET
+from workbench.data.readers.file_types import CONLL, DELIMITED, JSON, PARQUET, SUFFIXES
 from workbench.errors import WorkbenchError
 
 Columns: TypeAlias = Sequence[Sequence[str]]
@@ -55,13 +55,16 @@ def _cached(
 
 def _sample_file(path: Path, columns: Columns, encoding: str | None, chunks: int) -> list[str]:
     suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        return []
     if suffix in PARQUET:
         return _sample_parquet(path, columns)
     lines = _sample_lines(path, encoding, chunks)
     if suffix in JSON:
         return [text for line in lines for text in _json_texts(line, columns)]
     if suffix in CONLL:
-        return [line.split()[0] for line in lines if line.strip()]
+        words = [line.split()[0] if line.strip() else "\n" for line in lines]
+        return [sentence.strip() for sentence in " ".join(words).splitlines() if sentence.strip()]
     return _csv_texts(lines, columns) if suffix in DELIMITED and suffix != ".txt" else lines
 
 

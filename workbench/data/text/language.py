@@ -267,10 +267,12 @@ def describe_language(code: str, languages: Languages) -> str:
         code: its code.
         languages: what was detected.
     """
-    if code != UNKNOWN:
-        return NAMES.get(code, code)
     script = next(iter(languages.scripts), "")
-    return f"an unknown language in {script} script" if script else "unknown"
+    return (
+        f"an unknown language in {script} script"
+        if code == languages.main == UNKNOWN and script
+        else NAMES.get(code, code)
+    )
 
 
 def detect_languages(texts: Iterable[str]) -> Languages:
@@ -300,8 +302,8 @@ def detect_languages(texts: Iterable[str]) -> Languages:
         known = decided[script] if _has_frequent_words(words[script], script) else {}
         sure += sum(known.values())
         every = sum(decided[script].values()) + undecided[script]
-        for language, count in (known or {UNKNOWN: every}).items():
-            counts[language] += count * every / (sum(known.values()) or every)
+        for language, share in _complete(known, every, words[script], script).items():
+            counts[language] += share
     total = sum(scripts.values())
     return Languages(_shares(counts, total), _shares(scripts, total), sure / total if total else 0.0, round(total))
 
@@ -355,15 +357,39 @@ def _languages_of(
 
 def _by_words(text: str, script: str, counts: Counter[str]) -> str:
     """Return the language whose frequent words occur most in a text; unknown if no language stands out."""
+    tokens = Counter(_WORD.findall(text))
+    counts.update(tokens)
+    return _best_language(tokens, script)
+
+
+def _best_language(tokens: Mapping[str, int], script: str) -> str:
+    """Return the language that lists the most of some words and of their letters; unknown if none stands out."""
     scores: dict[str, float] = defaultdict(float)
     words, letters = _WORD_WEIGHTS[script], _LETTER_WEIGHTS[script]
-    for token in _WORD.findall(text):
-        counts[token] += 1
+    for token, count in tokens.items():
         for weights in (words.get(token, {}), *(letters[char] for char in set(token) if char in letters)):
             for language, weight in weights.items():
-                scores[language] += weight
+                scores[language] += count * weight
     best, second = sorted([*scores.items(), ("", 0.0), ("", 0.0)], key=lambda item: -item[1])[:2]
     return best[0] if best[1] >= max(_MIN_SCORE, _MIN_RATIO * second[1]) else UNKNOWN
+
+
+# -- all texts --------------------------------------------------------------------------------------------------------
+
+
+def _complete(known: Letters, every: float, words: Counter[str], script: str) -> Letters:
+    """Return the letters of each language in a script, the letters of undecided texts included.
+
+    They take the languages of the decided texts. If these are few, as among headlines and single words, they take the
+    language of all words together.
+    """
+    sure = sum(known.values())
+    if sure >= every / 2 or script not in _WORDS:
+        return {language: count * every / sure for language, count in known.items()}
+    language = _best_language(words, script) if known else UNKNOWN
+    if language == UNKNOWN and known:
+        return {language: count * every / sure for language, count in known.items()}
+    return {**known, language: known.get(language, 0.0) + every - sure}
 
 
 def _has_frequent_words(words: Counter[str], script: str) -> bool:
