@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.data.catalogue.entries import ReadOptions
-from workbench.data.readers import csv_reader
+from workbench.data.readers import csv_dialect, csv_reader
 from workbench.data.readers.read import read_table
 from workbench.errors import DataError, RefusedError, WorkbenchError
 
@@ -36,7 +36,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=tables(),
-    delimiter=st.sampled_from(csv_reader.DELIMITERS),
+    delimiter=st.sampled_from(csv_dialect.DELIMITERS),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     ending=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
@@ -140,6 +140,90 @@ def test_read_options_of_the_catalogue(tmp_path: Path) -> None:
         read_table(path, options=options)
 
 
+# -- what programs write around a table ------------------------------------------------------------------------------
+
+_TWO = {"text": ["a, b", "c"], "label": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "note"),
+    [
+        pytest.param("sep=;\ntext;label\na, b;x\nc;y\n", _TWO, "sep=", id="excel-line"),
+        pytest.param('"sep=;"\r\ntext;label\r\na, b;x\r\nc;y\r\n', _TWO, "sep=", id="excel-line-quoted"),
+        pytest.param("\ufeffsep=\t\ntext\tlabel\na, b\tx\nc\ty\n", _TWO, "tabs", id="excel-line-tab"),
+        pytest.param("sep=,\ntext;label\na, b;x\nc;y\n", _TWO, "skipped the line sep=,", id="excel-line-wrong"),
+        pytest.param("sep=;\n\ufefftext;label\na, b;x\nc;y\n", _TWO, "sep=", id="mark-after-excel-line"),
+        pytest.param('\ufeff\ufefftext,label\n"a, b",x\nc,y\n', _TWO, None, id="two-marks"),
+        pytest.param('\ufeff"text",label\n"a, b",x\nc,y\n', _TWO, None, id="mark-before-quote"),
+        pytest.param(',text,label\n0,"a, b",x\n1,c,y\n', _TWO, "numbers the rows", id="index"),
+        pytest.param('"","text","label"\n"17","a, b",x\n"4",c,y\n', _TWO, "numbers the rows", id="shuffled-index"),
+        pytest.param('text,label\n1,"a, b",x\n2,c,y\n', _TWO, "numbers the rows", id="index-as-R-writes-it"),
+        pytest.param('text,label,\n"a, b",x,\nc,y,\n', _TWO, "column 3", id="trailing-comma"),
+        pytest.param('text,label,,,\n"a, b",x,,,\nc,y,,,\n', _TWO, "columns 3, 4, 5", id="trailing-commas"),
+        pytest.param('text,label\n"a, b",x,\nc,y,\n', _TWO, "column 3", id="trailing-in-rows"),
+        pytest.param('text,label,\n"a, b",x\nc,y\n', _TWO, "column 3", id="trailing-in-header"),
+        pytest.param('text,,label\n"a, b",,x\nc,,y\n', _TWO, "column 2", id="empty-between"),
+        pytest.param(
+            'text,label\n"he said \\"a, b\\"",x\n"c\\n",y\n',
+            {"text": ['he said "a, b"', "c\\n"], "label": ["x", "y"]}, "backslash", id="backslash-quotes",
+        ),
+        pytest.param(
+            'text,label\n"C:\\",x\n"say ""c""",y\n', {"text": ["C:\\", 'say "c"'], "label": ["x", "y"]}, None,
+            id="backslash-is-text",
+        ),
+        pytest.param(
+            'text;label\n"a\\\\";x\n"\\"c, d\\"";y\n', {"text": ["a\\", '"c, d"'], "label": ["x", "y"]}, "backslash",
+            id="escaped-backslash",
+        ),
+        pytest.param('# by us, 2024, v1\n#\ntext,label\n"a, b",x\nc,y\n', _TWO, "2 lines (1, 2)", id="comments-before"),
+        pytest.param('# by us\ntext,label\n"a, b",x\n# more, and, on\nc,y\n', _TWO, "(1, 4)", id="comments-inside"),
+        pytest.param('text,label\n"a, b",x\n# half "way\nc,y\n', _TWO, "line 3", id="comment-without-comma"),
+        pytest.param("#tag,n\n#a,1\n#b,2\n", {"#tag": ["#a", "#b"], "n": ["1", "2"]}, None, id="tags-are-no-comments"),
+        pytest.param("#tag,n\n#a,1\nb,2\n", {"#tag": ["#a", "b"], "n": ["1", "2"]}, None, id="some-tags"),
+        pytest.param('text,label\n"one\n# two",x\nc,y\n', {"text": ["one\n# two", "c"], "label": ["x", "y"]}, None,
+                     id="no-comment-inside-quotes"),
+        pytest.param("# notes\ntext\n#a\nb\n", {"text": ["#a", "b"]}, "line 1", id="one-column"),
+    ],
+)  # fmt: skip
+def test_what_programs_write_around_a_table(tmp_path: Path, content: str, columns: dict, note: str | None) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode())
+    table = read_table(path)
+    assert table.columns == columns
+    assert any(note in each for each in table.notes) if note else not table.notes
+    lines = content.split("\n")
+    letters = [next(each for each in value if each.isalpha()) for value in next(iter(columns.values()))]
+    assert all(letter in lines[row - 1] for letter, row in zip(letters, table.rows, strict=True)), "lines of the file"
+    header, rows, notes = csv_reader.stream_delimited(
+        lambda: io.StringIO(content.lstrip("\ufeff"), newline=""), "a.csv", ReadOptions()
+    )
+    assert header == list(columns) and [row for _, row in rows(header)] == [
+        list(row) for row in zip(*columns.values(), strict=True)
+    ], "read row by row, the table is the same"
+    assert len(notes) <= len(table.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(",text\n0,a\n1,b\nx,c\n" , "column 1 of 2 has no name, but it has values", id="unnamed-text"),
+        pytest.param(",text\n" + "".join(f"{i},a\n" for i in range(1500)) + "x,c\n",
+                     "line 1502: the first column has no name", id="index-ends-late"),
+        pytest.param("text,label,\n" + "a,x,\n" * 1500 + "a,b,x\n", "line 1502: column 3 has no name in the header",
+                     id="trailing-value-late"),
+        pytest.param("text,label\na,x,\nb,y\n", "line 2: 3 fields, but the header has 2", id="one-trailing-comma"),
+        pytest.param('text,label\n"C:\\",x\n"say \\"b\\"",y\n', "line 3: a quote inside the field is written with",
+                     id="two-ways-of-quoting"),
+        pytest.param("text,label\n#1 film, really,pos\nb,neg\n", "line 2: 3 fields", id="a-row-is-no-comment"),
+    ],
+)  # fmt: skip
+def test_what_only_resembles_it_is_refused_by_its_cause(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read_table(path)
+
+
 # -- encodings --------------------------------------------------------------------------------------------------------
 
 _SAMPLES = {
@@ -201,7 +285,7 @@ def test_codecs_that_are_not_text_encodings_are_refused(tmp_path: Path, encoding
         ("a.csv", "text,label\na,x,y\n", r"line 2: 3 fields, but the header has 2"),
         ("a.csv", 'text,label\n"a\nb",x\nc\n', r"line 4: 1 field"),
         ("a.csv", "text,text\na,x\n", r"columns 1 and 2 are both named 'text'"),
-        ("a.csv", ",text\n0,a\n", r"column 1 of 2 has no name"),
+        ("a.csv", ",text\nx,a\n", r"column 1 of 2 has no name, but it has values, such as 'x'"),
         ("a.csv", "text,label\n", r"no rows"),
         ("a.csv", "", r"is empty"),
         ("a.csv", " \n\n", r"is empty"),

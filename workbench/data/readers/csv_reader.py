@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from dataclasses import replace
 
+from workbench.data.readers.csv_dialect import (
+    SAMPLE_ROWS,
+    Columns,
+    Dialect,
+    NumberedFields,
+    OpenLines,
+    Skipped,
+    UnreadableError,
+    detect_dialect,
+    find_columns,
+    note_comments,
+    note_escaped,
+    read_records,
+    spell,
+)
 from workbench.data.readers.options import ReadOptions
-from workbench.data.readers.table import Table, check_names
+from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
 MAX_FIELD = 1_000_000  # characters in one field: longer than most books' chapters, and a sign of an unclosed quote
-DELIMITERS = (",", ";", "\t", "|")
-_SAMPLE_ROWS = 1000  # used to detect the delimiter
-
-OpenLines: TypeAlias = Callable[[], Iterable[str]]  # opens a file: its lines from the first on, with their ends
-NumberedFields: TypeAlias = tuple[int, list[str]]  # the line where a row begins, and its fields
 
 
-def read_delimited(text: str, name: str, options: ReadOptions) -> Table:
-    """Read a table from a text with one row per line.
+def read_delimited(lines: OpenLines, name: str, options: ReadOptions) -> Table:
+    """Read a table from a file with one row per line.
 
     Args:
-        text: the content of the file.
+        lines: opens the file: its lines, with their ends.
         name: the file's name.
         options: how the file is written.
 
     Raises:
         DataError: a row cannot be read or does not fit the header; the message names the line.
     """
-
-    def lines() -> Iterable[str]:
-        return io.StringIO(text, newline="")
-
     with _long_fields():
-        delimiter, notes = _choose_delimiter(lines, name, options)
-        try:
-            table = _parse(lines, name, delimiter, options.quoting is not False, options)
-        except DataError:
-            if delimiter != "\t" or options.quoting is not None:
-                raise
-            # Many tab-separated files have no quoting: the character is plain text, and need not be in pairs.
-            table = _parse(lines, name, delimiter, False, options)
+        dialect, notes = detect_dialect(lines, name, options)
+        if not dialect.quoting and options.quoting is None:
             notes.append(_note_unquoted(name))
+        try:
+            table = _parse(lines, name, dialect, options)
+        except DataError as error:
+            table, note = _parse_otherwise(lines, name, dialect, options, error)
+            notes.append(note)
     table.notes[:0] = notes
     return table
 
@@ -67,22 +71,22 @@ def stream_delimited(
         DataError: a row cannot be read; the message names the line. Later rows are checked when they are read.
     """
     with _long_fields():
-        delimiter, notes = _choose_delimiter(lines, name, options)
-        quoting = options.quoting is not False
-        if delimiter == "\t" and options.quoting is None and not _is_quoted(lines, name, options):
-            quoting = False
+        dialect, notes = detect_dialect(lines, name, options)
+        maybe_unquoted = dialect.delimiter == "\t" and options.quoting is None and dialect.quoting
+        if maybe_unquoted and not dialect.escaped and not _is_readable(lines, name, dialect, options):
+            dialect = replace(dialect, quoting=False)
+        if not dialect.quoting and options.quoting is None:
             notes.append(_note_unquoted(name))
-        _, header = next(_without_blank(_read_rows(lines(), name, delimiter, quoting, options)), (0, []))
+        columns, column_notes = _columns(lines, name, dialect, options)
 
     def rows(names: Sequence[str]) -> Iterator[NumberedFields]:
-        indices = [header.index(column) for column in names]
+        indices = [columns.names.index(column) for column in names]
         with _long_fields():
-            numbered = _without_blank(_read_rows(lines(), name, delimiter, quoting, options))
-            next(numbered)
-            for line, fields in numbered:
-                yield line, [fields[i] for i in indices]
+            for line, fields in _read_rows(lines(), name, dialect, options, columns, Skipped()):
+                if fields:
+                    yield line, [fields[i] for i in indices]
 
-    return header, rows, notes
+    return columns.names, rows, [*notes, *column_notes]
 
 
 @contextlib.contextmanager
@@ -94,49 +98,27 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(previous)
 
 
-# -- delimiter and quotes ---------------------------------------------------------------------------------------------
+def _parse_otherwise(
+    lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions, error: DataError
+) -> tuple[Table, str]:
+    """Read a file whose first rows misled: return the table and a note; raise ``error`` if no other way fits."""
+    ways: list[tuple[Dialect, str]] = []
+    if dialect.quoting and not dialect.escaped and any('\\"' in line for line in lines()):
+        ways.append((replace(dialect, escaped=True), note_escaped(name)))
+    if dialect.quoting and dialect.delimiter == "\t" and options.quoting is None:
+        # Many tab-separated files have no quoting: the character is plain text, and need not be in pairs.
+        ways.append((replace(dialect, quoting=False, escaped=False), _note_unquoted(name)))
+    for way, note in ways:
+        with contextlib.suppress(DataError):
+            return _parse(lines, name, way, options), note
+    raise error
 
 
-def _choose_delimiter(lines: OpenLines, name: str, options: ReadOptions) -> tuple[str, list[str]]:
-    """Return the delimiter of the options or else the detected one, with a note unless that is the comma."""
-    if options.delimiter is not None:
-        return options.delimiter, []
-    delimiter = _detect_delimiter(lines)
-    return delimiter, [] if delimiter == "," else [f"{name}: fields are separated by {_spell(delimiter)}."]
-
-
-def _detect_delimiter(lines: OpenLines) -> str:
-    """Return the delimiter that splits most of the first rows into the same number of fields, at least two."""
-    best, best_score = ",", (0.0, 0)
-    for delimiter in DELIMITERS:
-        for quoting in (True, False) if delimiter == "\t" else (True,):
-            widths = _count_fields(lines(), delimiter, quoting)
-            if widths and widths[0] > 1:
-                even = sum(width == widths[0] for width in widths) / len(widths)
-                score = (round(even - (0.0 if quoting else 0.001), 4), widths[0])
-                if score > best_score:
-                    best, best_score = delimiter, score
-    return best
-
-
-def _count_fields(lines: Iterable[str], delimiter: str, quoting: bool) -> list[int]:
-    """Return the number of fields of each of the first records, up to the first that cannot be read."""
-    widths: list[int] = []
+def _is_readable(lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions) -> bool:
+    """Return whether a file can be read in this dialect, from its first to its last row."""
     try:
-        for _, fields in _read_records(lines, delimiter, quoting):
-            if fields:
-                widths.append(len(fields))
-            if len(widths) >= _SAMPLE_ROWS:
-                break
-    except _UnreadableError:
-        widths += [0] * max(1, len(widths) // 10)
-    return widths
-
-
-def _is_quoted(lines: OpenLines, name: str, options: ReadOptions) -> bool:
-    """Return whether a tab-separated file can be read with quotes, from its first to its last row."""
-    try:
-        return all(True for _ in _read_rows(lines(), name, "\t", True, options))
+        columns, _ = _columns(lines, name, dialect, options)
+        return all(True for _ in _read_rows(lines(), name, dialect, options, columns, Skipped()))
     except DataError:
         return False
 
@@ -145,89 +127,89 @@ def _note_unquoted(name: str) -> str:
     return f'{name}: the character " is read as text, because it does not enclose fields here.'
 
 
-def _spell(delimiter: str) -> str:
-    return "tabs" if delimiter == "\t" else repr(delimiter)
-
-
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _parse(lines: OpenLines, name: str, delimiter: str, quoting: bool, options: ReadOptions) -> Table:
-    header: list[str] | None = None
-    columns: list[list[str]] = []
+def _parse(lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions) -> Table:
+    columns, column_notes = _columns(lines, name, dialect, options)
+    values: list[list[str]] = [[] for _ in columns.names]
     rows: list[int] = []
     blank = 0
-    for line, fields in _read_rows(lines(), name, delimiter, quoting, options):
+    skipped = Skipped()
+    for line, fields in _read_rows(lines(), name, dialect, options, columns, skipped):
         if not fields:
             blank += 1
-        elif header is None:
-            header, columns = fields, [[] for _ in fields]
-        else:
-            for values, value in zip(columns, fields, strict=True):
-                values.append(value)
-            rows.append(line)
-    notes = [f"{name}: skipped {blank} blank lines."] if blank else []
-    return Table(name, dict(zip(header or [], columns, strict=True)), rows, "line", notes)
+            continue
+        for column, value in zip(values, fields, strict=True):
+            column.append(value)
+        rows.append(line)
+    blank -= len(skipped.comments) + skipped.separator_lines
+    notes = [*column_notes, *note_comments(name, skipped.comments)]
+    if blank > 0:
+        notes.append(f"{name}: skipped {blank} blank lines.")
+    return Table(name, dict(zip(columns.names, values, strict=True)), rows, "line", notes)
+
+
+def _columns(lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions) -> tuple[Columns, list[str]]:
+    """Return the columns of a file, by its header and its first rows, and notes."""
+    if options.header:
+        names = list(options.header)
+        return Columns(names, list(range(len(names))), len(names), len(names)), []
+    records: list[NumberedFields] = []
+    try:
+        for line, fields in read_records(lines(), dialect, Skipped()):
+            if fields:
+                records.append((line, fields))
+            if len(records) > SAMPLE_ROWS:
+                break
+    except UnreadableError as error:
+        if not records:
+            raise _csv_problem(name, error) from error
+    if not records:
+        return Columns([], [], 0, 0), []
+    line, header = records[0]
+    rows = [] if options.header_lines > 1 else [fields for _, fields in records[1:]]
+    return find_columns(header, line, rows, name, dialect)
 
 
 def _read_rows(
-    lines: Iterable[str], name: str, delimiter: str, quoting: bool, options: ReadOptions
+    lines: Iterable[str], name: str, dialect: Dialect, options: ReadOptions, columns: Columns, skipped: Skipped
 ) -> Iterator[NumberedFields]:
-    """Yield the names of the columns, then each row, with the line where it begins; a blank line has no fields."""
-    header: list[str] | None = list(options.header) if options.header else None
-    if header is not None:
-        yield 0, header
+    """Yield the line where each row begins, and its values in the columns; a blank line has none."""
+    before_header = not options.header
+    plain, width = columns.plain, columns.width
     try:
-        for position, (line, fields) in enumerate(_read_records(lines, delimiter, quoting), start=1):
+        for position, (line, fields) in enumerate(read_records(lines, dialect, skipped), start=1):
             if 1 < position <= options.header_lines:
-                _check_orange_header(name, line, position, fields, len(header or ()))
-                continue
-            if fields and header is None:
-                fields = header = check_names(fields, name, line)
-            elif fields:
-                _check_width(name, line, fields, header or [], delimiter)
-            yield line, fields
-    except _UnreadableError as error:
+                _check_orange_header(name, line, position, fields, width)
+            elif not fields:
+                yield line, fields
+            elif before_header:
+                before_header = False
+            elif plain and len(fields) == width:
+                yield line, fields
+            else:
+                values = columns.select(fields)
+                if values is None:
+                    raise _misfit(name, line, fields, columns, dialect.delimiter)
+                yield line, values
+    except UnreadableError as error:
         raise _csv_problem(name, error) from error
-
-
-def _without_blank(rows: Iterable[NumberedFields]) -> Iterator[NumberedFields]:
-    return (row for row in rows if row[1])
-
-
-class _UnreadableError(Exception):
-    """A record that the csv module could not read: the line where it begins, and the reason."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
-        self.reason = reason
-
-
-def _read_records(lines: Iterable[str], delimiter: str, quoting: bool) -> Iterator[NumberedFields]:
-    """Yield the line where each record begins, and its fields; raise _UnreadableError."""
-    reader = csv.reader(
-        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE, strict=True
-    )
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _UnreadableError(line, str(error)) from error
-        yield line, fields
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-def _csv_problem(name: str, error: _UnreadableError) -> DataError:
+def _csv_problem(name: str, error: UnreadableError) -> DataError:
     if "end of data" in error.reason:
         problem = 'a quote (") is opened and never closed'
     elif "field limit" in error.reason:
         problem = f"a field is longer than {MAX_FIELD:,} characters; a quote may have been opened and never closed"
+    elif "expected after" in error.reason and error.escaped:
+        problem = (
+            'a quote inside the field is written with a backslash (\\"), and other rows cannot be read so; '
+            'write it twice ("")'
+        )
     elif "expected after" in error.reason:
         problem = 'text follows a closing quote ("); a quote inside a field is written twice ("")'
     else:
@@ -235,14 +217,27 @@ def _csv_problem(name: str, error: _UnreadableError) -> DataError:
     return DataError(f"{name}, line {error.line}: {problem}.", "Correct that line; the file was not used.")
 
 
-def _check_width(name: str, line: int, fields: list[str], header: list[str], delimiter: str) -> None:
-    if len(fields) != len(header):
-        raise DataError(
-            f"{name}, line {line}: {len(fields)} {'field' if len(fields) == 1 else 'fields'}, but the header has "
-            f"{len(header)} ({', '.join(header)[:120]}), separated by {_spell(delimiter)}.",
-            f'Enclose fields that contain {_spell(delimiter)} in quotes ("), or set the right delimiter '
-            "(data.delimiter).",
+def _misfit(name: str, line: int, fields: list[str], columns: Columns, delimiter: str) -> DataError:
+    """Return the error for a row that does not fit the header."""
+    unnamed = [i for i in columns.empty if i < len(fields) and fields[i].strip()]
+    if columns.shortest <= len(fields) <= columns.width and unnamed:
+        return DataError(
+            f"{name}, line {line}: column {unnamed[0] + 1} has no name in the header, but holds "
+            f"{fields[unnamed[0]].strip()[:60]!r} here.",
+            f'Name the column, or enclose fields that contain {spell(delimiter)} in quotes (").',
         )
+    if columns.shortest <= len(fields) <= columns.width and columns.index is not None:
+        return DataError(
+            f"{name}, line {line}: the first column has no name and numbers the rows, but holds "
+            f"{fields[columns.index].strip()[:60]!r} here.",
+            "Give every column a name in the first line.",
+        )
+    count = f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}"
+    return DataError(
+        f"{name}, line {line}: {count}, but the header has {columns.width} ({', '.join(columns.names)[:120]}), "
+        f"separated by {spell(delimiter)}.",
+        f'Enclose fields that contain {spell(delimiter)} in quotes ("), or set the right delimiter (data.delimiter).',
+    )
 
 
 def _check_orange_header(name: str, line: int, position: int, fields: list[str], columns: int) -> None:

@@ -54,7 +54,7 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
         raise _undecodable(content, name, encoding, error) from error
     except UnicodeError as error:
         raise DataError(f"{name} is not {encoding}: {error}.", "Set the right encoding as data.encoding.") from error
-    text = text.removeprefix("\ufeff")
+    text = text.lstrip("\ufeff")
     if not text.strip():
         raise DataError(f"{name} is empty: it contains only whitespace.", "Provide a file with column names and rows.")
     _check_is_text(text, name, encoding)

@@ -9,6 +9,7 @@ table's notes.
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
 from workbench.data.readers.csv_reader import read_delimited
@@ -56,7 +57,7 @@ def read_table(
         table = read_json(text, path.name)
     else:
         options = options.model_copy(update={"delimiter": delimiter or options.delimiter})
-        table = read_delimited(text, path.name, options)
+        table = read_delimited(lambda: io.StringIO(text, newline=""), path.name, options)
     if not len(table):
         raise DataError(f"{path.name} has column names but no rows.", "Provide a file with at least one row.")
     table.notes[:0] = notes
