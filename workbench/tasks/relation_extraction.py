@@ -88,6 +88,9 @@ class RelationExtraction(Task):
         return [
             Column("text", text, ("text", "sentence")),
             Column("label", "Their relation, such as Cause-Effect(e1,e2).", guesses, kind="label"),
+            # These mark the text while the data are loaded, see workbench.data.shapes.relations.
+            Column("head", "The first expression, if the text has no marks.", required=False, may_be_empty=True),
+            Column("tail", "The second expression, if the text has no marks.", required=False, may_be_empty=True),
         ]
 
     def fit(self, train: Examples) -> None:

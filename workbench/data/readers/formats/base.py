@@ -12,7 +12,7 @@ from typing import ClassVar, TypeVar
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.encoding import decode
-from workbench.data.readers.file_types import check_file, read_bytes
+from workbench.data.readers.file_types import SUFFIXES, check_file, read_bytes
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 from workbench.registry import Registry
@@ -101,6 +101,15 @@ class Format(ABC):
         """
         return path.suffix.lower() in cls.suffixes
 
+    @classmethod
+    def companions(cls, path: Path) -> list[Path]:
+        """Return the other files that belong to a user's file.
+
+        Args:
+            path: the file that the user names.
+        """
+        return []
+
     def table(self, columns: Mapping[str, Sequence[object]], rows: Iterable[int], unit: str = "row") -> Table:
         """Return a table; :func:`read_format` sets its name.
 
@@ -132,6 +141,7 @@ def read_format(
         DataError: a file is malformed; the message names it and the row.
     """
     reader = formats.get(format_name)()
+    paths = [*paths, *reader.companions(paths[0])] if len(paths) == 1 else paths
     files = [RawFile(path.name, _read_bytes(path), encoding) for path in paths]
     table = reader.read(files, split)
     if not len(table):
@@ -153,7 +163,8 @@ def format_for(path: Path) -> str | None:
 
 def _read_bytes(path: Path) -> bytes:
     if format_for(path) is not None:  # a user's file; those of the catalogue are pinned
-        check_file(path, path.suffix.lower())
+        suffix = path.suffix.lower()
+        check_file(path, suffix if suffix in SUFFIXES else ".txt")  # a suffix of the format's own, such as .tmx
     return read_bytes(path, path.name)
 
 

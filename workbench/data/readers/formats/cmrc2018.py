@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import RawFile, formats, member
 from workbench.data.readers.formats.squad import RawAnswer, Squad
 from workbench.data.readers.table import Table
 from workbench.types import Json
+
+_HEAD = 1 << 16  # bytes in which the first ids are
+_ID = re.compile(rb'"(?:TRAIN|DEV|TRIAL|TEST)_\d+(?:_QUERY_\d+)?"')
 
 
 @formats.register("cmrc2018")
@@ -27,6 +32,18 @@ class Cmrc2018(Squad):
             f"that are not in their context, and {len(table) - len(selected):,} questions without another answer."
         )
         return table.take(selected)
+
+    @classmethod
+    def matches(cls, path: Path) -> bool:
+        """Return whether a ``.json`` file is like SQuAD's, and its ids are those of CMRC 2018.
+
+        Args:
+            path: the file.
+        """
+        if not super().matches(path):
+            return False
+        with open(path, "rb") as file:
+            return bool(_ID.search(file.read(_HEAD)))
 
     def answer(self, answer: Json, context: str, where: str) -> RawAnswer:
         text, start = member(answer, "text", str, where), member(answer, "answer_start", int, where)

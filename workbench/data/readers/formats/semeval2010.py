@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
+_HEAD = 1 << 13  # bytes that show whether a text is in this format
 _SENTENCE = re.compile(r'(\d+)\t"?(.*?)"?\s*')
 _MARKED = re.compile(r".*<e1>.+</e1>.*<e2>.+</e2>.*")
 _RELATION = re.compile(r"Other|[A-Z][a-z]+-[A-Z][a-z]+\((?:e1,e2|e2,e1)\)")
@@ -38,3 +40,20 @@ class SemEval2010(Format):
             labels.append(relation)
             rows.append(number)
         return self.table({"text": texts, "label": labels}, rows, "line")
+
+    @classmethod
+    def matches(cls, path: Path) -> bool:
+        """Return whether a ``.txt`` file begins with a numbered sentence with marks, and a relation.
+
+        Args:
+            path: the file.
+        """
+        if path.suffix.lower() != ".txt":
+            return False
+        try:
+            with open(path, "rb") as file:
+                lines = file.read(_HEAD).decode("utf-8", errors="replace").lstrip("\ufeff").splitlines()
+        except OSError:
+            return False
+        sentence = _SENTENCE.fullmatch(lines[0]) if len(lines) > 1 else None
+        return bool(sentence and _MARKED.fullmatch(sentence[2]) and _RELATION.fullmatch(lines[1].strip()))

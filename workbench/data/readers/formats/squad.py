@@ -1,4 +1,12 @@
-"""SQuAD's JSON, versions 1.1 and 2.0: articles, their paragraphs, and questions with answers by position."""
+"""SQuAD's JSON, versions 1.1 and 2.0: articles, their paragraphs, and questions with answers by position.
+
+    {"data": [{"title": "Ada", "paragraphs": [{"context": "Ada was born in Quito.", "qas": [
+        {"id": "1", "question": "Where was Ada born?", "answers": [{"text": "Quito", "answer_start": 16}]}]}]}]}
+
+The keys may be in any order, and further ones are ignored. DRCD has the same form. A list of paragraphs without
+articles is read as well, and so is CMRC's first form (``context_text``, ``query_text``, and answers without a position,
+which are taken where they first occur).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +20,8 @@ from workbench.data.readers.formats.base import Format, RawFile, formats, malfor
 from workbench.data.readers.table import Table
 from workbench.types import Json, JsonObject
 
-_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
+_HEAD = 1 << 18  # bytes that show whether a file is in this format
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*\{)")
 
 
 class RawAnswer(TypedDict):
@@ -32,9 +41,10 @@ class Squad(Format):
         for number, (title, context, question) in enumerate(_questions(file), start=1):
             where = f"{file.name}, question {number}"
             answers = [] if question.get("is_impossible") is True else member(question, "answers", list, where)
-            columns["question"].append(member(question, "question", str, where))
+            name = "query_text" if "query_text" in question else "question"
+            columns["question"].append(member(question, name, str, where))
             columns["context"].append(context)
-            columns["answers"].append([self.answer(answer, context, where) for answer in answers])
+            columns["answers"].append([self.answer(_located(answer, context), context, where) for answer in answers])
             columns["title"].append(title)
         table = self.table(columns, range(1, len(columns["title"]) + 1))
         table.group = "title"
@@ -51,10 +61,15 @@ class Squad(Format):
             return False
         try:
             with open(path, "rb") as file:
-                head = file.read(1 << 16)
+                head = file.read(_HEAD)
         except OSError:
             return False
-        return bool(_HEAD.match(head)) and b'"paragraphs"' in head
+        begins = _BEGINNING.match(head)
+        if not begins:
+            return False
+        if b"[" in begins[0]:
+            return b'"qas"' in head and b'"context' in head
+        return bool(re.search(rb'"data"\s*:\s*\[', head)) and (b'"paragraphs"' in head or b'"qas"' in head)
 
     def answer(self, answer: Json, context: str, where: str) -> RawAnswer:
         """Return one answer.
@@ -73,14 +88,23 @@ class Squad(Format):
         return {"text": text, "start": start}
 
 
+def _located(answer: Json, context: str) -> Json:
+    """Return an answer with its position: a text without one is taken where it first occurs."""
+    return {"text": answer, "answer_start": context.find(answer)} if isinstance(answer, str) else answer
+
+
 def _questions(file: RawFile) -> Iterator[tuple[str, str, JsonObject]]:
     """Yield the title, the context and the object of each question."""
     count = 0
-    for number, article in enumerate(member(file.json(), "data", list, file.name), start=1):
+    document = file.json()
+    articles = document if isinstance(document, list) and document else member(document, "data", list, file.name)
+    for number, article in enumerate(articles, start=1):
         where = f"{file.name}, article {number}"
         title = article.get("title") if isinstance(article, dict) else None
-        for paragraph in member(article, "paragraphs", list, where):
-            context = member(paragraph, "context", str, where)
+        is_paragraph = isinstance(article, dict) and "qas" in article and "paragraphs" not in article
+        for paragraph in [article] if is_paragraph else member(article, "paragraphs", list, where):
+            key = "context_text" if isinstance(paragraph, dict) and "context_text" in paragraph else "context"
+            context = member(paragraph, key, str, where)
             for question in member(paragraph, "qas", list, where):
                 count += 1
                 if not isinstance(question, dict):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.data.shapes.relations import mark_expressions
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
 from workbench.tasks.contexts import TaskInput
@@ -163,9 +164,8 @@ def marked_text(inputs: TaskInput, where: str) -> str:
     expressions = [inputs.get(role) for role in ("head", "tail")]
     if not any(expressions):
         return text
-    marks: list[tuple[int, str]] = []
     spans: list[tuple[int, int]] = []
-    for number, (role, expression) in enumerate(zip(("head", "tail"), expressions, strict=True), start=1):
+    for role, expression in zip(("head", "tail"), expressions, strict=True):
         if not isinstance(expression, str) or not expression.strip():
             raise DataError(
                 f"{where} has no {role}.", "Write text, head and tail, or mark both expressions in the text."
@@ -175,9 +175,7 @@ def marked_text(inputs: TaskInput, where: str) -> str:
             many = "does not occur" if not starts else f"occurs {len(starts)} times"
             raise DataError(f"{where}: the {role} {expression[:60]!r} {many} in the text.", HINT)
         spans.append((starts[0], starts[0] + len(expression)))
-        marks += [(starts[0], f"<e{number}>"), (starts[0] + len(expression), f"</e{number}>")]
-    if spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:
+    marked = mark_expressions(text, *spans)
+    if marked is None:
         raise DataError(f"{where}: head and tail overlap in the text.", HINT)
-    for position, mark in sorted(marks, key=lambda item: (-item[0], item[1][1] == "/")):
-        text = text[:position] + mark + text[position:]
-    return text
+    return marked
