@@ -110,7 +110,9 @@ class DataSpec(SpecModel):
         "so that you can group results by them; remove from the file what should not be stored.",
     )
     group: str | None = Field(
-        None, description="Column whose values never appear in two splits (a film, a customer, a document)."
+        None,
+        description="Column whose values never appear in two splits (a film, a customer, a document); an empty text "
+        "for none, where the data or the task would choose one.",
     )
     limit: Limit = Field(default_factory=Limit, description="Limits on the number of examples in each split.")
     holdout: Holdout = Field(

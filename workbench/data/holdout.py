@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
+from workbench.data.equal_texts import fold_inputs
 from workbench.data.examples import Examples, SplitName
 from workbench.data.extract import Extracted
 from workbench.data.report import ExcludedRows, format_list
@@ -20,7 +21,7 @@ _HELD_OUT: tuple[SplitName, ...] = ("test", "valid")
 def hold_out(extracted: Mapping[SplitName, Extracted], spec: DataSpec, roles: Roles) -> dict[SplitName, Examples]:
     """Return all splits: those that have a file, and those held out of train.
 
-    Examples with equal inputs, and examples of one group, stay in one split.
+    Examples with equal inputs (:mod:`workbench.data.equal_texts`), and examples of one group, stay in one split.
 
     Args:
         extracted: the splits that have a file.
@@ -43,7 +44,7 @@ def hold_out(extracted: Mapping[SplitName, Extracted], spec: DataSpec, roles: Ro
             f"data.holdout takes {total:.0%} of the training data.", f"Hold out less than {MAX_HELD_OUT:.0%} in total."
         )
     train = extracted["train"]
-    together: list[Sequence[Hashable]] = [roles.inputs_of(train.examples)]
+    together: list[Sequence[Hashable]] = [fold_inputs(roles.inputs_of(train.examples))]
     if train.groups is not None:
         together.append([None if value in (None, "") else str(value) for value in train.groups])
     labels = roles.labels_of(train.examples)

@@ -27,6 +27,7 @@ from workbench.data.readers.table import Table
 from workbench.data.report import DataReport, ExcludedRows, SplitView, build_report, check_splits
 from workbench.data.roles import Roles
 from workbench.data.shapes import apply_shapes
+from workbench.data.split_sizes import check_sizes
 from workbench.data.tables import filter_rows, read_tables
 from workbench.runs.report_notes import from_json
 from workbench.spec import DataSpec
@@ -114,7 +115,6 @@ def load_data(
     excluded = read.excluded + [rows for each in extracted.values() for rows in each.excluded]
 
     splits = hold_out(extracted, spec, roles)
-    held_out = len(splits) > len(tables)
     splits, over_limit = apply_limits(splits, spec, roles)
     excluded += over_limit
     splits = {split: splits[split] for split in SPLITS if split in splits}
@@ -123,7 +123,8 @@ def load_data(
     notes = [note for table in tables.values() for note in table.notes] + read.mapping_notes
     notes += [note for each in extracted.values() for note in each.notes]
     notes += note_shared_groups(extracted, read.group)
-    report = _check_and_report(splits, roles, held_out, tables, excluded, notes)
+    check_sizes(splits, extracted, spec, roles, read.group)
+    report = _check_and_report(splits, roles, tables, excluded, notes)
     empty = Examples({role: [] for role in mapping})
     return Dataset(
         train=splits["train"],
@@ -195,7 +196,7 @@ def _known_columns(spec: DataSpec, entry: DatasetEntry | None, columns: Sequence
 def _group_column(spec: DataSpec, entry: DatasetEntry | None, train: Table, roles: Roles) -> str | None:
     """Return the column whose values stay in one split, named by the spec, the data or the task."""
     if spec.group is not None:
-        return require_column(train, spec.group, "group")
+        return require_column(train, spec.group, "group") if spec.group else None
     if entry is not None and entry.group is not None:
         return entry.group
     if train.group is not None:
@@ -218,7 +219,6 @@ def _attach_extra_columns(
 def _check_and_report(
     splits: Mapping[SplitName, Examples],
     roles: Roles,
-    held_out: bool,
     tables: Mapping[SplitName, Table],
     excluded: Sequence[ExcludedRows],
     notes: Sequence[str],
@@ -227,7 +227,7 @@ def _check_and_report(
         split: SplitView(roles.inputs_of(examples), examples.locations(), roles.labels_of(examples))
         for split, examples in splits.items()
     }
-    check_splits(views, multi_label=roles.multi_label, held_out=held_out)
+    check_splits(views, multi_label=roles.multi_label)
     origin = {split: table.origin for split, table in tables.items() if table.origin}
     return build_report(views, excluded, roles.mapping, notes, origin)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from workbench.data.equal_texts import fold_inputs
 from workbench.data.examples import SplitName
 from workbench.errors import DataError
 from workbench.runs.report_notes import NoteRecord, WarningNote, by_severity, to_json
@@ -116,6 +118,8 @@ class LengthReport(TypedDict):
 class SplitView:
     """What the report needs to know of one split.
 
+    Inputs count as equal as in :mod:`workbench.data.equal_texts`.
+
     Args:
         inputs: for each example what the model reads of it, one value per input role.
         locations: for each example where it is in its file: ``"reviews.csv, line 17"``.
@@ -125,6 +129,11 @@ class SplitView:
     inputs: list[tuple[Hashable, ...]]
     locations: list[str]
     labels: list[tuple[str, ...]] | None = None
+
+    @cached_property
+    def keys(self) -> list[tuple[Hashable, ...]]:
+        """For each example a key; equal keys are duplicates."""
+        return fold_inputs(self.inputs)
 
 
 @dataclass
@@ -210,16 +219,16 @@ def describe_splits(views: Mapping[SplitName, SplitView]) -> SplitsReport:
 def _describe_split(view: SplitView) -> SplitReport:
     first: dict[tuple[Hashable, ...], int] = {}
     duplicates: list[int] = []
-    conflicts: dict[tuple[Hashable, ...], list[int]] = {}
-    for i, inputs in enumerate(view.inputs):
-        j = first.setdefault(inputs, i)
+    conflicts: dict[int, list[int]] = {}
+    for i, key in enumerate(view.keys):
+        j = first.setdefault(key, i)
         if j != i:
             duplicates.append(i)
             if view.labels is not None and view.labels[i] != view.labels[j]:
-                conflicts.setdefault(inputs, [j]).append(i)
+                conflicts.setdefault(j, [j]).append(i)
     examples: list[SharedText] = [
-        {"text": _shorten(inputs), "places": [view.locations[i] for i in indices[:MAX_LISTED]]}
-        for inputs, indices in list(conflicts.items())[:MAX_LISTED]
+        {"text": _shorten(view.inputs[j]), "places": [view.locations[i] for i in indices[:MAX_LISTED]]}
+        for j, indices in list(conflicts.items())[:MAX_LISTED]
     ]
     return {
         "rows": len(view.inputs),
@@ -238,12 +247,13 @@ def _find_overlaps(views: Mapping[SplitName, SplitView]) -> list[OverlapReport]:
     overlaps: list[OverlapReport] = []
     names = list(views)
     for a, first in enumerate(names):
-        locations = dict(zip(views[first].inputs, views[first].locations, strict=True))
+        locations = dict(zip(views[first].keys, views[first].locations, strict=True))
         for second in names[a + 1 :]:
+            view = views[second]
             shared = [
-                (inputs, [locations[inputs], location])
-                for inputs, location in zip(views[second].inputs, views[second].locations, strict=True)
-                if inputs in locations
+                (inputs, [locations[key], location])
+                for inputs, key, location in zip(view.inputs, view.keys, view.locations, strict=True)
+                if key in locations
             ]
             if shared:
                 examples: list[SharedText] = [
@@ -281,25 +291,16 @@ def _occurrences(count: int, of: str = "") -> str:
 # -- refusing ---------------------------------------------------------------------------------------------------------
 
 
-def check_splits(views: Mapping[SplitName, SplitView], multi_label: bool, held_out: bool) -> None:
+def check_splits(views: Mapping[SplitName, SplitView], multi_label: bool) -> None:
     """Refuse data that a model cannot learn from or be evaluated on.
 
     Args:
         views: train and the other splits that are used.
         multi_label: whether an example can have several labels.
-        held_out: whether the other splits were held out of train; only the hint depends on it.
 
     Raises:
-        DataError: a split has fewer than 2 examples, train has only one class, or a split has a label that train lacks.
+        DataError: train has only one class, or a split has a label that train lacks.
     """
-    for name, view in views.items():
-        if len(view.inputs) < 2:
-            size = "1 example" if view.inputs else "no examples"
-            share = "a smaller share (data.holdout)" if name == "train" else f"a larger share (data.holdout.{name})"
-            share = f", hold out {share}, or use smaller groups" if held_out else ""
-            raise DataError(
-                f"The {name} split has {size}; at least 2 are needed.", f"Provide more data, raise data.limit{share}."
-            )
     train = views["train"]
     if train.labels is None:
         return

@@ -12,10 +12,14 @@ import pytest
 from pydantic import BaseModel
 
 import workbench
-from workbench.data.report import SplitView, check_splits
+from workbench.data.columns import Column
+from workbench.data.examples import SPLITS, Examples
+from workbench.data.extract import Extracted
+from workbench.data.roles import Roles
+from workbench.data.split_sizes import check_sizes
 from workbench.errors import DataError
 from workbench.models.base import models
-from workbench.spec import RunSpec
+from workbench.spec import DataSpec, RunSpec
 from workbench.tasks.base import tasks
 from workbench.tuning.base import tunings
 
@@ -77,11 +81,11 @@ def test_the_check_finds_a_field_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize("empty", ["train", "valid", "test"])
 def test_the_hint_for_a_split_without_examples(empty: str) -> None:
-    rows = [("a",), ("b",)]
-    views: Any = {
-        name: SplitView([] if name == empty else rows, [] if name == empty else ["x", "y"], None)
-        for name in ("train", "valid", "test")
-    }
+    everything = Examples(
+        {"text": [f"text {i}" for i in range(30)]}, [f"a.csv:{i}" for i in range(30)], list(range(30))
+    )
+    splits = {name: everything.take(() if name == empty else range(10)) for name in SPLITS}
+    roles = Roles({"text": "text"}, (Column("text", "the text"),))
     with pytest.raises(DataError) as error:
-        check_splits(views, multi_label=False, held_out=True)
+        check_sizes(splits, {"train": Extracted(everything, None, [], [])}, DataSpec(train="a.csv"), roles, None)
     assert "data.holdout" in error.value.hint and unknown_fields(error.value.hint) == []
