@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from workbench.data.catalogue.cache import downloads
@@ -29,6 +30,7 @@ from workbench.workspace import Workspace
 AUTO = "auto"  # in place of a model source
 _ENOUGH = 0.8  # share of the letters that a model must know
 _WORTH_NOTING = 0.01  # share of unknown tokens
+_TOO_MANY_UNKNOWN = 0.1  # share of unknown tokens from which a model of unknown languages is warned about
 _NAMED = 3  # languages of a model that are named
 _SAMPLE = 200  # texts whose tokens are counted
 
@@ -124,6 +126,8 @@ def language_problems(
 ) -> list[Problem]:
     """Return a warning if a model was trained on other languages than those of a spec's data.
 
+    Of a model whose languages are unknown, the tokenizer must know most of the texts.
+
     Args:
         spec: names the data and the model.
         task: its input columns are read.
@@ -131,12 +135,15 @@ def language_problems(
         workspace: whose uploads and cached files are used.
         confined: allow only files inside the workspace's uploads.
     """
-    if model.languages is None:
+    texts = partial(data_texts, spec.data, task, workspace, confined)
+    if model.languages is not None:
+        languages = data_languages(spec.data, task, workspace, confined)
+        return warn_of_languages(task, model, languages, texts) if languages is not None else []
+    share = None if confined else _unknown_share(model, texts)
+    if share is None or share < _TOO_MANY_UNKNOWN:
         return []
-    languages = data_languages(spec.data, task, workspace, confined)
-    if languages is None:
-        return []
-    return warn_of_languages(task, model, languages, lambda: data_texts(spec.data, task, workspace, confined))
+    message = f"{share:.0%} of the tokens of the texts are unknown to the tokenizer of {spec.model.source}."
+    return [Problem("warning", "model", message, "Use a model that was trained on the language of the texts.")]
 
 
 def warn_of_languages(

@@ -160,6 +160,22 @@ def test_the_share_of_unknown_tokens_is_reported(
     assert "unknown to its tokenizer" not in warning.message
 
 
+def test_a_folder_whose_tokenizer_does_not_know_the_texts(workspace: Workspace, tmp_path: Path) -> None:
+    """Nothing says which languages it was trained on; its vocabulary does."""
+    from tokenizers import Tokenizer, models
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").touch()
+    Tokenizer(models.WordLevel({"[UNK]": 0, CHINESE: 1}, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
+    known = write(tmp_path / "known.jsonl", [CHINESE] * 10)
+    assert check(spec(known, f"path:{folder}"), workspace) == []
+    data = write(tmp_path / "reviews.jsonl", [CHINESE, GERMAN] * 10)
+    (warning,) = check(spec(data, f"path:{folder}"), workspace)
+    assert warning.severity == "warning" and "50% of the tokens" in warning.message
+
+
 def test_models_without_known_languages_are_not_warned_about(workspace: Workspace, tmp_path: Path) -> None:
     """Models that start from nothing learn any language."""
     data = write(tmp_path / "reviews.jsonl", [CHINESE] * 10)

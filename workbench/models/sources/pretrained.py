@@ -182,6 +182,10 @@ class Local(Pretrained):
     def folder(self, progress: Progress | None = None) -> Path:
         return self._path()
 
+    def tokenizer_file(self) -> Path | None:
+        file = self._path() / "tokenizer.json"
+        return file if file.exists() else None
+
     def _path(self) -> Path:
         return Path(self.argument).expanduser().absolute()
 
@@ -216,3 +220,7 @@ class FromRun(Pretrained):
         if not (folder / BASE_FILE).exists():
             raise RequestError(*run.why_no_model())
         return folder
+
+    def tokenizer_file(self) -> Path | None:
+        file = self.folder() / "tokenizer.json"
+        return file if file.exists() else None
