@@ -60,7 +60,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
         _draw_lengths(splits[split]["characters"])
     st.caption(_("Preview"))
     sample = pd.DataFrame(splits[split]["sample"])
-    headings = {name: st.column_config.Column(_(str(name).replace("_", " "))) for name in sample.columns}
+    headings = {name: st.column_config.Column(_heading(str(name))) for name in sample.columns}
     st.dataframe(sample, column_config=headings, hide_index=True, key="data.sample")
 
 
@@ -88,8 +88,13 @@ def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
         (st.warning if overlap["count"] else st.success)(md(text))
         if overlap["pairs"]:
             pairs = pd.DataFrame(overlap["pairs"])
-            headings = {name: st.column_config.Column(_(str(name).replace("_", " "))) for name in pairs.columns}
+            headings = {name: st.column_config.Column(_heading(str(name))) for name in pairs.columns}
             st.dataframe(pairs, column_config=headings, hide_index=True, key=f"data.near.{first}.{second}")
+
+
+def _heading(name: str) -> str:
+    """Return the heading of a column of the report."""
+    return _(name.replace("_", " ").replace("place", "location"))
 
 
 def _draw_labels(labels: Mapping[str, int] | None) -> None:
