@@ -120,5 +120,6 @@ def _position_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> lis
     message = f"{spec.data.max_length} tokens{more} are more than the {positions} positions of {spec.model.source}."
     hint = f"Set tuning.tokens to less than {positions - 4}."
     if positions - virtual >= 4:
-        hint = f"Set data.max_length to {positions - virtual} or less, or model.max_positions to {needed}."
+        hint = f"Set data.max_length to {positions - virtual} or less"
+        hint += f", or model.max_positions to {needed}." if model.from_scratch else "."
     return [Problem("error", "data.max_length", message, hint)]

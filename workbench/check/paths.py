@@ -8,8 +8,28 @@ from workbench.data.examples import SPLITS
 from workbench.data.naming import source_kind
 from workbench.data.uploads import confined_path
 from workbench.runs.run import Run
-from workbench.spec import RunSpec
+from workbench.spec import DataSpec, RunSpec
 from workbench.workspace import Workspace
+
+
+def absolute_data(data: DataSpec, workspace: Workspace, confined: bool) -> DataSpec:
+    """Return a copy of a spec's data section with full paths of files.
+
+    Args:
+        data: its relative paths are relative to the current folder.
+        workspace: whose uploads.
+        confined: allow only files inside the workspace's uploads; relative paths are then relative to the uploads.
+
+    Raises:
+        RefusedError: a path of a confined spec is outside the uploads.
+    """
+    data = data.model_copy(deep=True)
+    for split in SPLITS:
+        name = getattr(data, split)
+        if name is not None and source_kind(name, split) == "path":
+            path = confined_path(workspace, name) if confined else Path(name).expanduser().absolute()
+            setattr(data, split, str(path))
+    return data
 
 
 def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
@@ -25,12 +45,7 @@ def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> 
         UnknownNameError: there is no such run.
     """
     spec = spec.model_copy(deep=True)
-    for split in SPLITS:
-        name = getattr(spec.data, split)
-        if name is None or source_kind(name, split) != "path":
-            continue
-        path = confined_path(workspace, name) if confined else Path(name).expanduser().absolute()
-        setattr(spec.data, split, str(path))
+    spec.data = absolute_data(spec.data, workspace, confined)
     kind, _, argument = spec.model.source.partition(":")
     if kind == "path":
         base = workspace.root if confined else Path.cwd()

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from workbench.check.contents import content_problems, require_usable_data
 from workbench.check.data import catalogue_problems, data_problems
 from workbench.check.fitting import fit_problems, model_problems
 from workbench.check.language import AUTO, choose_model, data_languages, language_problems
@@ -60,16 +61,46 @@ class _Parts:
     tuning: Tuning | None
 
 
-def check(spec: RunSpec, workspace: Workspace, confined: bool = False) -> list[Problem]:
-    """Return every problem of a spec, errors first. Downloads nothing and loads no model.
+def check(spec: RunSpec, workspace: Workspace, confined: bool = False, whole: bool = False) -> list[Problem]:
+    """Return every problem of a spec and of its data, errors first. Downloads nothing and loads no model.
+
+    Of large files the first rows are read; data that is not on this machine is not.
 
     Args:
         spec: as a user wrote it.
         workspace: where runs, uploads and cached weights are.
         confined: allow only the catalogue and files inside the workspace's uploads.
+        whole: read all rows, and download data that is not on this machine.
     """
+    parts = _examine(spec, workspace, confined)
+    problems, task = parts.problems, parts.task
+    if task is not None and not any(_concerns_data(problem) for problem in problems):
+        labels = parts.model.trained_labels(task.name) if parts.model is not None else []
+        problems = problems + content_problems(parts.spec.data, task, labels, workspace, confined, whole)
     order = {"error": 0, "warning": 1, "info": 2}
-    return sorted(_examine(spec, workspace, confined).problems, key=lambda problem: order[problem.severity])
+    return sorted(problems, key=lambda problem: order[problem.severity])
+
+
+def require_usable(resolved: Resolved, workspace: Workspace, confined: bool = False) -> None:
+    """Raise the error with which a run would end before its first step, as far as its data shows it.
+
+    Args:
+        resolved: a resolved spec.
+        workspace: where runs, uploads and cached weights are.
+        confined: allow only the catalogue and files inside the workspace's uploads.
+
+    Raises:
+        DataError: the data cannot be used.
+        FetchError: the hub cannot be reached, or has no such data set.
+    """
+    labels = resolved.model.trained_labels(resolved.task.name)
+    require_usable_data(resolved.spec.data, resolved.task, labels, workspace, confined)
+
+
+def _concerns_data(problem: Problem) -> bool:
+    """Return whether the data cannot be read because of a problem."""
+    section = problem.field.partition(".")[0]
+    return problem.severity == "error" and section in ("data", "task") and problem.field != "data.max_length"
 
 
 def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Resolved:

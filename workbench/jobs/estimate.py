@@ -76,8 +76,13 @@ def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
 
     Raises:
         SpecError: the spec cannot run.
+        DataError: its data cannot be used.
+        FetchError: the hub does not have its data, or cannot be reached.
         StorageError: the disk is full or read-only.
     """
+    from workbench.check import require_usable, resolve
+
+    require_usable(resolve(spec, workspace, confined), workspace, confined)
     resolved = resolved_spec(spec, workspace, confined)
     _remove_old(workspace)
     run = Run(_folder(resolved, workspace))

@@ -37,12 +37,17 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
 
     Raises:
         SpecError: the spec cannot run; ``problems`` holds all of them. Nothing was queued.
+        DataError: its data cannot be used. Nothing was queued.
+        FetchError: the hub does not have its data, or cannot be reached. Nothing was queued.
         StorageError: the disk is full or read-only. Nothing was queued.
     """
-    from workbench.check import resolve, with_absolute_paths
+    from workbench.check import require_usable, resolve, with_absolute_paths
 
-    resolved = resolve(spec, workspace, confined).spec
-    run = Run.create(with_absolute_paths(resolved, workspace, confined), workspace, next_order(workspace), confined)
+    resolved = resolve(spec, workspace, confined)
+    require_usable(resolved, workspace, confined)
+    run = Run.create(
+        with_absolute_paths(resolved.spec, workspace, confined), workspace, next_order(workspace), confined
+    )
     if start:
         start_worker.ensure_worker(workspace)
     return run

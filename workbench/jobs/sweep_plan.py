@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from workbench.check import Problem, check
+from workbench.check import Problem, check, require_usable, resolve
 from workbench.errors import RequestError, SpecError
 from workbench.jobs.sweep_space import MAX_TRIALS, Axis, grid, parse_over
 from workbench.spec import RunSpec, SpecModel, explain_validation
@@ -251,8 +251,14 @@ def refuse_unrunnable(plan: SweepPlan, workspace: Workspace, confined: bool) -> 
 
     Raises:
         SpecError: there are some.
+        DataError: the data cannot be used.
+        FetchError: the hub does not have the data, or cannot be reached.
     """
     problems = problems_of_plan(plan, workspace, confined)
     if problems:
+        if all(problem.field.partition(".")[0] == "data" for problem in problems):
+            first = {field: (axis.values or [axis.low])[0] for field, axis in plan.over.items()}
+            spec = plan.spec_of(first, 0, plan.seeds[0], "sweep")
+            require_usable(resolve(spec, workspace, confined), workspace, confined)  # raises the data's own error
         text = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
         raise SpecError(f"The sweep cannot run: {text}", problems[0].hint, problems)

@@ -185,6 +185,19 @@ class Task(ABC):
         """
         return None
 
+    def check_examples(self, examples: Examples) -> None:
+        """Refuse examples that ``encode`` would refuse with any tokenizer; called before a run is queued.
+
+        ``fit`` was called before; it may have failed if only the first rows of the data were read.
+
+        Args:
+            examples: examples of one split.
+
+        Raises:
+            DataError: an example cannot be used; the message says which.
+        """
+        return None
+
     def texts(self, examples: Examples) -> Iterator[str]:
         """Yield every text of the examples, for a tokenizer to learn from.
 

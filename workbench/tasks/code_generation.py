@@ -62,6 +62,9 @@ class CodeGeneration(PromptedTask):
             Column("body", "The indented lines of its body.", ("body", "completion", "code", "solution"), target=True),
         ]
 
+    def check_examples(self, examples: Examples) -> None:
+        _check_code(examples)
+
     def fit(self, train: Examples) -> None:
         bodies = Counter(body.strip("\n") for body in train.columns["body"])
         self.majority_body = min(bodies, key=lambda body: (-bodies[body], body))

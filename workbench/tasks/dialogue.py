@@ -107,6 +107,9 @@ class Dialogue(PromptedTask):
         self.majority_reply = min(replies, key=lambda reply: (-replies[reply], reply))
         self.sample_inputs = [{"turns": turns[:1]} for turns in train.columns["turns"][:3]]
 
+    def check_examples(self, examples: Examples) -> None:
+        _check_turns(examples)
+
     def texts(self, examples: Examples) -> Iterator[str]:
         for turns in examples.columns["turns"]:
             yield from turns

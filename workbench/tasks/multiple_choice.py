@@ -107,11 +107,17 @@ class MultipleChoice(Task):
             rows = zip(train.columns["label"], train.columns["choices"], strict=True)
             self.numbered = all(_number(label) in range(len(choices)) for label, choices in rows)
 
+    def check_examples(self, examples: Examples) -> None:
+        self._right_choices(examples)
+
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        columns = examples.columns
-        rows = zip(examples.locations(), columns["choices"], columns["label"], strict=True)
-        right = [self._right(where, choices, label) for where, choices, label in rows]
+        columns, right = examples.columns, self._right_choices(examples)
         return encode_choices(tokenizer, columns["context"], columns["choices"], right, max_length)
+
+    def _right_choices(self, examples: Examples) -> list[int]:
+        """Return the index of the correct choice of each example."""
+        rows = zip(examples.locations(), examples.columns["choices"], examples.columns["label"], strict=True)
+        return [self._right(where, choices, label) for where, choices, label in rows]
 
     def _right(self, where: str, choices: Sequence[str], label: str) -> int:
         """Return the index of the correct choice. Raise DataError with a message that begins with ``where``."""

@@ -103,6 +103,10 @@ class RelationExtraction(Task):
                 "Set task.other to the label of unrelated expressions.",
             )
 
+    def check_examples(self, examples: Examples) -> None:
+        for text, where in zip(examples.columns["text"], examples.locations(), strict=True):
+            MarkedSentence.read(text, where)
+
     @property
     def relations(self) -> list[str]:
         """The relations that the metrics count, without their direction."""

@@ -146,6 +146,9 @@ class SentenceSimilarity(Task):
                     "At least two labels are needed, and texts that share a label.",
                 )
 
+    def check_examples(self, examples: Examples) -> None:
+        pair_scores(examples)
+
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         if self.config.pairs_from_labels:
             return encode_labelled(tokenizer, examples, max_length)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from workbench.cli import views
 from workbench.cli.options import Sets, SpecName, read_spec
 from workbench.cli.output import Finished, Json, print_result
@@ -10,14 +14,21 @@ from workbench.errors import SpecError
 from workbench.workspace import Workspace
 
 
-def check_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
-    """Report every problem of a spec. Exit code 2 if it cannot run."""
+def check_command(
+    spec: SpecName,
+    sets: Sets = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Read all rows of large files, and download data that is not here yet.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Report every problem of a spec and of its data. Exit code 2 if it cannot run."""
     from workbench.check import check, problems_of, resolve
 
     workspace = Workspace.current()
     try:
         document = read_spec(spec, sets)
-        problems = [problem.as_dict() for problem in check(document, workspace)]
+        problems = [problem.as_dict() for problem in check(document, workspace, whole=data)]
     except SpecError as error:  # it is not a spec at all; its problems have the same form
         problems = [problem.as_dict() for problem in problems_of(error)]
     failed = any(problem["severity"] == "error" for problem in problems)

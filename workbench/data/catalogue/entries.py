@@ -171,11 +171,13 @@ class ModelEntry(Entry):
     Attributes:
         language: its language; ``multilingual`` if it has many.
         languages: ISO 639-1 codes of the languages that it was trained on.
+        positions: longest text in tokens that the model has positions for.
         lr_scale: see ``ModelSource``.
     """
 
     language: str
     languages: tuple[LanguageCode, ...] = Field(min_length=1)
+    positions: int = Field(ge=1)
     lr_scale: float = Field(1.0, gt=0)
 
 

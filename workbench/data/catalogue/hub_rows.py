@@ -133,17 +133,48 @@ def fetch_rows(name: str, rows: int, workspace: Workspace, progress: Progress | 
         MissingPackageError: the package datasets is not installed.
     """
     reference = parse_reference(name)
-    root = downloads(workspace)
-    key = f"{slug(reference.repository, 40)}-{_digest(name, rows)}"
-    folder = root / FOLDER / key
+    folder = _folder(reference, name, rows, workspace)
     make_folder(folder)
-    with exclusive(entry_lock(root, FOLDER, key), reference.repository, progress):
+    with exclusive(entry_lock(downloads(workspace), FOLDER, folder.name), reference.repository, progress):
         document = read_json(folder / "about.json")
         if isinstance(document, dict) and (folder / "rows.parquet").is_file():
             return folder / "rows.parquet", cast(HubSample, document)
         sample = _stream_to(folder, name, reference, rows, progress or silent)
         write_json(folder / "about.json", sample)
     return folder / "rows.parquet", sample
+
+
+def is_cached(name: str, rows: int, workspace: Workspace) -> bool:
+    """Return whether rows of a data set were fetched before.
+
+    Args:
+        name: a reference, written like ``REFERENCE_FORM``.
+        rows: how many.
+        workspace: whose cache is used.
+
+    Raises:
+        RefusedError: the reference is malformed.
+    """
+    folder = _folder(parse_reference(name), name, rows, workspace)
+    return (folder / "rows.parquet").is_file() and isinstance(read_json(folder / "about.json"), dict)
+
+
+def require_available(name: str) -> None:
+    """Ask the hub whether it has a data set at a revision; nothing is downloaded.
+
+    Args:
+        name: a reference, written like ``REFERENCE_FORM``.
+
+    Raises:
+        RefusedError: the reference is malformed.
+        FetchError: there is no such data set, or no network.
+        MissingPackageError: the package datasets is not installed.
+    """
+    _find_commit(parse_reference(name))
+
+
+def _folder(reference: HubReference, name: str, rows: int, workspace: Workspace) -> Path:
+    return downloads(workspace) / FOLDER / f"{slug(reference.repository, 40)}-{_digest(name, rows)}"
 
 
 def _digest(name: str, rows: int) -> str:

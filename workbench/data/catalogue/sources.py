@@ -261,6 +261,20 @@ def _describe(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) ->
     return info
 
 
+def is_cached(name: str, workspace: Workspace) -> bool:
+    """Return whether an entry of the catalogue is on this machine.
+
+    Args:
+        name: its name.
+        workspace: whose cache is used.
+
+    Raises:
+        UnknownNameError: the catalogue has no such entry.
+    """
+    kind, entry = _find(name)
+    return _is_cached(kind, name, entry, workspace)
+
+
 def _is_cached(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) -> bool:
     if entry.made_here is not None:
         return site_packages.is_collected(site_packages.NAME, workspace)

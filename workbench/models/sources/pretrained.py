@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from workbench.data.catalogue.cache import downloads, entry_lock
-from workbench.data.catalogue.entries import catalogue
+from workbench.data.catalogue.entries import ModelEntry, catalogue
 from workbench.data.catalogue.sources import fetch_hub_model, fetch_model
 from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError, WorkbenchError
@@ -40,6 +40,7 @@ from workbench.runs.run import Run
 from workbench.spec import SpecModel
 from workbench.tuning.adapters import merge_adapter
 from workbench.tuning.base import tunings
+from workbench.tuning.max_length import max_length_of_config
 
 
 class PretrainedConfig(SpecModel):
@@ -68,6 +69,19 @@ class Pretrained(ModelSource):
         Args:
             progress: receives the progress of downloads.
         """
+
+    def max_length(self) -> int | None:
+        folder = self._local_folder()
+        if folder is None:
+            return None
+        if (folder / ADAPTER_FILE).exists():
+            return make_source(BaseNote.read(folder).source, self.workspace).max_length()
+        config = read_json(folder / "config.json")
+        return max_length_of_config(config) if isinstance(config, dict) else None
+
+    def _local_folder(self) -> Path | None:
+        """Return the folder if it is on this machine."""
+        return self.folder()
 
     def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
         folder = self.folder(progress)
@@ -109,6 +123,11 @@ class Pretrained(ModelSource):
 
 class Catalogued(Pretrained):
     """A model of the catalogue."""
+
+    def max_length(self) -> int | None:
+        entry = catalogue().find("models", self.name)
+        assert isinstance(entry, ModelEntry)
+        return entry.positions
 
     def folder(self, progress: Progress | None = None) -> Path:
         folder = fetch_model(self.name, self.workspace, progress)
@@ -154,6 +173,11 @@ class Hub(Pretrained):
     def folder(self, progress: Progress | None = None) -> Path:
         repository, _, revision = self.argument.partition("@")
         return fetch_hub_model(repository, revision, self.workspace, progress)
+
+    def _local_folder(self) -> Path | None:
+        repository, _, revision = self.argument.partition("@")
+        folder = downloads(self.workspace) / "hub" / repository.replace("/", "--") / revision
+        return folder if (folder / ".complete").exists() else None  # a branch is only known to the hub
 
     def _exact_source(self, folder: Path) -> str:
         # The folder's name is the commit: a branch may move before an adapter looks for its base again.

@@ -1,0 +1,150 @@
+"""``check`` reads the data: what would end a run before its first step is reported, and nothing is queued."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import make_model, write_csv
+from workbench.check import Problem, check, contents
+from workbench.data.catalogue import hub_rows
+from workbench.data.readers.head import copy_head
+from workbench.errors import DataError, FetchError
+from workbench.jobs import submit
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.tuning.max_length import max_length_of_config, max_text_length
+from workbench.workspace import Workspace
+
+MARKED = "<e1>Lena</e1> was born in <e2>Oslo</e2>."
+
+
+def spec(task: str, train: Path | str, **changes: Any) -> RunSpec:
+    data = {"train": str(train), "max_length": 32}
+    base = RunSpec.parse({"task": task, "data": data, "model": "minilm", "tuning": "full"})
+    return base.changed({name.replace("__", "."): value for name, value in changes.items()})
+
+
+def errors(problems: list[Problem]) -> list[str]:
+    return [f"{problem.field}: {problem.message}" for problem in problems if problem.severity == "error"]
+
+
+def table(path: Path, header: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("task", "header", "row", "bad", "words"),
+    [
+        ("relation-extraction", "text,label", f'"{MARKED}",born-in', "Lena was born in Oslo.,other-one", "no <e1>"),
+        ("sentence-similarity", "text_a,text_b,score", "a cat,a dog,0.5", "a cat,a dog,5", "the score is 5"),
+        ("multiple-choice", "context,choices,label", 'q,"[""a"", ""b""]",0', 'q,"[""a"", ""a""]",0', "same"),
+        ("text-classification", "text,label", "a film,good", "a film,", "label"),
+    ],
+)
+def test_a_row_that_ends_the_run_is_reported_and_nothing_is_queued(
+    task: str, header: str, row: str, bad: str, words: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    rows = [
+        row.replace("cat", f"cat {i}").replace("film", f"film {i}").replace("born in", f"born {i} in")
+        for i in range(40)
+    ]
+    rows[1::2] = [each.replace("good", "bad").replace("born-in", "lives-in") for each in rows[1::2]]
+    good = table(tmp_path / "good.csv", header, rows)
+    assert not errors(check(spec(task, good), workspace))
+    wrong = spec(task, table(tmp_path / "wrong.csv", header, [*rows[:10], bad, *rows[10:]]))
+    (message,) = errors(check(wrong, workspace))
+    assert message.startswith("data: wrong.csv, line 12") and words in message
+    with pytest.raises(DataError, match="line 12") as caught:
+        submit(wrong, workspace, start=False)
+    assert caught.value.exit_code == 2 and not Run.all(workspace)
+
+
+def test_missing_columns_one_class_and_a_changed_file(workspace: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "films.csv", "text,label", [f"film {i},{'good' if i % 2 else 'bad'}" for i in range(40)])
+    mapped = spec("text-classification", path, data__columns={"text": "nosuch"})
+    assert "has no column 'nosuch'" in errors(check(mapped, workspace))[0]
+    assert not errors(check(spec("text-classification", path), workspace))
+    table(path, "text,label", [f"film {i},good" for i in range(41)])
+    os.utime(path, ns=(time.time_ns(), time.time_ns() + 10**9))
+    assert "only the label 'good'" in errors(check(spec("text-classification", path), workspace))[0]
+
+
+def test_of_a_large_file_the_first_rows_are_read(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SMALL", 1000)
+    monkeypatch.setattr(contents, "HEAD", 500)
+    rows = [f'"film\n{i}",{"good" if i > 50 else "bad"}' for i in range(100)]  # the head has one class only
+    good = spec("text-classification", table(tmp_path / "films.csv", "text,label", rows))
+    (note,) = check(good, workspace)
+    assert note.severity == "info" and "films.csv" in note.message and "--data" in note.hint
+    assert not check(good, workspace, whole=True)
+    late = spec("text-classification", table(tmp_path / "late.csv", "text,label", [*rows, "last film,"]))
+    assert not errors(check(late, workspace)) and errors(check(late, workspace, whole=True))
+    early = spec("text-classification", table(tmp_path / "early.csv", "text,label", ["first film,", *rows]))
+    assert "line 2" in errors(check(early, workspace))[0]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_the_head_of_a_file_ends_with_a_whole_row(name: str, tmp_path: Path) -> None:
+    from workbench.data.readers.read import read_table
+
+    path, texts = tmp_path / name, [f'a "quoted"\nfilm {i}' for i in range(3000)]
+    if path.suffix == ".csv":
+        write_csv(path, [(text, "x") for text in texts])
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"text": text, "label": "x"}) + "\n" for text in texts))
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(pyarrow.table({"text": texts, "label": ["x"] * 3000}), path)
+    head = copy_head(path, tmp_path / "head", 10_000)
+    assert head is not None and head.name == name
+    read = read_table(head).columns["text"]
+    assert 0 < len(read) < 3000 and list(read) == texts[: len(read)]
+
+
+def test_a_text_longer_than_the_positions_of_a_pretrained_model(workspace: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "films.csv", "text,label", [f"film {i},{'good' if i % 2 else 'bad'}" for i in range(40)])
+    long = spec("text-classification", path, data__max_length=600)
+    assert errors(check(long, workspace)) == ["data.max_length: 600 tokens are more than the 512 positions of minilm."]
+    own = long.changed({"model": f"path:{make_model(tmp_path / 'model')}", "data.max_length": 129})
+    assert "128 positions" in errors(check(own, workspace))[0]
+    assert not errors(check(own.changed({"data.max_length": 128}), workspace))
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "gpt2", "llama", "t5", "distilbert", "electra", "xlm-roberta"])
+def test_the_positions_in_config_json_are_those_of_the_loaded_model(kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    small = {
+        "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 20,
+        "max_position_embeddings": 40, "num_key_value_heads": 2, "embedding_size": 8,
+    }  # fmt: skip
+    if kind == "t5":
+        small = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2, "vocab_size": 20}
+    config = transformers.AutoConfig.for_model(kind, **small)
+    stored = json.loads(config.to_json_string(use_diff=False))
+    assert max_length_of_config(stored) == max_text_length(transformers.AutoModel.from_config(config))
+
+
+def test_rows_of_the_hub_are_asked_for_before_a_run_is_queued(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hub:
+        def HfApi(self) -> Any:
+            raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr(hub_rows, "hub_library", Hub)
+    streamed = spec("text-classification", "hf:someone/reviews@main", data__limit__train=10)
+    assert errors(check(streamed, workspace))[0].startswith("data.train: hf:someone/reviews@main: the hub")
+    with pytest.raises(FetchError, match="the hub did not provide it") as caught:
+        submit(streamed, workspace, start=False)
+    assert caught.value.exit_code == 2 and not Run.all(workspace)

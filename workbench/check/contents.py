@@ -1,0 +1,223 @@
+"""The data that a spec names, read before a run is queued: everything that would end the run before its first step.
+
+Small data is read as the run will read it, and the task looks at its examples. Of larger files the first rows are read,
+and a note says so. Nothing is downloaded; of rows on the hub, only the name, the revision and the network are checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.check.paths import absolute_data
+from workbench.data.catalogue import hub_rows
+from workbench.data.catalogue.cache import downloads
+from workbench.data.catalogue.sources import is_cached
+from workbench.data.examples import SPLITS, Examples, SplitName
+from workbench.data.load import load_data, read_splits
+from workbench.data.naming import find_entry, source_kind
+from workbench.data.readers.head import copy_head
+from workbench.errors import RequestError, WorkbenchError
+from workbench.problem import Problem
+from workbench.spec import DataSpec
+from workbench.tasks.base import Task
+from workbench.workspace import Workspace
+
+SMALL = 2_500_000  # bytes of all files: read as a whole, in about a second
+HEAD = 1_000_000  # bytes at the beginning of a larger file
+_REMEMBERED = 32  # results
+_HUB_SECONDS = 60  # for which the hub is not asked again
+
+
+@dataclass(frozen=True)
+class ContentCheck:
+    """What reading the data before a run found.
+
+    Attributes:
+        error: why the run would fail; None if nothing was found.
+        unread: the names of the splits of which only the first rows were read, or nothing.
+    """
+
+    error: WorkbenchError | None = None
+    unread: tuple[str, ...] = ()
+
+
+_results: OrderedDict[Hashable, ContentCheck] = OrderedDict()
+
+
+def content_problems(
+    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool, whole: bool
+) -> list[Problem]:
+    """Return the problems of the data itself.
+
+    Args:
+        data: the section of a spec, without problems of its own.
+        task: with its options; it is not changed.
+        labels: those that the model was trained on, if any.
+        workspace: whose cache and uploads are used.
+        confined: allow only files inside the workspace's uploads.
+        whole: read all rows of large files too, and download what is not in the cache.
+    """
+    result = check_contents(data, task, labels, workspace, confined, whole)
+    if result.error is not None:
+        field = "data.train" if source_kind(data.train) == "hub" else "data"
+        return [Problem("error", field, result.error.message, result.error.hint)]
+    if result.unread:
+        message = f"Only the first rows of {' and '.join(result.unread)} were checked."
+        return [Problem("info", "data", message, "`workbench check SPEC --data` checks all rows.")]
+    return []
+
+
+def require_usable_data(
+    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool = False
+) -> None:
+    """Raise the error with which a run would end before its first step, as far as its data shows it.
+
+    Args:
+        data: the section of a spec, without problems of its own.
+        task: with its options; it is not changed.
+        labels: those that the model was trained on, if any.
+        workspace: whose cache and uploads are used.
+        confined: allow only files inside the workspace's uploads.
+
+    Raises:
+        DataError: the data cannot be used.
+        FetchError: the hub cannot be reached, or has no such data set.
+    """
+    error = check_contents(data, task, labels, workspace, confined, whole=False).error
+    if error is not None:
+        error.exit_code = RequestError.exit_code  # nothing was started
+        raise error
+
+
+def check_contents(
+    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool, whole: bool
+) -> ContentCheck:
+    """Read the data of a spec, and let the task look at its examples. Results are remembered until a file changes.
+
+    Args:
+        data: the section of a spec, without problems of its own.
+        task: with its options; it is not changed.
+        labels: those that the model was trained on, if any.
+        workspace: whose cache and uploads are used.
+        confined: allow only files inside the workspace's uploads.
+        whole: read all rows of large files too, and download what is not in the cache.
+    """
+    try:
+        data = absolute_data(data, workspace, confined)
+        files = _files(data, workspace)
+    except (OSError, WorkbenchError):
+        return ContentCheck()  # a missing or forbidden file is a problem of the spec
+    stats = tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files.items())
+    uses_hub = any(source_kind(name, split) == "hub" for split, name in _names(data).items())
+    minute = int(time.monotonic() // _HUB_SECONDS) if uses_hub else 0
+    options = task.config.model_dump_json()
+    key = (data.model_dump_json(), task.name, options, tuple(labels), str(workspace.root), stats, whole, minute)
+    if key not in _results:
+        size = sum(stat.st_size for stat in files.values())
+        _results[key] = _read(data, _fresh(task, labels), workspace, whole or size <= SMALL, whole)
+        if len(_results) > _REMEMBERED:
+            _results.popitem(last=False)
+    _results.move_to_end(key)
+    return _results[key]
+
+
+def _fresh(task: Task, labels: list[str]) -> Task:
+    """Return a task with the same options, which may learn labels."""
+    copy = type(task)(task.config)
+    copy.labels = list(labels)
+    return copy
+
+
+def _names(data: DataSpec) -> dict[SplitName, str]:
+    return {split: name for split in SPLITS if (name := getattr(data, split)) is not None}
+
+
+def _files(data: DataSpec, workspace: Workspace) -> dict[Path, os.stat_result]:
+    """Return the files that a spec's data is in and that are on this machine."""
+    paths: list[Path] = []
+    entry = find_entry(data.train)
+    if entry is not None:
+        folder = downloads(workspace) / "datasets" / data.train
+        paths += [folder / file for files in entry.splits.values() for file in files if (folder / file).exists()]
+    for split, name in _names(data).items():
+        if source_kind(name, split) == "path":
+            path = Path(name).expanduser()
+            paths += [file for file in sorted(path.rglob("*")) if file.is_file()] if path.is_dir() else [path]
+    return {path: path.stat() for path in paths}
+
+
+def _read(data: DataSpec, task: Task, workspace: Workspace, everything: bool, fetch: bool) -> ContentCheck:
+    """Read the data, all of it or the first rows of each file."""
+    try:
+        if not fetch and not _is_here(data, workspace):
+            return ContentCheck()
+        if everything:
+            _check_dataset(data, task, workspace)
+            return ContentCheck()
+        return _check_heads(data, task, workspace)
+    except WorkbenchError as error:
+        return ContentCheck(error)
+
+
+def _is_here(data: DataSpec, workspace: Workspace) -> bool:
+    """Return whether all data is on this machine. Raise FetchError if rows of the hub cannot be fetched."""
+    here = find_entry(data.train) is None or is_cached(data.train, workspace)
+    for split, name in _names(data).items():
+        rows = getattr(data.limit, split)
+        if source_kind(name, split) == "hub" and rows is not None and not hub_rows.is_cached(name, rows, workspace):
+            hub_rows.require_available(name)
+            here = False
+    return here
+
+
+def _check_dataset(data: DataSpec, task: Task, workspace: Workspace) -> None:
+    """Load the data as the run will, let the task learn its labels, and look at every example."""
+    dataset = load_data(data, task.columns(), workspace)
+    task.fit(dataset.train)
+    for split in SPLITS:
+        examples = dataset.split(split)
+        if len(examples):
+            task.check_examples(examples)
+
+
+def _check_heads(data: DataSpec, task: Task, workspace: Workspace) -> ContentCheck:
+    """Read the first rows of each file. What follows from all rows, such as a missing label, is not checked."""
+    with tempfile.TemporaryDirectory(prefix="workbench-head-") as folder:
+        heads, cut = _head_spec(data, Path(folder))
+        if heads is not None:
+            read = read_splits(heads, task.columns(), workspace)
+            _check_extracted({split: each.examples for split, each in read.extracted.items()}, task)
+    return ContentCheck(unread=tuple(cut))
+
+
+def _check_extracted(splits: Mapping[SplitName, Examples], task: Task) -> None:
+    with contextlib.suppress(WorkbenchError):  # the other rows may have what these lack
+        task.fit(splits["train"])
+    for examples in splits.values():
+        task.check_examples(examples)
+
+
+def _head_spec(data: DataSpec, folder: Path) -> tuple[DataSpec | None, list[str]]:
+    """Return a copy of the spec that names the first rows of each large file, and the names of these files.
+
+    The copy is None if the first rows of the training data cannot be read on their own.
+    """
+    changed, cut = data.model_copy(deep=True), []
+    for split, name in _names(data).items():
+        path = Path(name).expanduser()
+        if source_kind(name, split) != "path":
+            return None, [name]
+        if path.is_dir() or path.stat().st_size > HEAD:
+            cut.append(path.name)
+            head = None if path.is_dir() else copy_head(path, folder / split, HEAD)
+            if head is None and split == "train":
+                return None, cut
+            setattr(changed, split, str(head) if head is not None else None)
+    return changed, cut
