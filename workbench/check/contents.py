@@ -20,8 +20,9 @@ from workbench.data.catalogue import hub_rows
 from workbench.data.catalogue.cache import downloads
 from workbench.data.catalogue.sources import is_cached
 from workbench.data.examples import SPLITS, Examples, SplitName
-from workbench.data.load import load_data, read_splits
+from workbench.data.load import Dataset, load_data, read_splits
 from workbench.data.naming import find_entry, source_kind
+from workbench.data.progress import Progress
 from workbench.data.readers.head import copy_head
 from workbench.errors import RequestError, WorkbenchError
 from workbench.problem import Problem
@@ -159,7 +160,7 @@ def _read(data: DataSpec, task: Task, workspace: Workspace, everything: bool, fe
         if not fetch and not _is_here(data, workspace):
             return ContentCheck()
         if everything:
-            _check_dataset(data, task, workspace)
+            load_examples(data, task, workspace)
             return ContentCheck()
         return _check_heads(data, task, workspace)
     except WorkbenchError as error:
@@ -177,14 +178,27 @@ def _is_here(data: DataSpec, workspace: Workspace) -> bool:
     return here
 
 
-def _check_dataset(data: DataSpec, task: Task, workspace: Workspace) -> None:
-    """Load the data as the run will, let the task learn its labels, and look at every example."""
-    dataset = load_data(data, task.columns(), workspace)
+def load_examples(data: DataSpec, task: Task, workspace: Workspace, progress: Progress | None = None) -> Dataset:
+    """Load data as a run will, let the task learn its labels, and let it look at every example.
+
+    Args:
+        data: the section of a spec.
+        task: with its options; it learns the labels.
+        workspace: whose cache is used.
+        progress: called during downloads.
+
+    Raises:
+        DataError: the data cannot be used for this task.
+        SpecError: its options do not fit the data.
+        FetchError: the data could not be fetched.
+    """
+    dataset = load_data(data, task.columns(), workspace, progress)
     task.fit(dataset.train)
     for split in SPLITS:
         examples = dataset.split(split)
         if len(examples):
             task.check_examples(examples)
+    return dataset
 
 
 def _check_heads(data: DataSpec, task: Task, workspace: Workspace) -> ContentCheck:

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from workbench.check.contents import load_examples
+from workbench.cli.options import change_spec
 from workbench.cli.output import console, download_bars, show_notes
-from workbench.errors import RequestError
+from workbench.errors import DataError, FetchError, RequestError, SpecError
 from workbench.formatting import shorten
 from workbench.i18n import _
 from workbench.runs.report_notes import WarningNote, by_severity, from_json, to_json
+from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from workbench.data.near_duplicates import OverlapRecord
     from workbench.data.overview import Overview
+    from workbench.tasks.base import Task
 
 SHOWN = 5  # near-duplicates that are printed for each pair of splits; --json has more
 MAX_TEXT = 100  # characters
 
 
 def check_data(
-    name: str, task: str | None, test: str | None, columns: list[str], model: str, similarity: float
+    name: str,
+    task: str | None = None,
+    test: str | None = None,
+    columns: Sequence[str] = (),
+    model: str = "minilm",
+    similarity: float = 0.8,
+    sets: Sequence[str] = (),
 ) -> Overview:
     """Check a file or a data set.
 
@@ -32,29 +46,25 @@ def check_data(
         columns: ``ROLE=COLUMN`` each.
         model: a model source; a note warns if it was not trained on the language of the texts.
         similarity: from which on two texts are near-duplicates, from 0 to 1.
+        sets: other fields of a spec's data and task: ``data.FIELD=VALUE`` or ``task.OPTION=VALUE`` each.
 
     Raises:
-        DataError: the data cannot be used.
+        DataError: the data cannot be used, or not for this task.
         FetchError: it cannot be downloaded.
-        RequestError: a column is not ``ROLE=COLUMN``.
+        RequestError: a column is not ``ROLE=COLUMN``, or a field is neither of the data nor of the task.
+        SpecError: there is no such field, or a value is not allowed.
         UnknownNameError: there is no such task or model.
     """
     from workbench.check.language import warn_of_languages
     from workbench.data import overview
-    from workbench.data.load import load_data
-    from workbench.data.naming import find_entry
     from workbench.data.text.language import Languages
     from workbench.models.loading import make_source
-    from workbench.spec import DataSpec
-    from workbench.tasks.base import tasks
 
-    entry = find_entry(name)
-    kind = tasks.get(task or (entry.task if entry else "text-classification"))
-    document = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
-    spec, chosen, workspace = DataSpec.model_validate(document), kind(kind.Config()), Workspace.current()
-    source = make_source(model, workspace)
-    with download_bars() as progress:
-        dataset = load_data(spec, chosen.columns(), workspace, progress)
+    workspace = Workspace.current()
+    spec = _spec(name, task, test, columns, sets)
+    chosen, source = _task(spec), make_source(model, workspace)
+    with download_bars() as progress, _naming_options():
+        dataset = load_examples(spec.data, chosen, workspace, progress)
         report = overview.overview(dataset, chosen.columns())
         report["near_duplicates"] = overview.find_near_duplicates(dataset, chosen.columns(), similarity)
     languages = Languages(**report["languages"])
@@ -65,7 +75,49 @@ def check_data(
     return report
 
 
-def _columns(options: list[str]) -> dict[str, str | list[str]]:
+def _spec(name: str, task: str | None, test: str | None, columns: Sequence[str], sets: Sequence[str]) -> RunSpec:
+    """Return a spec with the data and the task that the options name."""
+    from workbench.data.naming import find_entry
+
+    for option in sets:
+        if option.partition(".")[0].strip() not in ("data", "task"):
+            raise RequestError(
+                f"--set {option!r} is neither a field of the data nor an option of the task.",
+                "For example: --set data.encoding=cp1252 or --set task.multi_label=true.",
+            )
+    entry = find_entry(name)
+    of_data = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
+    document = {"task": task or (entry.task if entry else "text-classification"), "data": of_data, "model": "minilm"}
+    return change_spec(RunSpec.parse(document), list(sets))
+
+
+def _task(spec: RunSpec) -> Task:
+    """Return the task of a spec with its options."""
+    from workbench.spec import explain_validation
+    from workbench.tasks.base import tasks
+
+    kind = tasks.get(spec.task.name)
+    try:
+        return kind(kind.Config.model_validate(spec.task.options))
+    except ValidationError as error:
+        problems = "; ".join(f"task.{field}: {message}" for field, message in explain_validation(error))
+        options = ", ".join(kind.Config.model_fields) or "none"
+        raise SpecError(f"The options cannot be used: {problems}.", f"Options of {kind.name}: {options}.") from error
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Add to an error that names fields of a spec how to set them here; such an error ends with exit code 2."""
+    try:
+        yield
+    except (DataError, FetchError) as error:
+        error.exit_code = RequestError.exit_code
+        if any(word in error.hint for word in ("data.", "columns:", "limit:", "task.")):
+            error.hint += " " + _("With this command: --set data.FIELD=VALUE or --set task.OPTION=VALUE.")
+        raise
+
+
+def _columns(options: Sequence[str]) -> dict[str, str | list[str]]:
     """Return role -> column; a role that is named several times has a list of columns."""
     columns: dict[str, str | list[str]] = {}
     for option in options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiny import make_model, write_csv
+from tests.tiny import make_model
 from workbench.check import Problem, check, contents
 from workbench.data.catalogue import hub_rows
 from workbench.data.readers.head import copy_head
@@ -51,10 +52,7 @@ def table(path: Path, header: str, rows: list[str]) -> Path:
 def test_a_row_that_ends_the_run_is_reported_and_nothing_is_queued(
     task: str, header: str, row: str, bad: str, words: str, workspace: Workspace, tmp_path: Path
 ) -> None:
-    rows = [
-        row.replace("cat", f"cat {i}").replace("film", f"film {i}").replace("born in", f"born {i} in")
-        for i in range(40)
-    ]
+    rows = [row.replace("cat", f"cat {i}").replace("film", f"film {i}").replace("born", f"born {i}") for i in range(40)]
     rows[1::2] = [each.replace("good", "bad").replace("born-in", "lives-in") for each in rows[1::2]]
     good = table(tmp_path / "good.csv", header, rows)
     assert not errors(check(spec(task, good), workspace))
@@ -98,7 +96,8 @@ def test_the_head_of_a_file_ends_with_a_whole_row(name: str, tmp_path: Path) -> 
 
     path, texts = tmp_path / name, [f'a "quoted"\nfilm {i}' for i in range(3000)]
     if path.suffix == ".csv":
-        write_csv(path, [(text, "x") for text in texts])
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("text", "label"), *((text, "x") for text in texts)])
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps({"text": text, "label": "x"}) + "\n" for text in texts))
     else:

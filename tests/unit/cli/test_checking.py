@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workbench.cli import checking
-from workbench.errors import UnknownNameError
+from workbench.errors import DataError, RequestError, SpecError, UnknownNameError
 from workbench.workspace import Workspace
 
 GERMAN = "Das Essen war sehr gut und die Bedienung ist freundlich gewesen"
@@ -39,3 +39,29 @@ def test_the_language_of_the_texts(
 def test_an_unknown_model_is_refused(file: str, workspace: Workspace) -> None:
     with pytest.raises(UnknownNameError, match="minilm"):
         checking.check_data(file, None, None, [], "minilmm", 0.8)
+
+
+def test_fields_of_the_data_and_the_task_can_be_set(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "topics.csv"
+    rows = "".join(f"ein Bild {i} für Gäste;{'art|money' if i % 2 else 'sport'}\n" for i in range(40))
+    path.write_bytes(f"text;label\n{rows}".encode("cp1252"))
+    sets = ["task.multi_label=true", "data.encoding=cp1252", "data.delimiter=;", "data.limit.train=10"]
+    report = checking.check_data(str(path), sets=sets)
+    assert report["parts"]["train"]["rows"] == 10
+    assert set(report["parts"]["train"]["labels"] or {}) == {"art", "money", "sport"}
+    with pytest.raises(RequestError, match="neither a field of the data nor an option of the task"):
+        checking.check_data(str(path), sets=["training.epochs=2"])
+    with pytest.raises(SpecError, match=r"task.pears.*no such field"):
+        checking.check_data(str(path), sets=["task.pears=1"])
+
+
+def test_the_task_is_asked_and_hints_name_options_of_the_command(
+    file: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    path = tmp_path / "relations.csv"
+    path.write_text("text,label\n" + "".join(f"Lena {i} met Olaf,{'met' if i % 2 else 'saw'}\n" for i in range(40)))
+    with pytest.raises(DataError, match="there is no <e1>"):
+        checking.check_data(str(path), "relation-extraction")
+    with pytest.raises(DataError) as caught:
+        checking.check_data(file, sets=["data.group=nosuch"])
+    assert "--set data.FIELD=VALUE" in caught.value.hint and caught.value.exit_code == 2

@@ -68,6 +68,14 @@ def check_command(
     column: Annotated[
         list[str] | None, typer.Option(help="ROLE=COLUMN, when columns cannot be matched by name. Repeatable.")
     ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="A field of the data or the task: --set data.encoding=cp1252. Repeatable.",
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="The model whose languages and tokenizer are compared with the texts.")
     ] = "minilm",
@@ -79,7 +87,7 @@ def check_command(
     """Check data before training: rows, labels, lengths, language, duplicates, and near-duplicates across splits."""
     from workbench.cli.checking import check_data, show_report
 
-    report = check_data(name, task, test, column or [], model, similarity)
+    report = check_data(name, task, test, column or [], model, similarity, sets or [])
     print_result(report, as_json, lambda: show_report(report, similarity))
 
 
