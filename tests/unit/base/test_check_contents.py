@@ -22,7 +22,7 @@ from workbench.spec import RunSpec
 from workbench.tuning.max_length import max_length_of_config, max_text_length
 from workbench.workspace import Workspace
 
-MARKED = "<e1>Lena</e1> was born in <e2>Oslo</e2>."
+MARKED = "<e1>Lena</e1> @ was born in <e2>Oslo</e2>."
 
 
 def spec(task: str, train: Path | str, **changes: Any) -> RunSpec:
@@ -44,15 +44,15 @@ def table(path: Path, header: str, rows: list[str]) -> Path:
     ("task", "header", "row", "bad", "words"),
     [
         ("relation-extraction", "text,label", f'"{MARKED}",born-in', "Lena was born in Oslo.,other-one", "no <e1>"),
-        ("sentence-similarity", "text_a,text_b,score", "a cat,a dog,0.5", "a cat,a dog,5", "the score is 5"),
-        ("multiple-choice", "context,choices,label", 'q,"[""a"", ""b""]",0', 'q,"[""a"", ""a""]",0', "same"),
-        ("text-classification", "text,label", "a film,good", "a film,", "label"),
+        ("sentence-similarity", "text_a,text_b,score", "a cat @,a dog,0.5", "a cat,a dog,5", "the score is 5"),
+        ("multiple-choice", "context,choices,label", 'q @,"[""a"", ""b""]",0', 'q,"[""a"", ""a""]",0', "occurs twice"),
+        ("text-classification", "text,label", "a film @,good", "a film,", "label"),
     ],
 )
 def test_a_row_that_ends_the_run_is_reported_and_nothing_is_queued(
     task: str, header: str, row: str, bad: str, words: str, workspace: Workspace, tmp_path: Path
 ) -> None:
-    rows = [row.replace("cat", f"cat {i}").replace("film", f"film {i}").replace("born", f"born {i}") for i in range(40)]
+    rows = [row.replace("@", str(i)) for i in range(40)]
     rows[1::2] = [each.replace("good", "bad").replace("born-in", "lives-in") for each in rows[1::2]]
     good = table(tmp_path / "good.csv", header, rows)
     assert not errors(check(spec(task, good), workspace))
