@@ -24,7 +24,7 @@ from workbench.data.examples import SplitName
 from workbench.data.label_lists import name_of
 from workbench.data.readers.table import Table
 from workbench.data.report import format_list
-from workbench.data.values import as_words
+from workbench.data.values import as_tags
 from workbench.errors import DataError
 
 ENTITY = "ENTITY"  # the type of entities whose tags have no type
@@ -38,8 +38,10 @@ MIN_OUTSIDE = 0.2  # share of all tags that the sign for words outside must have
 
 _LETTERS = "BIESMLUW"
 _STANDARD = re.compile(rf"[{_LETTERS}]-.+", re.DOTALL)
-_PREFIXED = re.compile(rf"(?P<letter>[{_LETTERS}{_LETTERS.lower()}])(?P<sign>[-_:/.|])(?P<type>.+)", re.DOTALL)
-_SUFFIXED = re.compile(rf"(?P<type>.+)(?P<sign>[-_:/.|])(?P<letter>[{_LETTERS}{_LETTERS.lower()}])", re.DOTALL)
+_POSITION = rf"(?P<letter>[{_LETTERS}]|begin|beg|inside|in|middle|mid|end|last|single|unit|unique)"
+_PREFIXED = re.compile(rf"{_POSITION}(?P<sign>[-_:/.| ])(?P<type>.+)", re.DOTALL | re.IGNORECASE)
+_SUFFIXED = re.compile(rf"(?P<type>.+)(?P<sign>[-_:/.| ]){_POSITION}", re.DOTALL | re.IGNORECASE)
+_GLUED = re.compile(rf"(?P<letter>[{_LETTERS}])(?P<sign>)(?P<type>.+)", re.DOTALL)
 _UNTYPED = re.compile(rf"[{_LETTERS}{_LETTERS.lower()}]-?")
 _NUMBER = re.compile(r"-?\d+(?:\.0)?")
 
@@ -75,7 +77,7 @@ class TagStyle:
 
 
 def _letter(letter: str) -> str:
-    return letter.upper().replace("W", "S")  # BMEWO calls an entity of one word W
+    return letter[0].upper().replace("W", "S")  # BMEWO calls an entity of one word W
 
 
 def normalize_tags(
@@ -122,7 +124,7 @@ def _rows(table: Table, column: str, names: Sequence[str] | None) -> list[list[s
     rows: list[list[str] | None] = []
     for index, cell in enumerate(table.columns[column]):
         try:
-            words = as_words(cell)
+            words = as_tags(cell)
         except ValueError:
             rows.append(None)
             continue
@@ -213,7 +215,7 @@ def find_style(types: set[str], further: set[str], sign: str, note: str, where: 
         )
     if any(_STANDARD.fullmatch(tag) for tag in types) and not all(_PREFIXED.fullmatch(tag) for tag in types):
         return TagStyle(sign, note=note)  # the task refuses the tags without a prefix, with their row
-    for pattern in (_PREFIXED, _SUFFIXED):
+    for pattern in (_PREFIXED, _SUFFIXED, _GLUED):
         style = _with_letters(pattern, types, sign, note, where)
         if style is not None:
             return style
@@ -226,21 +228,22 @@ def _with_letters(pattern: re.Pattern[str], types: set[str], sign: str, note: st
     matches = [match for tag in types if (match := pattern.fullmatch(tag))]
     letters: dict[tuple[str, str], set[str]] = {}
     for match in matches:
-        letters.setdefault((match["sign"], match["type"]), set()).add(match["letter"].upper())
+        letters.setdefault((match["sign"], match["type"]), set()).add(_letter(match["letter"]))
     certain = any(len(each) > 1 for each in letters.values())
     example = matches[0].group() if matches else ""
     if len(matches) == len(types) and len({match["sign"] for match in matches}) == 1:
-        usual = pattern is _PREFIXED and matches[0]["sign"] == "-"
-        if not certain and not usual:
+        if not certain and pattern is _GLUED:
+            return None
+        if not certain and not (pattern is _PREFIXED and matches[0]["sign"] == "-"):
             raise DataError(
                 f"{where}: in {_listed(types)}, one letter may be a prefix of the type or a part of its name.",
                 "Write tags as B-TYPE and I-TYPE. If the letter belongs to the name, set task.scheme to plain.",
             )
         names = format_list(sorted({match["type"] for match in matches}))
-        position = "before" if pattern is _PREFIXED else "after"
+        position = "after" if pattern is _SUFFIXED else "before"
         text = f"tags such as {example!r} are read as a letter {position} the type; the types are {names}."
         return TagStyle(sign, pattern, note=_join(note, text))
-    if certain:
+    if certain and pattern is not _GLUED:
         usual = {match.group() for match in matches if match["sign"] == matches[0]["sign"]}
         other = min(types - usual)
         raise DataError(

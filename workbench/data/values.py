@@ -15,6 +15,7 @@ from workbench.data.literals import parse_list, parse_literal
 from workbench.types import Json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNQUOTED = re.compile(r"\s*\[[^\[\],\s]+(?:, ?[^\[\],\s]+)+\]\s*")
 _QUOTED = re.compile(r"""\s*[\[(]\s*(?:u?["']|\])|\s*(?:np\.)?array\(""")
 
 
@@ -79,6 +80,8 @@ def as_words(value: Json) -> list[str]:
     if isinstance(value, str):
         items = parse_list(value)
         if items is None:
+            if _UNQUOTED.fullmatch(value):
+                raise ValueError(f"holds {value[:60]!r}, a list whose texts have no quotes")
             return valid_text(value).split()
         value = items
     words = [as_text(item) for item in _as_list(value, "words separated by spaces, or a list of them,")]
@@ -86,6 +89,20 @@ def as_words(value: Json) -> list[str]:
         if not word or word.isspace():
             raise ValueError(f"has no text in word {position} of {len(words)}")
     return words
+
+
+def as_tags(value: Json) -> list[str]:
+    """Return a list of tags; a string is a printed list, or it is split at spaces, commas and semicolons.
+
+    Args:
+        value: a value of a table.
+
+    Raises:
+        ValueError: it is neither a string nor a list, or a tag is empty.
+    """
+    if isinstance(value, str) and parse_list(value) is None and not _UNQUOTED.fullmatch(value):
+        return [tag for tag in re.split(r"[\s,;]+", valid_text(value)) if tag]
+    return [tag.strip() for tag in as_words(value)]
 
 
 def as_texts(value: Json) -> list[str]:
@@ -180,7 +197,7 @@ def _as_list(value: Json, needed: str) -> Sequence[Json]:
 PARSERS: dict[str, Callable[[Json], object]] = {
     "text": as_text,
     "words": as_words,
-    "tags": as_words,
+    "tags": as_tags,
     "texts": as_texts,
     "number": as_number,
 }

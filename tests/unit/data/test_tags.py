@@ -43,6 +43,10 @@ def write(path: Path, *rows: Sequence[Any]) -> Path:
         (lambda tag: "-".join(reversed(tag.split("-"))), "a letter after the type; the types are LOC, PER"),
         (lambda tag: tag.replace("-", "_"), "a letter before the type"),
         (lambda tag: tag[0].lower() + tag[1:] if tag != "O" else tag, "a letter before the type"),
+        (lambda tag: tag.replace("-", ""), "a letter before the type"),
+        (lambda tag: tag.replace("-", " "), "a letter before the type"),
+        (lambda tag: tag.replace("B-", "BEGIN-").replace("I-", "Inside-"), "a letter before the type"),
+        (lambda tag: tag + " ", ""),
         (lambda tag: tag.replace("O", "0") if tag == "O" else tag, "the tag '0' is read as O"),
         (lambda tag: "_" if tag == "O" else tag, "the tag '_' is read as O"),
         (lambda tag: "o" if tag == "O" else tag, "the tag 'o' is read as O"),
@@ -110,6 +114,22 @@ def test_unclear_tags_are_refused_with_what_was_seen(
     with pytest.raises(DataError, match=message) as caught:
         load(write(tmp_path / "a.jsonl", *rows), workspace)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("separator", [" ", ",", ", ", ";"])
+def test_tags_of_a_text_may_have_commas(tmp_path: Path, workspace: Workspace, separator: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        f'words,tags\nAda sings,"{separator.join(["B-PER", "O"])}"\nin Rome,"{separator.join(["O", "B-LOC"])}"\n'
+    )
+    assert load(path, workspace).train.columns["tags"] == [["B-PER", "O"], ["O", "B-LOC"]]
+
+
+def test_lists_without_quotes_are_refused(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('words,tags\n"[Ada, sings]","[B-PER, O]"\n"[in, Rome]","[O, B-LOC]"\n')
+    with pytest.raises(DataError, match=r"line 2: column 'words' holds '\[Ada, sings\]', a list whose texts have no q"):
+        load(path, workspace)
 
 
 def test_a_sign_for_words_outside_can_be_named(tmp_path: Path, workspace: Workspace) -> None:
