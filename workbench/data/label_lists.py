@@ -10,16 +10,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from workbench.data.examples import SplitName
-from workbench.data.literals import parse_list
+from workbench.data.literals import parse_list, parse_literal
 from workbench.data.readers.table import Table
 from workbench.data.report import format_list
 from workbench.errors import DataError
 from workbench.types import Json
 
-SEPARATORS = ("|", ";", ",")
+SEPARATORS = ("|", ";", "\t", "\n", ",")
+OTHER_SEPARATORS = ("/", "+", "&", " ")  # more often a part of a label: named in a note, not split at
+MIN_COMBINED = 0.8  # the same for the other separators, from which on a note names them
 MIN_RECURRING = 0.5  # share of the pieces between commas that other cells have, too
 
 _ZERO_ONE = re.compile(r"[01](?:[ ,;|][01])+")
+_SET = re.compile(r"""\s*(?:\{\s*["'].*\}|(?:frozen)?set\(.*\)|\(\s*\))\s*""", re.DOTALL)
 _TRUE = frozenset(("1", "1.0", "true", "yes"))
 _FALSE = frozenset(("0", "0.0", "false", "no"))
 
@@ -75,6 +78,27 @@ def join_label_columns(table: Table, columns: Sequence[str], name: str) -> Table
     return table.with_columns({**others, name: lists})
 
 
+def unwrap_single_labels(table: Table, column: str) -> Table:
+    """Return the table with labels instead of lists of one label; anything else stays as it is.
+
+    Args:
+        table: the rows.
+        column: the column with the labels.
+    """
+    cells: list[Json] = []
+    for value in table.columns[column]:
+        try:
+            items = parse_list(value) if isinstance(value, str) else value
+        except ValueError:
+            return table
+        if not isinstance(items, list) or len(items) > 1 or any(isinstance(item, list | dict) for item in items):
+            return table
+        cells.append(items[0] if items else None)
+    result = table.with_column(column, cells)
+    result.notes = [*table.notes, f"{table.name}: the lists in column {column!r} have one label each, which is used."]
+    return result
+
+
 def is_zero_one(values: Iterable[Json]) -> bool:
     """Return whether a column holds only 0 and 1, or true and false, and both of them.
 
@@ -116,6 +140,13 @@ def _parsed_cells(table: Table, column: str) -> list[Json]:
 
 
 def _parsed_cell(value: Json) -> list[Json] | None:
+    """Return the items of a printed list or set, or the keys of an object of 0 and 1 that are 1; else None."""
+    if isinstance(value, str) and _SET.fullmatch(value):
+        value = parse_literal(value)
+        if isinstance(value, list):
+            return value
+    if isinstance(value, dict) and value and {str(item).casefold() for item in value.values()} <= _TRUE | _FALSE:
+        return [name for name, item in value.items() if str(item).casefold() in _TRUE]
     if not isinstance(value, str):
         return None
     items = parse_list(value)
@@ -177,6 +208,13 @@ def _recurring(cells: Iterable[str], separator: str) -> float:
 def _separator_note(name: str, column: str, texts: Sequence[str], separator: str | None, chosen: bool) -> str:
     if separator is not None and (chosen or any(separator in text for text in texts)):
         return f"{name}: the labels in column {column!r} are split at {separator!r}."
+    cells = set(texts)
+    for other in OTHER_SEPARATORS:
+        if sum(other in cell for cell in cells) > 1 and _recurring(cells, other) >= MIN_COMBINED:
+            return (
+                f"{name}: the labels in column {column!r} seem to be combined with {other!r}. If so, set "
+                "data.label_separator."
+            )
     if any("," in text for text in texts):
         return (
             f"{name}: the labels in column {column!r} contain commas, but were not split, because their pieces do not "

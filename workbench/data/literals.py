@@ -33,7 +33,19 @@ _CONSTANTS: dict[str, Json] = {
     **dict.fromkeys(("False", "false"), False),
     **dict.fromkeys(("nan", "NaN"), math.nan),
 }
-_CALLS = ("array", "np.array", "numpy.array", "list", "tuple", "np.str_", "np.int64", "np.int32", "np.float64")
+_CALLS = (
+    "set",
+    "frozenset",
+    "array",
+    "np.array",
+    "numpy.array",
+    "list",
+    "tuple",
+    "np.str_",
+    "np.int64",
+    "np.int32",
+    "np.float64",
+)
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
@@ -186,7 +198,9 @@ class _Reader:
     def _argument(self, depth: int) -> Json:
         """Read the first argument of a call such as ``array(['a'], dtype=object)``, up to the closing bracket."""
         self._advance()
-        value = self.value(depth + 1)
+        value: Json = []
+        if self.sign != ")":
+            value = self.value(depth + 1)
         while self.sign == ",":
             self._advance()
             if self.sign == ")":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import SplitName
-from workbench.data.label_lists import name_of, read_label_lists
+from workbench.data.label_lists import name_of, read_label_lists, unwrap_single_labels
 from workbench.data.readers.table import Table
 from workbench.data.roles import Roles
 from workbench.data.tags import normalize_tags
@@ -30,9 +30,16 @@ def normalize_targets(tables: Mapping[SplitName, Table], roles: Roles, spec: Dat
             result = read_label_lists(result, name, spec.label_separator, spec.label_names)
         elif column.kind == "tags":
             result = normalize_tags(result, name, spec.label_names, spec.outside_tag, column.verbatim)
-        elif column.kind == "label" and spec.label_names is not None:
-            for split, table in result.items():
-                cells = enumerate(table.columns.get(name, []))
-                named = [name_of(table, i, name, value, spec.label_names) for i, value in cells]
-                result[split] = table.with_column(name, named) if named else table
+        elif column.kind == "label":
+            having = {split: table for split, table in result.items() if name in table.columns}
+            result |= {split: _single_labels(table, name, spec.label_names) for split, table in having.items()}
     return result
+
+
+def _single_labels(table: Table, column: str, names: Sequence[str] | None) -> Table:
+    """Return the table with one label in each cell, by name."""
+    table = unwrap_single_labels(table, column)
+    if names is None:
+        return table
+    cells = enumerate(table.columns[column])
+    return table.with_column(column, [name_of(table, i, column, value, names) for i, value in cells])

@@ -122,7 +122,19 @@ def test_words_and_tags_in_csv(tmp_path: Path, workspace: Workspace, form: Any) 
 MIXED = [["art", "money"], ["art"], ["sport", "art"], [], ["money"]]
 
 
-@pytest.mark.parametrize("form", [str, json.dumps, "|".join, "; ".join, ", ".join])
+@pytest.mark.parametrize(
+    "form",
+    [
+        str,
+        json.dumps,
+        "|".join,
+        "; ".join,
+        ", ".join,
+        "\n".join,
+        lambda labels: str(set(labels)),
+        lambda x: str(tuple(x)),
+    ],
+)
 def test_several_labels_in_csv(tmp_path: Path, workspace: Workspace, form: Any) -> None:
     result = load(csv(tmp_path / "a.csv", [form(labels) for labels in MIXED]), LABELS, workspace)
     assert result.train.columns["label"] == [sorted(labels) for labels in MIXED]
@@ -203,5 +215,41 @@ def test_a_column_for_each_label(tmp_path: Path, workspace: Workspace) -> None:
         load(path, LABELS, workspace, columns={"label": ["art", "money"]})
     with pytest.raises(DataError, match="has no column 'mony'"):
         load(path, LABELS, workspace, columns={"label": ["art", "mony"]})
-    with pytest.raises(DataError, match="role label takes one column"):
-        load(path, LABEL, workspace, columns={"label": ["art", "money"]})
+    with pytest.raises(DataError, match="role text takes one column"):
+        load(path, LABELS, workspace, columns={"text": ["art", "money"]})
+
+
+def test_a_column_for_each_label_of_texts_with_one(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,art,money\na,1,0\nb,0,1\n")
+    result = load(path, LABEL, workspace, columns={"label": ["art", "money"]})
+    assert result.train.columns["label"] == ["art", "money"]
+    for cells, message in (("1,1", "has 2 labels"), ("0,0", "has no label")):
+        path.write_text(f"text,art,money\na,1,0\nb,{cells}\n")
+        with pytest.raises(DataError, match=f"line 3 {message}"):
+            load(path, LABEL, workspace, columns={"label": ["art", "money"]})
+
+
+def test_lists_of_one_label(tmp_path: Path, workspace: Workspace) -> None:
+    path = csv(tmp_path / "a.csv", ["['art']", "['money']"], "label")
+    result = load(path, LABEL, workspace)
+    assert result.train.columns["label"] == ["art", "money"] and any("one label each" in note for note in result.notes)
+    rows = [{"text": "a", "label": ["art"]}, {"text": "b", "label": ["art", "money"]}]
+    with pytest.raises(DataError, match="holds a list, but a single label is needed"):
+        load(jsonl(tmp_path / "a.jsonl", rows), LABEL, workspace)
+
+
+def test_objects_of_zero_and_one(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"text": "a", "labels": {"art": 1, "money": 0}}, {"text": "b", "labels": {"art": True, "money": True}}]
+    result = load(jsonl(tmp_path / "a.jsonl", rows), LABELS, workspace)
+    assert result.train.columns["label"] == [["art"], ["art", "money"]]
+
+
+def test_labels_combined_with_another_sign_are_noted(tmp_path: Path, workspace: Workspace) -> None:
+    path = csv(tmp_path / "a.csv", ["art/money", "art", "money/sport", "sport"])
+    result = load(path, LABELS, workspace)
+    assert any("seem to be combined with '/'" in note for note in result.notes)
+    result = load(path, LABELS, workspace, label_separator="/")
+    assert result.train.columns["label"][0] == ["art", "money"]
+    plain = load(csv(tmp_path / "b.csv", ["New York", "New Delhi", "Rome", "Old Town"]), LABELS, workspace)
+    assert not any("combined" in note for note in plain.notes)

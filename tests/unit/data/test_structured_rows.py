@@ -117,9 +117,10 @@ def test_answers_in_columns(tmp_path: Path, workspace: Workspace) -> None:
         f"question,context,answer_text,answer_start\na,{CONTEXTS[0]},Quito,16\nb,{CONTEXTS[1]},Oslo,13.0\nc,x,,\n"
     )
     assert load(path, QA, workspace).train.columns["answers"] == [*ANSWERS, []]
-    lists = [{"question": "?", "passage": c, "answers": [a[0]["text"]]} for c, a in zip(CONTEXTS, ANSWERS, strict=True)]
+    texts = [*zip(CONTEXTS, ANSWERS, strict=True), ("It is 7 today", [{"text": "7"}])]
+    lists = [{"question": "?", "passage": context, "answers": [own[0]["text"]]} for context, own in texts]
     result = load(jsonl(tmp_path / "a.jsonl", lists), QA, workspace)
-    assert result.train.columns["answers"] == [ANSWERS[0], [{"text": "Oslo", "start": 0}]]
+    assert result.train.columns["answers"][:2] == [ANSWERS[0], [{"text": "Oslo", "start": 0}]]
     assert any("1 answers occur several times" in note for note in result.notes)
 
 

@@ -28,6 +28,7 @@ STARTS = (
     "start_char",
     "start_pos",
 )
+MIN_TEXTS = 3  # answers without a position that show what the column holds
 _HINT = "Write the answer as it is in the context, and the number of characters before it as answer_start."
 
 
@@ -44,10 +45,9 @@ class AnswerColumns(Shape):
         if columns is None:
             return False
         values = first_values(table, columns[0])
-        return bool(values) and all(
-            isinstance(value, str | int | float) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
-            for value in values
-        )
+        if not values or (columns[1] is None and len(values) < MIN_TEXTS):
+            return False
+        return all(_is_text(value, with_start=columns[1] is not None) for value in values)
 
     def convert(self, table: Table, needs: Needs) -> Table:
         columns = _columns(table, needs)
@@ -81,6 +81,12 @@ class AnswerColumns(Shape):
                 "the first occurrence is used."
             )
         return result
+
+
+def _is_text(value: Json, with_start: bool) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return isinstance(value, str) or (with_start and isinstance(value, int | float))
 
 
 def _columns(table: Table, needs: Needs) -> tuple[str, str | None] | None:

@@ -1,15 +1,15 @@
-"""A column of 0 and 1 for each label of a multi-label task.
+"""A column of 0 and 1 for each label.
 
     text,art,money,sport
     The museum sold a painting,1,1,0
 
 The columns are named in the spec: ``columns: {label: [art, money, sport]}``. 1, true and yes mean that the label
-applies; 0, false and no that it does not.
+applies; 0, false and no that it does not. If a text has one label only, each row needs exactly one 1.
 """
 
 from __future__ import annotations
 
-from workbench.data.columns import require_column
+from workbench.data.columns import CLASSES, require_column
 from workbench.data.label_lists import is_zero_one, join_label_columns
 from workbench.data.readers.table import Table
 from workbench.data.shapes.base import Needs, Shape, find_column, shapes
@@ -24,11 +24,11 @@ class LabelColumns(Shape):
 
     def matches(self, table: Table, needs: Needs) -> bool:
         column = needs.column("label")
-        if column.kind != "labels":
+        if column.kind not in CLASSES:
             return False
         if "label" in needs.chosen:
             return isinstance(needs.chosen["label"], list)
-        if find_column(table, ("label", *column.guesses)) is None:
+        if column.kind == "labels" and find_column(table, ("label", *column.guesses)) is None:
             _suggest_columns(table)
         return False
 
@@ -37,7 +37,24 @@ class LabelColumns(Shape):
         twice = next((name for name in columns if columns.count(name) > 1), None)
         if twice is not None:
             raise DataError(f"columns.label names {twice!r} twice.", "Name each column once.")
-        return join_label_columns(table, columns, needs.name("label"))
+        name = needs.name("label")
+        joined = join_label_columns(table, columns, name)
+        if needs.column("label").kind == "label":
+            _refuse_several(joined, name)
+            return joined.with_column(name, [labels[0] for labels in joined.columns[name]])
+        return joined
+
+
+def _refuse_several(table: Table, column: str) -> None:
+    """Raise DataError for a row that has no label, or several."""
+    for i, labels in enumerate(table.columns[column]):
+        if len(labels) != 1:
+            raise DataError(
+                f"{table.where(i)} has {len(labels)} labels ({', '.join(labels)}), but one is needed."
+                if labels
+                else f"{table.where(i)} has no label: all its columns are 0.",
+                "Write 1 in one of the columns, or use a task with several labels (task.multi_label).",
+            )
 
 
 def _suggest_columns(table: Table) -> None:
