@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import decimal
 import io
 import json
 import os
@@ -15,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.data.catalogue.entries import ReadOptions
-from workbench.data.readers import csv_dialect, csv_reader
+from workbench.data.columns import require_column
+from workbench.data.readers import csv_dialect, csv_reader, json_reader, parquet_reader
 from workbench.data.readers.read import read_table
 from workbench.errors import DataError, RefusedError, WorkbenchError
 
@@ -224,6 +227,118 @@ def test_what_only_resembles_it_is_refused_by_its_cause(tmp_path: Path, content:
         read_table(path)
 
 
+# -- forms of JSON ---------------------------------------------------------------------------------------------------
+
+_ROWS = [{"text": "one", "label": "x"}, {"text": "two", "label": "y"}, {"text": "three", "label": "x"}]
+_COLUMNS = {"text": ["one", "two", "three"], "label": ["x", "y", "x"]}
+_PRETTY = [json.dumps(row, indent=2) for row in _ROWS]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "note"),
+    [
+        pytest.param({"data": _ROWS}, [1, 2, 3], "those of 'data'", id="wrapped"),
+        pytest.param({"version": "1", "n": 3, "items": _ROWS}, [1, 2, 3], "those of 'items'", id="wrapped-with-about"),
+        pytest.param({"schema": {"fields": []}, "data": _ROWS}, [1, 2, 3], "those of 'data'", id="pandas-table"),
+        pytest.param(_COLUMNS, [1, 2, 3], "by columns", id="lists"),
+        pytest.param({k: {str(i): v for i, v in enumerate(vs)} for k, vs in _COLUMNS.items()}, [1, 2, 3], "by columns",
+                     id="pandas-columns"),
+        pytest.param({k: {f"r{i}": v for i, v in enumerate(vs)} for k, vs in _COLUMNS.items()}, [1, 2, 3], "by columns",
+                     id="pandas-columns-named-rows"),
+        pytest.param({str(i): row for i, row in enumerate(_ROWS)}, [1, 2, 3], "by rows", id="pandas-index"),
+        pytest.param({f"id{i}": row for i, row in enumerate(_ROWS)}, [1, 2, 3], "by rows", id="pandas-index-of-names"),
+        pytest.param({"columns": ["text", "label"], "index": [4, 5, 6], "data": [list(row.values()) for row in _ROWS]},
+                     [1, 2, 3], "orient='split'", id="pandas-split"),
+        pytest.param("\n".join(_PRETTY), [1, 5, 9], "one after another", id="pretty"),
+        pytest.param(",\n".join(_PRETTY), [1, 5, 9], "commas between", id="pretty-with-commas"),
+        pytest.param("".join(json.dumps(row) for row in _ROWS), [1, 1, 1], "one after another", id="no-line-ends"),
+        pytest.param(",\n".join(json.dumps(row) for row in _ROWS), [1, 2, 3], "commas between", id="lines-with-commas"),
+    ],
+)  # fmt: skip
+def test_forms_of_json(tmp_path: Path, content: object, rows: list[int], note: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1), encoding="utf-8")
+    table = read_table(path)
+    assert table.columns == _COLUMNS and table.rows == rows
+    assert any(note in each for each in table.notes)
+
+
+def test_keys_that_only_some_objects_have_are_columns_with_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n{"text": "b", "label": 1}\n{"label": null, "text": "c"}\n')
+    table = read_table(path)
+    assert table.columns == {"text": ["a", "b", "c"], "label": [None, 1, None]}
+    assert table.notes == ["a.jsonl: keys that some of the 3 rows lack (in how many): 'label' (1)."]
+    keys, rows = json_reader.stream_json_lines(lambda: path.read_text().splitlines(), "a.jsonl")
+    assert keys == ["text", "label"] and list(rows(["label"])) == [(1, [None]), (2, [1]), (3, [None])]
+
+
+@pytest.mark.parametrize("value", ["NaN", "[1, -Infinity]", '{"a": {"b": Infinity}}'])
+def test_what_is_not_json_is_refused_only_where_it_is_used(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "stars": 1, "label": "x"}\n{"text": "b", "stars": ' + value + ', "label": "y"}\n')
+    table = read_table(path)
+    assert table.columns == {"text": ["a", "b"], "label": ["x", "y"]}
+    with pytest.raises(
+        DataError, match=r"column 'stars' cannot be used .*: line 2 holds (NaN|-?Infinity), which is not"
+    ):
+        require_column(table, "stars", "label")
+    _, rows = json_reader.stream_json_lines(lambda: path.read_text().splitlines(), "a.jsonl")
+    assert [values for _, values in rows(["text"])] == [["a"], ["b"]]
+    with pytest.raises(DataError, match="line 2: 'stars' holds"):
+        list(rows(["stars"]))
+
+
+def test_a_single_object_per_line_is_a_row_whatever_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"messages": [{"role": "user", "content": "a"}]}\n')
+    assert read_table(path).columns == {"messages": [[{"role": "user", "content": "a"}]]}
+
+
+def test_objects_that_share_no_keys_do_not_fill_the_memory(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(json_reader, "MAX_CELLS", 1000)
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"k{i}": 1}}\n' for i in range(100)))
+    with pytest.raises(DataError, match="100 different keys in 100 rows"):
+        read_table(path)
+
+
+# -- types of Parquet ------------------------------------------------------------------------------------------------
+
+
+def test_types_of_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    days = [datetime.date(2024, 1, 2), None]
+    moments = [datetime.datetime(2024, 1, 2, 3, 4, 5, 60_000), datetime.datetime(2024, 1, 2)]
+    content = {
+        "view": pyarrow.array(["a", None], pyarrow.string_view()),
+        "large": pyarrow.array(["a", "b"], pyarrow.large_string()),
+        "class": pyarrow.array(["x", None]).dictionary_encode(),
+        "tags": pyarrow.array([["x"], []], pyarrow.large_list(pyarrow.string())),
+        "pair": pyarrow.array([["x", "y"], ["z", "x"]], pyarrow.list_(pyarrow.string(), 2)),
+        "day": pyarrow.array(days, pyarrow.date32()),
+        "moment": pyarrow.array(moments, pyarrow.timestamp("ns")),
+        "price": pyarrow.array([decimal.Decimal("1.50"), None], pyarrow.decimal128(9, 2)),
+        "span": pyarrow.array([1, 2], pyarrow.duration("s")),
+    }
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table(content), path)
+    expected = {
+        "view": ["a", None], "large": ["a", "b"], "class": ["x", None], "tags": [["x"], []],
+        "pair": [["x", "y"], ["z", "x"]], "day": ["2024-01-02", None], "price": ["1.50", None],
+        "moment": ["2024-01-02 03:04:05.06", "2024-01-02"],
+    }  # fmt: skip
+    table = read_table(path)
+    assert table.columns == expected
+    assert list(table.unusable) == ["span"] and "its type is duration" in table.unusable["span"]
+    assert table.notes == ["t.parquet: read as text: 'day' (dates), 'moment' (dates with times), 'price' (decimals)."]
+    names, _, rows = parquet_reader.stream_parquet(path)
+    assert [dict(zip(names, values, strict=True)) for _, values in rows(names)] == [
+        {name: column[i] for name, column in expected.items()} for i in range(2)
+    ]
+
+
 # -- encodings --------------------------------------------------------------------------------------------------------
 
 _SAMPLES = {
@@ -295,10 +410,18 @@ def test_codecs_that_are_not_text_encodings_are_refused(tmp_path: Path, encoding
         ("a.csv", "text,label\na,x\n" + "b" * 1_000_001 + ",y\n", r"line 3: a field is longer than 1,000,000"),
         ("a.jsonl", '{"text": "a"}\n{"text": \n', r"line 2: not JSON"),
         ("a.jsonl", '{"text": "a"}\n[1]\n', r"line 2: an object is needed"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n\n{"text": "b"}\n', r"line 3: lacks 'label'"),
-        ("a.jsonl", '{"text": "a"}\n{"text": "b", "labl": 1}\n', r"line 2: has 'labl'"),
         ("a.jsonl", '{"text": "a", "text": "b"}\n', r"line 1: the key 'text' occurs twice"),
-        ("a.jsonl", '{"text": NaN}\n', r"line 1: NaN is not JSON"),
+        ("a.jsonl", '{"text": "a"}\n{" text": "b"}\n', r"line 2: a key begins or ends with a space"),
+        ("a.json", '{\n "text": "a",\n "label": \n}', r"line 4: not JSON: Expecting value, at character 1"),
+        ("a.json", '[["text", "label"], ["a", "x"]]', r"array of arrays .* no names"),
+        ("a.json", '[{"text": "a"}]\n[{"text": "b"}]', r"line 2: the array has ended, and something follows it"),
+        ("a.json", '{"train": [{"t": "a"}], "test": [{"t": "b"}]}', r"holds 2 tables, under the keys 'train', 'test'"),
+        ("a.json", '{"text": ["a", "b"], "label": [1]}', r"of different lengths: 'text' 2, 'label' 1"),
+        ("a.json", '{"columns": ["a", "b"], "data": [[1, 2], [3]]}', r"row 2: 1 values, but there are 2 columns"),
+        ("a.json", '{"columns": ["a", "a"], "data": [[1, 2]]}', r"each once"),
+        ("a.json", '{"data": {"train": [{"t": 1}]}}', r"not known where its rows are"),
+        ("a.json", '{"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 2}}', r"rows or columns cannot be told"),
+        ("a.json", '{"t": ' * 50_000 + "1" + "}" * 50_000, r"nested too deeply"),
         ("a.jsonl", "[" * 100_000 + "\n", r"nested too deeply|not JSON"),
         ("a.json", '[{"text": "a"}, 3]', r"row 2: an object is needed"),
         ("a.json", "[]", r"no rows"),

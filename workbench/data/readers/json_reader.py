@@ -1,42 +1,84 @@
-"""JSON: one object per line, or one array of objects, all with the same keys."""
+"""JSON: one object per line, an array of objects, objects one after another, or a document that holds a table.
+
+Keys that only some objects have are columns with gaps. NaN and Infinity, which are not JSON, make their column
+unusable; they are no reason to refuse a file in which it is not used.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
+from workbench.data.readers.json_forms import refuse_arrays, rows_of_document
 from workbench.data.readers.table import Table, check_names
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 
+LINES = (".jsonl", ".ndjson")  # in such a file a single object is a row, whatever it holds
+MAX_CELLS = 50_000_000  # with gaps; more only if a twentieth of them has a value
+
 NumberedValues: TypeAlias = tuple[int, list[Json]]  # the line of a row, and its values
+
+_SAMPLE_ROWS = 1000  # whose keys are the columns of a stream
+_BETWEEN = re.compile(r"[\s,]*")  # what may lie between objects
+_ONE_PER_LINE = "Each line must be one complete JSON object."
+_OBJECTS = "Provide a JSON array of objects, or one object per line."
+
+
+class _NotJson(float):
+    """NaN or an infinity: numbers that Python writes into JSON and that are not allowed there."""
+
+
+class _Decoder:
+    """Decodes JSON and remembers whether it contained NaN or an infinity."""
+
+    def __init__(self) -> None:
+        self.has_constants = False
+        self._decoder = json.JSONDecoder(parse_constant=self._constant, object_pairs_hook=_unique_keys)
+
+    def _constant(self, text: str) -> _NotJson:
+        self.has_constants = True
+        return _NotJson(text)
+
+    def decode(self, text: str) -> Json:
+        """Return the only value in a text; raise ValueError or RecursionError."""
+        value: Json = self._decoder.decode(text)
+        return value
+
+    def decode_at(self, text: str, position: int) -> tuple[Json, int]:
+        """Return the value that begins at a position, and where it ends; raise ValueError or RecursionError."""
+        value, end = self._decoder.raw_decode(text, position)
+        return value, end
 
 
 def read_json(text: str, name: str) -> Table:
-    """Read a table from JSON: one object per line, or one array of objects.
+    """Read a table from JSON.
 
     Args:
         text: the content of the file.
         name: the file's name.
 
     Raises:
-        DataError: a line is not JSON, or an object has other keys than the first; the message names the row.
+        DataError: it is not JSON, or holds no table in a known form; the message names the row.
     """
+    decoder = _Decoder()
     if text.lstrip().startswith("["):
-        return _read_json_array(text, name)
-    records: list[Json] = []
-    rows: list[int] = []
-    blank = 0
-    for line, content in enumerate(text.split("\n"), start=1):
-        if not content.strip():
-            blank += 1
-            continue
-        records.append(_load_line(content, name, line))
-        rows.append(line)
-    blank -= text.endswith("\n")
-    notes = [f"{name}: skipped {blank} blank lines."] if blank > 0 else []
-    return _from_objects(records, rows, "line", name, notes)
+        return _read_array(text, name, decoder)
+    try:
+        records, rows, notes = _read_lines(text, name, decoder)
+    except DataError as error:
+        if not isinstance(error.__cause__, json.JSONDecodeError):
+            raise
+        records, rows, notes = _read_objects(text, name, decoder, error)
+    if len(records) == 1 and isinstance(records[0], dict) and not name.lower().endswith(LINES):
+        held = rows_of_document(records[0], name)
+        if held is not None:
+            objects, note = held
+            return _table(list(objects), list(range(1, len(objects) + 1)), "row", name, [note], decoder)
+    return _table(records, rows, "line", name, notes, decoder)
 
 
 def stream_json_lines(
@@ -49,57 +91,127 @@ def stream_json_lines(
         name: the file's name.
 
     Returns:
-        The keys, and a function that yields the rows, each with its line and its values under the keys it is called
-        with.
+        The keys of the first 1,000 objects, and a function that yields the rows, each with its line and its values
+        under the keys it is called with.
 
     Raises:
         DataError: a line is not such an object; the message names it. Later lines are checked when they are read.
     """
+    decoder = _Decoder()
 
-    def records() -> Iterator[tuple[int, Json]]:
+    def records() -> Iterator[tuple[int, JsonObject]]:
         for line, content in enumerate(lines(), start=1):
             if content.strip():
-                yield line, _load_line(content, name, line)
+                yield line, _check_object(_load_line(content, name, line, decoder), f"{name}, line {line}")
 
-    line, first = next(records(), (0, None))
-    if not line:
+    keys: dict[str, None] = {}
+    for line, record in itertools.islice(records(), _SAMPLE_ROWS):
+        _add_keys(keys, record, name, "line", line)
+    if not keys:
         raise DataError(f"{name} has no rows.", "Provide a file with at least one row.")
-    keys = list(_check_first(first, name, "line", line))
 
     def rows(names: Sequence[str]) -> Iterator[NumberedValues]:
-        for number, record in records():
-            fields = _check_keys(record, keys, f"{name}, line {number}")
-            yield number, [fields[key] for key in names]
+        for line, record in records():
+            values = [record.get(key) for key in names]
+            if decoder.has_constants:
+                decoder.has_constants = False
+                for key, value in zip(names, values, strict=True):
+                    if _holds_constant(value):
+                        raise DataError(
+                            f"{name}, line {line}: {key!r} holds {_spell(value)}, which is not JSON.", "Write null."
+                        )
+            yield line, values
 
-    return keys, rows
+    return list(keys), rows
 
 
-def _load_line(content: str, name: str, line: int) -> Json:
+def is_one_object_per_line(lines: Iterable[str]) -> bool:
+    """Return whether a file begins with two lines that each hold an object.
+
+    Args:
+        lines: of the file.
+    """
+    first = list(itertools.islice((line for line in lines if line.strip()), 2))
     try:
-        return _loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{name}, line {line}: {_json_reason(error)}.", "Each line must be one complete JSON object."
-        ) from error
+        return len(first) == 2 and all(isinstance(_Decoder().decode(line), dict) for line in first)
+    except (ValueError, RecursionError):
+        return False
 
 
-def _read_json_array(text: str, name: str) -> Table:
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _read_lines(text: str, name: str, decoder: _Decoder) -> tuple[list[Json], list[int], list[str]]:
+    """Return the objects of a file with one per line, their lines, and notes."""
+    records: list[Json] = []
+    rows: list[int] = []
+    blank = 0
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            blank += 1
+            continue
+        records.append(_load_line(content, name, line, decoder))
+        rows.append(line)
+    blank -= text.endswith("\n")
+    return records, rows, [f"{name}: skipped {blank} blank lines."] if blank > 0 else []
+
+
+def _load_line(content: str, name: str, line: int, decoder: _Decoder) -> Json:
     try:
-        records = _loads(text)
+        return decoder.decode(content)
     except (ValueError, RecursionError) as error:
-        hint = "Provide a JSON array of objects, or one object per line."
-        raise DataError(f"{name}: {_json_reason(error)}.", hint) from error
+        raise DataError(f"{name}, line {line}: {_json_reason(error)}.", _ONE_PER_LINE) from error
+
+
+def _read_objects(text: str, name: str, decoder: _Decoder, error: DataError) -> tuple[list[Json], list[int], list[str]]:
+    """Return objects that are written one after another over several lines, their first lines, and notes."""
+    records: list[Json] = []
+    rows: list[int] = []
+    line, counted, commas = 1, 0, False
+    position = _skip_between(text, 0)
+    while position < len(text):
+        line += text.count("\n", counted, position)
+        counted = position
+        try:
+            record, end = decoder.decode_at(text, position)
+        except (ValueError, RecursionError) as problem:
+            raise _broken_document(name, problem, error, len(records)) from problem
+        records.append(record)
+        rows.append(line)
+        position = _skip_between(text, end)
+        commas = commas or "," in text[end:position]
+    if rows and len(rows) == 1:
+        return records, rows, []
+    between = ", with commas between them" if commas else ""
+    return records, rows, [f"{name}: {len(records):,} objects, one after another{between}."]
+
+
+def _skip_between(text: str, position: int) -> int:
+    match = _BETWEEN.match(text, position)
+    return match.end() if match else position
+
+
+def _broken_document(name: str, problem: Exception, error: DataError, objects: int) -> DataError:
+    """Return the error of a file that is neither one object per line nor objects over several lines."""
+    if objects:
+        return error
+    where = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""
+    return DataError(f"{name}{where}: {_json_reason(problem)}.", _OBJECTS)
+
+
+def _read_array(text: str, name: str, decoder: _Decoder) -> Table:
+    try:
+        records = decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            raise DataError(
+                f"{name}, line {error.lineno}: the array has ended, and something follows it.", _OBJECTS
+            ) from error
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise DataError(f"{name}{where}: {_json_reason(error)}.", _OBJECTS) from error
     assert isinstance(records, list)
-    return _from_objects(records, list(range(1, len(records) + 1)), "row", name, [])
-
-
-def _loads(text: str) -> Json:
-    value: Json = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
-    return value
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    refuse_arrays(records, name)
+    return _table(records, list(range(1, len(records) + 1)), "row", name, [], decoder)
 
 
 def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
@@ -113,27 +225,83 @@ def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
 
 def _json_reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg}, at character {error.pos + 1}"
+        return f"not JSON: {error.msg}, at character {error.colno}"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _from_objects(records: list[Json], rows: list[int], unit: str, name: str, notes: list[str]) -> Table:
-    """Return a table from objects that all have the same keys."""
-    keys: list[str] = []
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _table(records: list[Json], rows: list[int], unit: str, name: str, notes: list[str], decoder: _Decoder) -> Table:
+    """Return a table of objects: a column for every key, with None where an object lacks it."""
+    keys: dict[str, None] = {}
     objects: list[JsonObject] = []
+    values = 0
     for row, record in zip(rows, records, strict=True):
-        keys = keys or list(_check_first(record, name, unit, row))
-        objects.append(_check_keys(record, keys, f"{name}, {unit} {row}"))
-    return Table(name, {key: [record[key] for record in objects] for key in keys}, rows, unit, notes)
+        fields = _check_object(record, f"{name}, {unit} {row}")
+        if not fields.keys() <= keys.keys():
+            _add_keys(keys, fields, name, unit, row)
+        objects.append(fields)
+        values += len(fields)
+    if len(keys) * len(objects) > max(MAX_CELLS, 20 * values):
+        raise DataError(
+            f"{name} has {len(keys):,} different keys in {len(objects):,} rows, most of them in few rows.",
+            "Write the values that you need under the same keys in every row.",
+        )
+    unusable = _constants(objects, rows, unit) if decoder.has_constants else {}
+    columns = {key: [record.get(key) for record in objects] for key in keys if key not in unusable}
+    return Table(name, columns, rows, unit, [*notes, *_note_gaps(objects, list(keys), values, name)], unusable)
 
 
-def _check_first(record: Json, name: str, unit: str, row: int) -> JsonObject:
-    """Return the first object, whose keys all others must have."""
-    where = f"{name}, {unit} {row}"
-    fields = _check_object(record, where)
-    if check_names(list(fields), name, row) != list(fields):
-        raise DataError(f"{where}: a key begins or ends with a space.", "Remove the spaces around the key.")
-    return fields
+def _add_keys(keys: dict[str, None], record: JsonObject, name: str, unit: str, row: int) -> None:
+    """Add the keys of an object that are new."""
+    if any(key != key.strip() for key in record):
+        raise DataError(
+            f"{name}, {unit} {row}: a key begins or ends with a space.", "Remove the spaces around the key."
+        )
+    keys.update(dict.fromkeys(record))
+    check_names(list(keys), name, row)
+
+
+def _note_gaps(objects: Sequence[JsonObject], keys: Sequence[str], values: int, name: str) -> list[str]:
+    """Return a note on the keys that only some objects have."""
+    if values == len(keys) * len(objects):
+        return []
+    counts = {key: sum(key not in record for record in objects) for key in keys}
+    missing = [f"{key!r} ({count:,})" for key, count in counts.items() if count]
+    listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return [f"{name}: keys that some of the {len(objects):,} rows lack (in how many): {listed}."]
+
+
+def _constants(objects: Sequence[JsonObject], rows: Sequence[int], unit: str) -> dict[str, str]:
+    """Return the keys that hold NaN or an infinity, with the reason and the first row."""
+    unusable: dict[str, str] = {}
+    for row, record in zip(rows, objects, strict=True):
+        for key, value in record.items():
+            if key not in unusable and _holds_constant(value):
+                unusable[key] = f"{unit} {row} holds {_spell(value)}, which is not JSON"
+    return unusable
+
+
+def _holds_constant(value: Json) -> bool:
+    return _constant_in(value) is not None
+
+
+def _constant_in(value: Json) -> _NotJson | None:
+    """Return the first NaN or infinity in a value, at any depth."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, _NotJson):
+            return item
+        if isinstance(item, list | dict):
+            pending.extend(item if isinstance(item, list) else item.values())
+    return None
+
+
+def _spell(value: Json) -> str:
+    constant = _constant_in(value)
+    return "NaN" if constant is None or constant != constant else "Infinity" if constant > 0 else "-Infinity"
 
 
 def _check_object(record: Json, where: str) -> JsonObject:
@@ -141,13 +309,3 @@ def _check_object(record: Json, where: str) -> JsonObject:
         kind = type(record).__name__
         raise DataError(f"{where}: an object is needed ({{...}}), not {kind}.", "Write each example as an object.")
     return record
-
-
-def _check_keys(record: Json, keys: list[str], where: str) -> JsonObject:
-    fields = _check_object(record, where)
-    if fields.keys() != set(keys):
-        missing = [key for key in keys if key not in fields]
-        extra = [key for key in fields if key not in keys]
-        problem = f"lacks {missing[0][:60]!r}" if missing else f"has {extra[0][:60]!r}, which the first does not have"
-        raise DataError(f"{where}: {problem}.", f"Every object needs the same keys: {', '.join(keys)[:200]}.")
-    return fields

@@ -27,7 +27,7 @@ from workbench.data.readers.documents import split_documents, text_files
 from workbench.data.readers.encoding import decode, encoding_of
 from workbench.data.readers.file_types import JSON, MARKDOWN, PARQUET, TEXTS, check_file
 from workbench.data.readers.formats import format_for, read_format
-from workbench.data.readers.json_reader import read_json, stream_json_lines
+from workbench.data.readers.json_reader import is_one_object_per_line, read_json, stream_json_lines
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import stream_parquet
 from workbench.data.readers.table import Table
@@ -175,14 +175,10 @@ def _stream_file(path: Path, options: ReadOptions, spec: DataSpec) -> RowStream:
         options = options.model_copy(update={"delimiter": spec.delimiter or options.delimiter})
         header, fields, csv_notes = stream_delimited(lambda: lines(""), path.name, options)
         return RowStream(path.name, header, fields, "line", [*notes, *csv_notes])
-    if _begins_array(lines):
+    if not is_one_object_per_line(lines("\n")):
         return _stream_table(read_json("".join(lines("\n")), path.name))
     keys, objects = stream_json_lines(lambda: lines("\n"), path.name)
     return RowStream(path.name, keys, objects, "line", notes)
-
-
-def _begins_array(lines: OpenText) -> bool:
-    return next((line.lstrip()[0] == "[" for line in lines("\n") if line.strip()), False)
 
 
 def _stream_table(table: Table) -> RowStream:

@@ -1,0 +1,141 @@
+"""One JSON document that holds a table: wrapped in a key, by columns, by index. Which form it is, or why none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from workbench.errors import DataError
+from workbench.types import Json, JsonObject
+
+Rows: TypeAlias = tuple[list[JsonObject], str]  # the rows, and a note on the form
+
+_FORMS = "Provide an array of objects, or one object per line (pandas: to_json(..., orient='records', lines=True))."
+_NUMBER = re.compile(r"\d+")
+
+
+def rows_of_document(document: JsonObject, name: str) -> Rows | None:
+    """Return the rows that an object holds; None if it is itself a row.
+
+    Args:
+        document: the only object of a file.
+        name: the file's name, for messages.
+
+    Raises:
+        DataError: it holds several tables, or is in no known form.
+    """
+    if not document:
+        return None
+    tables = {key: value for key, value in document.items() if _is_objects(value)}
+    if len(tables) > 1:
+        raise _several_tables(name, tables)
+    for key, value in tables.items():
+        return [record for record in value if isinstance(record, dict)], f"{name}: the rows are those of {key!r}."
+    by_split = _by_split(document, name)
+    if by_split is not None:
+        return by_split
+    values = list(document.values())
+    if all(isinstance(value, list) and not _is_nested(value) for value in values):
+        return _by_column(document, name)
+    if all(isinstance(value, dict) and value for value in values):
+        return _by_key(document, name)
+    nested = next((key for key, value in document.items() if _is_nested(value)), None)
+    if nested is not None:
+        keys = ", ".join(map(repr, list(document)[:8]))
+        raise DataError(f"{name} holds one object, whose keys are {keys}: it is not known where its rows are.", _FORMS)
+    return None
+
+
+def refuse_arrays(records: Sequence[Json], name: str) -> None:
+    """Refuse an array of arrays by its form.
+
+    Args:
+        records: the items of an array.
+        name: the file's name, for messages.
+
+    Raises:
+        DataError: all items are arrays.
+    """
+    if records and all(isinstance(record, list) for record in records):
+        raise DataError(
+            f"{name} is an array of arrays (pandas: orient='values'), so its columns have no names.", _FORMS
+        )
+
+
+def _is_objects(value: Json) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _is_nested(value: Json) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(item, dict) for item in value)
+    return isinstance(value, dict)
+
+
+def _several_tables(name: str, tables: Mapping[str, Json]) -> DataError:
+    keys = ", ".join(map(repr, list(tables)[:8]))
+    stem = name.rsplit(".", 1)[0]
+    files = ", ".join(
+        f"data.{split}: {stem}-{key}.jsonl"
+        for key in tables
+        if (split := {"validation": "valid", "dev": "valid", "val": "valid"}.get(key, key))
+        in ("train", "valid", "test")
+    )
+    return DataError(
+        f"{name} holds {len(tables)} tables, under the keys {keys}.",
+        "Write each to a file of its own, one object per line, and name the files in the spec"
+        + (f" ({files})." if files else " (data.train, data.valid, data.test)."),
+    )
+
+
+def _by_split(document: JsonObject, name: str) -> Rows | None:
+    """Return the rows of pandas' orient="split": names of columns, and lists of values."""
+    columns, data = document.get("columns"), document.get("data")
+    if not isinstance(columns, list) or not isinstance(data, list) or not data:
+        return None
+    names = [column for column in columns if isinstance(column, str)]
+    if len(names) != len(columns) or len(set(names)) != len(names):
+        raise DataError(f"{name}: 'columns' must hold the names of the columns, each once.", _FORMS)
+    rows: list[JsonObject] = []
+    for number, values in enumerate(data, start=1):
+        if not isinstance(values, list) or len(values) != len(names):
+            size = f"{len(values)} values" if isinstance(values, list) else type(values).__name__
+            raise DataError(f"{name}, row {number}: {size}, but there are {len(names)} columns.", _FORMS)
+        rows.append(dict(zip(names, values, strict=True)))
+    return rows, f"{name}: read as a list of columns and a list of rows (pandas: orient='split')."
+
+
+def _by_column(document: JsonObject, name: str) -> Rows:
+    """Return the rows of an object with a list of values for each column."""
+    columns = {key: value for key, value in document.items() if isinstance(value, list)}
+    sizes = {key: len(value) for key, value in columns.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{key!r} {size:,}" for key, size in list(sizes.items())[:8])
+        raise DataError(f"{name} holds a list for each column, but of different lengths: {listed}.", _FORMS)
+    rows: list[JsonObject] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return rows, f"{name}: read by columns: each key holds the values of one."
+
+
+def _by_key(document: JsonObject, name: str) -> Rows:
+    """Return the rows of an object of objects: by columns (pandas' default), or by the index of the rows."""
+    outer = list(document)
+    records = [record for record in document.values() if isinstance(record, dict)]
+    inner = list(dict.fromkeys(key for record in records for key in record))
+    outer_numbers, inner_numbers = (all(_NUMBER.fullmatch(key) for key in keys) for keys in (outer, inner))
+    by_column = inner_numbers or (not outer_numbers and len(inner) > len(outer))
+    if any(_is_nested(value) for record in records for value in record.values()) and not inner_numbers:
+        keys = ", ".join(map(repr, outer[:8]))
+        raise DataError(f"{name} holds one object, whose keys are {keys}: it is not known where its rows are.", _FORMS)
+    if not inner_numbers and not outer_numbers and len(inner) == len(outer):
+        raise DataError(
+            f"{name} holds {len(outer)} objects of {len(inner)} keys each: whether these are rows or columns cannot be "
+            "told.",
+            _FORMS,
+        )
+    if not by_column:
+        return records, f"{name}: read by rows: each key is the index of one (pandas: orient='index')."
+    rows: list[JsonObject] = [
+        {column: record[key] for column, record in zip(outer, records, strict=True) if key in record} for key in inner
+    ]
+    return rows, f"{name}: read by columns: each key holds the values of one (pandas: to_json())."
