@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 from workbench.errors import DataError
@@ -27,11 +27,11 @@ def rows_of_document(document: JsonObject, name: str) -> Rows | None:
     """
     if not document:
         return None
-    tables = {key: value for key, value in document.items() if _is_objects(value)}
+    tables = {key: rows for key, value in document.items() if (rows := _objects(value))}
     if len(tables) > 1:
         raise _several_tables(name, tables)
     for key, value in tables.items():
-        return [record for record in value if isinstance(record, dict)], f"{name}: the rows are those of {key!r}."
+        return value, f"{name}: the rows are those of {key!r}."
     by_split = _by_split(document, name)
     if by_split is not None:
         return by_split
@@ -63,8 +63,11 @@ def refuse_arrays(records: Sequence[Json], name: str) -> None:
         )
 
 
-def _is_objects(value: Json) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+def _objects(value: Json) -> list[JsonObject]:
+    """Return a list of objects; empty for any other value."""
+    items = value if isinstance(value, list) else []
+    objects = [item for item in items if isinstance(item, dict)]
+    return objects if len(objects) == len(items) else []
 
 
 def _is_nested(value: Json) -> bool:
@@ -73,7 +76,7 @@ def _is_nested(value: Json) -> bool:
     return isinstance(value, dict)
 
 
-def _several_tables(name: str, tables: Mapping[str, Json]) -> DataError:
+def _several_tables(name: str, tables: Collection[str]) -> DataError:
     keys = ", ".join(map(repr, list(tables)[:8]))
     stem = name.rsplit(".", 1)[0]
     files = ", ".join(

@@ -141,7 +141,7 @@ def _is_simple(kind: DataType) -> bool:
 
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return True
-    return types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
+    return bool(types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind))
 
 
 def _nesting_problem(kind: DataType, depth: int) -> str | None:
