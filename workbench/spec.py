@@ -93,6 +93,19 @@ def _read_escaped_tab(value: object) -> object:
     return "\t" if value == r"\t" else value
 
 
+def _read_label_names(value: object) -> object:
+    """Return the names of labels as text: YAML reads 1, 1.0 and true as other types."""
+    if not isinstance(value, dict):
+        return value
+    return {_label_text(name): _label_text(target) for name, target in value.items()}
+
+
+def _label_text(name: object) -> object:
+    if isinstance(name, bool):
+        return str(name).lower()
+    return str(name) if isinstance(name, int | float) else name
+
+
 class DataSpec(SpecModel):
     """The data of a run."""
 
@@ -108,6 +121,11 @@ class DataSpec(SpecModel):
         "column of its own with 0 and 1, list these columns: label: [art, money]. Other columns (the "
         "first 20 of the file, values cut to 200 characters) are stored with the predictions, in predictions.parquet, "
         "so that you can group results by them; remove from the file what should not be stored.",
+    )
+    labels: Annotated[dict[str, str], BeforeValidator(_read_label_names)] = Field(
+        default_factory=dict,
+        description="Labels to merge, as label: label. {humann: human} reads every humann as human. Both must occur in "
+        "the data. Types of entities can be merged, too.",
     )
     group: str | None = Field(
         None,
@@ -160,6 +178,18 @@ class DataSpec(SpecModel):
         description="Names of the labels or tags, if the file has their numbers: the first is number 0. Also the names "
         "of the positions in lists of 0 and 1.",
     )
+
+    @model_validator(mode="after")
+    def _merges_are_single_steps(self) -> DataSpec:
+        for name, target in self.labels.items():
+            if target == name:
+                raise ValueError(f"labels merges {name!r} with itself")
+            if target in self.labels:
+                raise ValueError(
+                    f"labels merges {name!r} into {target!r}, which is merged into {self.labels[target]!r}; name the "
+                    "final label for each"
+                )
+        return self
 
 
 class TrainingSpec(SpecModel):

@@ -161,8 +161,8 @@ def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in objects))
     data = load(workspace, tmp_path / "a.jsonl")
     assert set(data.train.columns["label"]) == {"0", "1", "true", "x", "X"}
-    assert any("differ only in case: 'X' and 'x'" in note for note in data.notes)
-    assert any("surrounding spaces from 12 labels" in note for note in data.notes)
+    assert any("The labels 'X' (12) and 'x' (12) differ only in case" in note for note in data.notes)
+    assert any("surrounding spaces and invisible characters from 12 labels" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(

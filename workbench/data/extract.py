@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from workbench.data.columns import CLASSES, Column, require_column
+from workbench.data.columns import CLASSES, require_column
 from workbench.data.examples import Examples, SplitName
+from workbench.data.label_spelling import clean_label
 from workbench.data.readers.table import Table
 from workbench.data.report import ExcludedRows, format_list
 from workbench.data.roles import Roles
 from workbench.data.values import PARSERS, Answer, as_answers, describe_type, valid_text
 from workbench.errors import DataError
-from workbench.runs.report_notes import WarningNote
 from workbench.types import Json
 
 T = TypeVar("T")
@@ -74,7 +74,6 @@ def extract(split: SplitName, table: Table, roles: Roles, group: str | None) -> 
     ids = [f"{table.name}:{row}" for row in table.rows]
     all_rows = Examples({column.role: values[column.role] for column in roles.columns}, ids, table.rows, table.unit)
     examples = all_rows.take(selected)
-    notes += _note_label_spellings(table, roles, examples)
     groups = [table.columns[group][i] for i in selected] if group in table.columns else None
     return Extracted(examples, groups, excluded, notes)
 
@@ -152,7 +151,9 @@ def _is_empty(value: str | Sequence[str]) -> bool:
 
 
 def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[str]) -> list[str]:
-    """Return a label for each row, without surrounding spaces; rows that are not selected get an empty one."""
+    """Return a label for each row, without surrounding spaces and invisible characters.
+
+    Rows that are not selected get an empty one."""
     labels = [""] * len(table)
     missing: list[int] = []
     stripped = 0
@@ -170,7 +171,7 @@ def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[
             "Give every row a label, or remove those rows.",
         )
     if stripped:
-        notes.append(f"{table.name}: removed surrounding spaces from {stripped:,} labels.")
+        notes.append(f"{table.name}: removed surrounding spaces and invisible characters from {stripped:,} labels.")
     return labels
 
 
@@ -192,28 +193,10 @@ def _parse_label(table: Table, value: Json, name: str, index: int) -> str:
         return str(int(value))  # tables store a column of whole numbers with gaps as 1.0
     if isinstance(value, str | int | float):
         try:
-            return valid_text(str(value).strip())
+            return valid_text(clean_label(str(value)))
         except ValueError as error:
             raise _invalid_value(table, index, name, error, "text") from error
     raise DataError(
         f"{table.where(index)}: column {name!r} holds {describe_type(value)}, but a single label is needed.",
         "Choose another column (data.columns), or a task with several labels.",
     )
-
-
-def _note_label_spellings(table: Table, roles: Roles, examples: Examples) -> list[str]:
-    """Return notes on labels that differ only in case."""
-    notes: list[str] = []
-    for column in _label_columns(roles):
-        spellings: dict[str, set[str]] = {}
-        for value in examples.columns[column.role]:
-            for label in value if isinstance(value, list) else [value]:
-                spellings.setdefault(label.casefold(), set()).add(label)
-        similar = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
-        if similar:
-            notes.append(WarningNote(f"{table.name}: labels that differ only in case: {format_list(similar)}."))
-    return notes
-
-
-def _label_columns(roles: Roles) -> list[Column]:
-    return [column for column in roles.columns if column.kind in CLASSES]

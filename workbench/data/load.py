@@ -20,9 +20,11 @@ from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.extra_columns import extra_columns
 from workbench.data.extract import Extracted, extract
 from workbench.data.holdout import apply_limits, hold_out, note_shared_groups
+from workbench.data.label_spelling import unify_labels
 from workbench.data.naming import find_entry
 from workbench.data.normalize import normalize_targets
 from workbench.data.progress import Progress
+from workbench.data.rare_labels import note_rare_labels
 from workbench.data.readers.table import Table
 from workbench.data.report import DataReport, ExcludedRows, SplitView, build_report, check_splits
 from workbench.data.roles import Roles
@@ -81,7 +83,7 @@ class ReadSplits:
     Attributes:
         tables: the rows of each split.
         roles: the roles of the task and their columns.
-        mapping_notes: which columns were chosen by their names.
+        notes: which columns were chosen by their names, and how labels are read.
         group: the column whose values stay in one split; None without one.
         extracted: the usable examples of each split.
         excluded: the rows that a catalogue entry excludes.
@@ -89,7 +91,7 @@ class ReadSplits:
 
     tables: dict[SplitName, Table]
     roles: Roles
-    mapping_notes: list[str]
+    notes: list[str]
     group: str | None
     extracted: dict[SplitName, Extracted]
     excluded: list[ExcludedRows]
@@ -120,9 +122,10 @@ def load_data(
     splits = {split: splits[split] for split in SPLITS if split in splits}
     _attach_extra_columns(splits, tables, mapping)
 
-    notes = [note for table in tables.values() for note in table.notes] + read.mapping_notes
+    notes = [note for table in tables.values() for note in table.notes] + read.notes
     notes += [note for each in extracted.values() for note in each.notes]
     notes += note_shared_groups(extracted, read.group)
+    notes += note_rare_labels(splits, {split: each.examples for split, each in extracted.items()}, roles)
     check_sizes(splits, extracted, spec, roles, read.group)
     report = _check_and_report(splits, roles, tables, excluded, notes)
     empty = Examples({role: [] for role in mapping})
@@ -133,7 +136,7 @@ def load_data(
         mapping=mapping,
         notes=from_json(report["notes"]),
         report=report,
-        fingerprint=_fingerprint(splits, mapping, tables),
+        fingerprint=_fingerprint(splits, mapping, tables, spec.labels),
         files={split: table.sha256 for split, table in tables.items()},
     )
 
@@ -164,7 +167,9 @@ def read_splits(
     group = _group_column(spec, entry, tables["train"], roles)
 
     extracted = {split: extract(split, table, roles, group) for split, table in tables.items()}
-    return ReadSplits(tables, roles, mapping_notes, group, extracted, excluded)
+    examples = {split: each.examples for split, each in extracted.items()}
+    label_notes = unify_labels(examples, roles, spec.labels)
+    return ReadSplits(tables, roles, mapping_notes + label_notes, group, extracted, excluded)
 
 
 def load_texts(spec: DataSpec, workspace: Workspace, progress: Progress | None = None) -> tuple[list[str], list[str]]:
@@ -233,11 +238,16 @@ def _check_and_report(
 
 
 def _fingerprint(
-    splits: Mapping[SplitName, Examples], mapping: Mapping[str, str], tables: Mapping[SplitName, Table]
+    splits: Mapping[SplitName, Examples],
+    mapping: Mapping[str, str],
+    tables: Mapping[SplitName, Table],
+    merges: Mapping[str, str],
 ) -> str:
-    content = {
+    content: dict[str, object] = {
         "files": {split: table.sha256 for split, table in tables.items()},
         "mapping": dict(mapping),
         "ids": {split: examples.ids for split, examples in splits.items()},
     }
+    if merges:
+        content["labels"] = dict(merges)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

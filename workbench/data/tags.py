@@ -268,4 +268,5 @@ def note_case(tags: Collection[str]) -> list[str]:
         name = tag[2:] if _STANDARD.fullmatch(tag) else tag
         spellings.setdefault(name.casefold(), set()).add(name)
     similar = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
-    return [f"types that differ only in case: {format_list(sorted(similar))}."] if similar else []
+    merge = "If they are one type, data.labels merges them, such as data.labels: {Loc: LOC}."
+    return [f"types that differ only in case: {format_list(sorted(similar))}. {merge}"] if similar else []

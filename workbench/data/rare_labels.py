@@ -1,0 +1,66 @@
+"""Labels with a single row: they cannot be measured, and some of them are the footer of a table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from workbench.data.examples import Examples, SplitName
+from workbench.data.report import format_list
+from workbench.data.roles import Roles
+from workbench.runs.report_notes import WarningNote
+
+_NUMBER = re.compile(r"[+-]?\d[\d.,' ]*%?")
+
+
+def note_rare_labels(
+    splits: Mapping[SplitName, Examples], read: Mapping[SplitName, Examples], roles: Roles
+) -> list[str]:
+    """Return warnings on labels with a single row in train and none in another split.
+
+    Args:
+        splits: the splits that are used.
+        read: the examples of each split that has a file, before anything was held out.
+        roles: which values are labels.
+    """
+    labels = roles.labels_of(splits["train"])
+    if labels is None or len(splits) < 2:
+        return []
+    counts = Counter(name for names in labels for name in names)
+    others = [each for split, each in splits.items() if split != "train"]
+    elsewhere = {name for each in others for names in roles.labels_of(each) or () for name in names}
+    single = sorted(name for name, count in counts.items() if count == 1 and name not in elsewhere)
+    if not single:
+        return []
+    what = "1 label has a single row" if len(single) == 1 else f"{len(single):,} labels have a single row each"
+    note = (
+        f"{what}, in train: how well it is predicted cannot be measured, because no other split has it: "
+        f"{format_list([repr(name[:60]) for name in single])}. Collect more rows, or merge or remove such labels."
+    )
+    return [WarningNote(note), *_note_footers(single, counts, read["train"], roles)]
+
+
+def _note_footers(single: list[str], counts: Counter[str], train: Examples, roles: Roles) -> list[str]:
+    """Return warnings on labels that may come from a sum or footer row."""
+    words = sum(count for name, count in counts.items() if not _NUMBER.fullmatch(name))
+    last = max(train.rows, default=0)
+    places = train.locations()
+    notes: list[str] = []
+    for index, names in enumerate(roles.labels_of(train) or ()):
+        for name in names:
+            if name not in single:
+                continue
+            if _NUMBER.fullmatch(name) and words > 0.5 * counts.total():
+                reason = "is a number among words"
+            elif train.rows[index] == last and len(single) == 1:
+                reason = "is in the last row of the file"
+            else:
+                continue
+            notes.append(
+                WarningNote(
+                    f"The label {name[:60]!r} occurs once ({places[index]}) and {reason}: it may be a sum or a footer. "
+                    "If so, remove that row."
+                )
+            )
+    return notes
