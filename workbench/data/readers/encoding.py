@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import itertools
 import re
 from pathlib import Path
 
 from workbench.data.readers.file_types import ALLOWED
-from workbench.errors import DataError, MissingPackageError
-from workbench.runs.report_notes import WarningNote
+from workbench.data.readers.guess import Reading, is_certain, rank_readings
+from workbench.errors import DataError
 
 _MARKS: tuple[tuple[bytes, str], ...] = (  # longest first: UTF-32's mark begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -17,11 +19,10 @@ _MARKS: tuple[tuple[bytes, str], ...] = (  # longest first: UTF-32's mark begins
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_COMMON = [
-    "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8_r", "cp1250", "cp1252", "cp1253", "cp1254",
-    "cp1255", "cp1256", "iso8859_2", "iso8859_15", "latin_1",
-]  # fmt: skip
 _NOT_ENCODINGS = ("idna", "punycode", "undefined")  # text codecs of Python that no file is written in
+_SHOWN_LINES = 3
+_MIXED_LINES = 10_000
+_NOT_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 _SET_ENCODING = "Set the file's encoding as data.encoding (for example gb18030 or cp1252), or save it as UTF-8."
 
 
@@ -37,9 +38,8 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
         The text without its byte order mark, and a note if the encoding was guessed.
 
     Raises:
-        DataError: the encoding is unknown or wrong (the message names the byte and the line), or the file is binary or
-            empty.
-        MissingPackageError: charset-normalizer is needed to guess the encoding and not installed.
+        DataError: the encoding is unknown, wrong (the message names the byte and the line) or cannot be told for sure
+            (the message shows lines in both readings), or the file is binary or empty.
     """
     notes: list[str] = []
     if encoding is None:
@@ -48,6 +48,7 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
         encoding = _known_encoding(encoding)
         if encoding == "utf-8":
             encoding = "utf-8-sig"  # the byte order mark, if any, is not part of the text
+        _check_mark(content, name, encoding)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -59,6 +60,17 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
         raise DataError(f"{name} is empty: it contains only whitespace.", "Provide a file with column names and rows.")
     _check_is_text(text, name, encoding)
     return text, notes
+
+
+def _check_mark(content: bytes, name: str, encoding: str) -> None:
+    """Refuse an encoding that contradicts the byte order mark of UTF-8."""
+    if content.startswith(codecs.BOM_UTF8) and encoding != "utf-8-sig":
+        with contextlib.suppress(UnicodeDecodeError):
+            content.decode("utf-8")
+            raise DataError(
+                f"{name} begins with the byte order mark of UTF-8 and is valid UTF-8, but data.encoding is {encoding}.",
+                "Remove data.encoding.",
+            )
 
 
 def encoding_of(path: Path, encoding: str | None = None) -> str | None:
@@ -126,15 +138,59 @@ def _detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
         return "utf-16-be", [f"{name}: read as utf-16-be, because every other byte is zero."]
     if b"\0" in content or _is_damaged_utf8(content):
         raise _undecodable(content, name, "utf-8", problem)
-    guesses = _guess_encoding(content)
-    if not guesses:
+    mixed = _count_utf8_lines(content)
+    if mixed[0] >= max(2, mixed[1] / 5):
+        refusal = _undecodable(content, name, "utf-8", problem)
+        which = f"But {mixed[0]:,} of {mixed[1]:,} lines with such bytes are UTF-8: the file mixes encodings."
+        raise DataError(f"{refusal.message} {which}", refusal.hint)
+    readings = rank_readings(content)
+    if not readings:
         raise _undecodable(content, name, "utf-8", problem)
-    others = f" ({' and '.join(guesses[1:])} would also fit)" if guesses[1:] else ""
-    note = (
-        f"{name}: the encoding is not UTF-8; {guesses[0]} was used{others}. "
+    if not is_certain(readings):
+        raise _ambiguous(content, name, readings[0], readings[1])
+    return readings[0].encoding, [
+        f"{name}: the encoding is not UTF-8; {readings[0].encoding} was used, which fits {readings[0].language}. "
         "If letters look wrong, set the right one as data.encoding."
+    ]
+
+
+def _count_utf8_lines(content: bytes) -> tuple[int, int]:
+    """Return how many of the first lines outside ASCII are UTF-8, and how many such lines there are."""
+    lines = [match.group() for match in itertools.islice(_NOT_ASCII.finditer(content), _MIXED_LINES)]
+    return sum(_is_utf8(line) for line in lines), len(lines)
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+        return True
+    except UnicodeDecodeError:
+        return False
+
+
+def _ambiguous(content: bytes, name: str, first: Reading, second: Reading) -> DataError:
+    """Return the error for a text that two encodings fit, with lines that they read differently."""
+    names = first.encoding, second.encoding
+    lines: list[str] = []
+    for number, line in enumerate(re.split(rb"\r\n|\r|\n", content), start=1):
+        readings = [line.decode(encoding, errors="replace") for encoding in names]
+        if readings[0] != readings[1] and len(lines) < _SHOWN_LINES:
+            shown = " or ".join(
+                f"{_around(own, other)!r} ({encoding})"
+                for own, other, encoding in zip(readings, reversed(readings), names, strict=True)
+            )
+            lines.append(f"line {number}: {shown}")
+    return DataError(
+        f"{name} is not UTF-8, and its encoding could be {names[0]} or {names[1]}. " + "; ".join(lines) + ".",
+        f"Set data.encoding={names[0]} or data.encoding={names[1]}, whichever reads right, or save the file as UTF-8.",
     )
-    return guesses[0], [WarningNote(note)]
+
+
+def _around(text: str, other: str) -> str:
+    """Return the part of a line around the first character that another reading has not."""
+    first = next((i for i, pair in enumerate(zip(text, other, strict=False)) if pair[0] != pair[1]), 0)
+    start = max(0, first - 20)
+    return text[start : start + 50].strip()
 
 
 def _is_damaged_utf8(content: bytes) -> bool:
@@ -143,34 +199,6 @@ def _is_damaged_utf8(content: bytes) -> bool:
     good = len(re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", content))
     bad = content.decode("utf-8", errors="replace").count("\ufffd")
     return good >= 10 * bad
-
-
-def _guess_encoding(content: bytes) -> list[str]:
-    """Return the encodings that fit best, equally well; Western European first, which is by far the most frequent."""
-    try:
-        from charset_normalizer import from_bytes
-    except ImportError as error:
-        purpose = "to guess a file's encoding (or set it as data.encoding)"
-        raise MissingPackageError("charset-normalizer", purpose) from error
-    # Lines with non-ASCII characters say most; a sample of them is enough, and much faster.
-    non_ascii = b"\n".join(line for line in content.splitlines() if not line.isascii())[: 1 << 17]
-    for sample in (non_ascii, content[: 1 << 20]):
-        matches = [m for m in from_bytes(sample, cp_isolation=list(_COMMON)) if _can_decode(content, m.encoding)]
-        if matches:
-            best = (matches[0].chaos, matches[0].coherence)
-            ties = [match for match in matches if (match.chaos, match.coherence) == best]
-            names = ["cp1252" if "cp1252" in match.could_be_from_charset else match.encoding for match in ties]
-            names = [name for name in names if _can_decode(content, name)]
-            return sorted(names, key=lambda name: name != "cp1252")
-    return []
-
-
-def _can_decode(content: bytes, encoding: str) -> bool:
-    try:
-        content.decode(encoding)
-        return True
-    except UnicodeError:
-        return False
 
 
 def _undecodable(content: bytes, name: str, encoding: str, error: UnicodeDecodeError) -> DataError:

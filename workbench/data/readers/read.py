@@ -42,7 +42,7 @@ def read_table(
     Raises:
         DataError: the file is missing, empty, too large, or not a valid table; the message names the row.
         RefusedError: the file is a pickle.
-        MissingPackageError: pyarrow (Parquet) or charset-normalizer (encodings) is needed and not installed.
+        MissingPackageError: pyarrow is needed to read Parquet, and not installed.
     """
     options = options or ReadOptions()
     suffix = path.suffix.lower()
