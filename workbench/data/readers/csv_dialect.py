@@ -206,8 +206,8 @@ def detect_dialect(lines: OpenLines, name: str, options: ReadOptions) -> tuple[D
         leading_comments=leading,
         comments=not plain,
     )
-    given = options.delimiter or separator
-    best, score = _best_dialect(lines, base, (given,) if given else DELIMITERS, options)
+    known = options.delimiter or separator
+    best, score = _best_dialect(lines, base, (known,) if known else DELIMITERS, options)
     if separator is not None and options.delimiter is None and best.width < 2:
         other, other_score = _best_dialect(lines, base, DELIMITERS, options)
         best, score = (other, other_score) if other_score > score else (best, score)
