@@ -391,15 +391,18 @@ def test_a_run_survives_its_closed_terminal(live_workspace: Workspace, number: i
 
 def test_a_failed_run_is_reported(live_workspace: Workspace) -> None:
     (live_workspace.root / "one.csv").write_text("text,label\n" + "".join(f"film {i},good\n" for i in range(30)))
-    document = call_json(live_workspace, "run", write_spec(live_workspace), "--set", "data=one.csv", code=1)
-    assert (
-        document["state"] == "failed"
-        and "only the label 'good'" in document["error"]["message"]
-        and document["error"]["hint"]
-    )
+    before = Run.all(live_workspace)
+    document = call_json(live_workspace, "run", write_spec(live_workspace), "--set", "data=one.csv", code=2)
+    assert "only the label 'good'" in document["error"]["message"] and document["error"]["hint"]
+    assert Run.all(live_workspace) == before, "nothing was queued"
+    broken = live_workspace.root / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text('{"model_type": "bert"}')  # without weights
+    document = call_json(live_workspace, "run", write_spec(live_workspace), "--set", f"model=path:{broken}", code=1)
+    assert document["state"] == "failed" and document["error"]["message"]
     (live_workspace.root / "none.csv").write_text("a,b\n" + "".join(f"film {i},x{i}\n" for i in range(30)))
     done = call(live_workspace, "run", write_spec(live_workspace), "--set", "data=none.csv")
-    assert done.returncode == 1 and "Error:" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "Error:" in done.stderr and "Traceback" not in done.stderr
     assert "'a'" in done.stderr or "a, b" in done.stderr, f"the message should name the columns: {done.stderr}"
 
 

@@ -472,7 +472,7 @@ def test_submit_checks_the_spec_and_makes_paths_absolute(
         jobs.submit(RunSpec.parse({"task": "no-such", "data": "no.csv", "model": "minilm"}), workspace, start=False)
     assert {problem.field for problem in refused.value.problems} >= {"task", "data.train"}
     assert Run.all(workspace) == []
-    Path("reviews.csv").write_text("text,label\na,x\nb,y\n")
+    Path("reviews.csv").write_text("text,label\n" + "".join(f"film {i},{'xy'[i % 2]}\n" for i in range(40)))
     spec = RunSpec.parse({"task": "text-classification", "data": "reviews.csv", "model": "minilm"})
     run = jobs.submit(spec, workspace, start=False)
     assert run.spec().data.train == str(tmp_path / "reviews.csv")

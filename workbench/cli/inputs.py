@@ -1,13 +1,12 @@
-"""The inputs of ``workbench predict``: texts, JSON objects of several roles, or the rows of a file."""
+"""The inputs of ``workbench predict``: texts, or JSON objects of several roles."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import DataError, RequestError
+from workbench.errors import RequestError
 from workbench.types import JsonObject
 
 if TYPE_CHECKING:
@@ -54,38 +53,6 @@ def inputs_of_json(documents: Sequence[str], task: Task) -> list[JsonObject]:
             )
         inputs.append(document)
     return inputs
-
-
-def inputs_of_file(path: Path, task: Task) -> list[JsonObject]:
-    """Return an input for each row of a CSV, JSONL or Parquet file whose columns are named like the roles.
-
-    Args:
-        path: the file.
-        task: whose roles are read.
-
-    Raises:
-        DataError: there is no such file, it is no table, or none of its columns is a role.
-    """
-    from workbench.data.readers.read import read_table
-
-    read = read_table(path)
-    columns = {column.role: column for column in task.inputs()}
-    roles = [role for role in dict.fromkeys((*columns, *task.input_aliases)) if role in read.columns]
-    if not roles:
-        raise DataError(
-            f"{path.name} has the columns {', '.join(read.columns)}; a model for {task.name} reads "
-            f"{', '.join(columns)}.",
-            "Rename the columns.",
-        )
-    optional = {role for role, column in columns.items() if not column.required}
-    return [
-        {role: value for role, value in zip(roles, row, strict=True) if not (role in optional and _is_empty(value))}
-        for row in zip(*(read.columns[role] for role in roles), strict=True)
-    ]
-
-
-def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _example(task: Task) -> str:

@@ -139,6 +139,20 @@ def check_name(path: Path) -> None:
         )
 
 
+def read_file(path: Path, columns: Sequence[Column]) -> Table:
+    """Return the rows of a user's file, in any format that training reads.
+
+    Args:
+        path: the file.
+        columns: the roles of the task; a task that needs only texts reads ``.txt`` files as documents.
+
+    Raises:
+        DataError: the file is missing or cannot be used.
+    """
+    spec = DataSpec(train=str(path))
+    return _read_file(path.expanduser(), spec, ReadOptions(), _splitting_of(path, spec, columns))
+
+
 def _splitting_of(path: Path, spec: DataSpec, columns: Sequence[Column]) -> DocumentSplitting | None:
     """Return how a text is split into documents; None to read a table."""
     if path.suffix.lower() not in TEXTS and not path.is_dir():

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from workbench.cli.answers import show_answers
-from workbench.cli.inputs import inputs_of_file, inputs_of_json, inputs_of_texts
+from workbench.cli.inputs import inputs_of_json, inputs_of_texts
+from workbench.cli.rows import Row, check_output, name_rows, read_rows, write_rows
 from workbench.errors import DataError, RequestError
 from workbench.inference.predictor import Predictor
 from workbench.tasks.answers import GeneratedText
@@ -19,6 +20,10 @@ from workbench.tasks.base import tasks
 from workbench.tasks.shared.inputs import read_list
 
 QUESTION_ANSWERING = tasks.get("question-answering")()
+
+
+def inputs_of_file(path: Path, task: Any, trained: dict[str, str] | None = None) -> list[Any]:
+    return [row.inputs for row in read_rows(path, task, trained)]
 
 
 def test_inputs_are_objects_of_roles() -> None:
@@ -143,3 +148,56 @@ def test_a_message_comes_after_the_turns() -> None:
     for inputs in ({}, {"turns": 7, "text": "x"}, {"text": 7}):
         with pytest.raises(DataError, match="Input 1 has no turns"):
             input_turns(inputs, 1)
+
+
+# -- rows of files -------------------------------------------------------------------------------------------------
+
+CLASSIFIER = tasks.get("text-classification")()
+
+
+def test_columns_of_the_training_data_and_usual_names_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,review,label\n007,good,x\n8,fine,y\n", encoding="utf-8")
+    first, _ = read_rows(path, CLASSIFIER, {"text": "review", "label": "opinion"})
+    assert first.inputs == {"text": "good"} and first.others == {"id": "007", "label": "x"}
+    path.write_text("id,comments\n7,good\n", encoding="utf-8")
+    with pytest.raises(DataError, match="columns id, comments"):
+        read_rows(path, CLASSIFIER)
+    path.write_text("id,Sentence\n7,good\n", encoding="utf-8")
+    assert inputs_of_file(path, CLASSIFIER) == [{"text": "good"}], "a usual name of the role"
+
+
+def test_every_format_of_training_is_read(tmp_path: Path) -> None:
+    paragraphs = [{"context": "Mary sings.", "qas": [{"id": "1", "question": "Who?", "answers": []}]}]
+    squad = tmp_path / "questions.json"
+    squad.write_text(json.dumps({"version": "2.0", "data": [{"title": "a", "paragraphs": paragraphs}]}))
+    assert inputs_of_file(squad, QUESTION_ANSWERING) == [{"question": "Who?", "context": "Mary sings."}]
+
+
+def test_an_empty_row_has_no_answer_and_the_others_have_theirs(tmp_path: Path) -> None:
+    path, out = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    path.write_text('id,text,text_b\n1,good,\n2,"  ",\n3,=1+1,\n', encoding="utf-8")
+    rows = read_rows(path, CLASSIFIER)
+    assert [row.inputs for row in rows] == [{"text": "good"}, None, {"text": "=1+1"}]
+    for row in rows[::2]:
+        row.answer = GeneratedText("-x")
+    assert rows[1].to_json() == {
+        "place": "rows.csv, line 3", "answer": None, "columns": {"id": "2", "text_b": ""}
+    }  # fmt: skip
+    assert rows[0].to_json()["columns"] == {"id": "1", "text_b": ""}
+    write_rows(out, rows)
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "id,text,text_b,predicted_text" and lines[2] == "2,  ,,"
+    assert lines[3] == "3,'=1+1,,'-x", "a spreadsheet would run these as formulas"
+    write_rows(tmp_path / "answers.jsonl", rows)
+    third = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()[2]
+    assert json.loads(third) == {"id": "3", "text": "=1+1", "text_b": "", "predicted_text": "-x"}
+
+
+def test_errors_name_the_line_and_the_output_is_checked_first(tmp_path: Path) -> None:
+    rows = [Row({}, {}, {}, "a.csv, line 2"), Row({}, {}, {}, "a.csv, line 7")]
+    assert name_rows(DataError("Input 2 has no mark.", "x"), rows).message == "a.csv, line 7 has no mark."
+    with pytest.raises(RequestError, match=r"\.csv or \.jsonl"):
+        check_output(tmp_path / "answers.xlsx")
+    with pytest.raises(RequestError, match="no folder"):
+        check_output(tmp_path / "nowhere" / "answers.csv")
