@@ -88,7 +88,7 @@ def predict_command(
     empty = [row.place for row in rows if row.inputs is None]
     notes = predictor.notes(inputs)
     if empty:
-        notes.append(WarningNote(f"{len(empty):,} empty rows have no answer: {format_list(empty)}."))
+        notes.append(WarningNote(f"Empty rows have no answer: {format_list(empty)}."))
     show_notes(notes, errors)
     if out is not None:
         errors.print(_("Wrote {count:,} rows to {path}.").format(count=len(rows), path=out), markup=False)
