@@ -162,6 +162,19 @@ def test_greetings_of_an_assistant_are_never_taken_for_the_user(
     assert load(path, workspace, first_speaker="user").train.columns["turns"][0] == rows[0]["turns"]
 
 
+def test_a_greeting_in_some_conversations_is_found(tmp_path: Path, workspace: Workspace) -> None:
+    """Without roles, every other turn would be learned: the user's, where the assistant greets."""
+    rows = [{"turns": [*(["Welcome!"] if i % 2 else []), f"question {i}", "answer"]} for i in range(40)]
+    with pytest.raises(DataError, match="20 of 40 conversations begin with 'Welcome!'"):
+        load(jsonl(tmp_path / "a.jsonl", rows), workspace)
+
+
+def test_roles_before_the_turns(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"turns": ["Bot: Welcome", f"User: what: {i}", "Bot: Well"]} for i in range(20)]
+    result = load(jsonl(tmp_path / "a.jsonl", rows), workspace)
+    assert result.train.columns["turns"][0] == ["what: 0", "Well"]
+
+
 def test_turns_without_roles_begin_with_the_user(tmp_path: Path, workspace: Workspace) -> None:
     rows = [{"dialogue": [f"question {i}", "answer"]} for i in range(20)]
     result = load(jsonl(tmp_path / "a.jsonl", rows), workspace)

@@ -105,6 +105,23 @@ def test_pairs_of_spacy(tmp_path: Path, workspace: Workspace, form: str) -> None
         load(path, workspace)
 
 
+def test_documents_of_spacy_2(tmp_path: Path, workspace: Workspace) -> None:
+    def sentence(*pairs: tuple[str, str]) -> dict[str, Any]:
+        return {"tokens": [{"id": i, "orth": word, "ner": tag} for i, (word, tag) in enumerate(pairs)]}
+
+    sentences = [
+        sentence(("Ada", "U-PER"), ("sings", "O")),
+        sentence(("in", "O"), ("Oslo", "U-LOC")),
+        sentence(("x", "-")),
+    ]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"id": 0, "paragraphs": [{"raw": "Ada sings", "sentences": sentences}]}], indent=1))
+    assert load(path, workspace).train.columns["tags"] == [["U-PER", "O"], ["O", "U-LOC"]]
+    path.write_text(json.dumps([{"paragraphs": [{"sentences": [{"tokens": [{"orth": 3, "ner": "O"}]}]}]}]))
+    with pytest.raises(DataError, match=r"a\.json, row 1: 'orth' is int"):
+        load(path, workspace)
+
+
 def test_rejected_rows_of_prodigy_are_skipped(tmp_path: Path, workspace: Workspace) -> None:
     rows = [prodigy(text, spans) for text, spans in TEXTS.items()]
     rows[1]["answer"] = "reject"

@@ -5,17 +5,18 @@
     {"conversations": [{"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi!"}]}
 
 The roles decide which turns a model learns: those of the assistant. Messages of one side that follow each other are one
-turn. A system message is put before the next message of the user, with an empty line between them; a column ``system``
-counts as the first message. What the assistant says before the user has spoken is left out, because it is no reply.
-Conversations with calls of tools, with images or without a reply are skipped. All of this is counted in notes.
+turn. A system message is put before the next message of the user, with an empty line between them; a column
+``system`` counts as the first message. What the assistant says before the user has spoken is left out, because it is no
+reply. Conversations with calls of tools, with images or without a reply are skipped. All of this is counted in notes.
 
-A conversation can also be a list of texts without roles: ``["Hello", "Hi!"]``. The user then speaks first, unless
-``data.first_speaker`` says otherwise. If few openings are followed by many different turns, the openings may be the
-greetings of an assistant, and who speaks first must be said.
+A conversation can also be a list of texts, whose roles are before them (``["User: Hello", "Bot: Hi!"]``) or missing
+(``["Hello", "Hi!"]``). Without roles the user speaks first, unless ``data.first_speaker`` says otherwise. If one
+opening is followed by many different turns, it may be the greeting of an assistant, and who speaks first must be said.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -59,8 +60,10 @@ SYSTEMS = frozenset(("system", "developer", "context"))
 TOOLS = frozenset(("tool", "function", "observation", "function_call", "function_response", "tool_call", "ipython"))
 COLUMNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
 MIN_CONVERSATIONS = 8
-MAX_OPENINGS = 0.2  # different openings per conversation, from which on they are a user's
+MIN_GREETED = 0.2  # share of conversations that begin with what may be a greeting of an assistant
+MIN_DIFFERENT = 0.5  # different turns per conversation that follow such a greeting
 
+_PREFIX = re.compile(r"\s*(?:<\|)?([A-Za-z]{2,12})(?:\|>)?\s*:")
 _HINT = 'Write {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi!"}]}.'
 
 
@@ -151,7 +154,7 @@ class Conversations(Shape):
         if column is None:
             return False
         values = first_values(table, column)
-        if is_messages(values):
+        if is_messages(values) or _have_roles(values):
             return True
         if needs.spec.train in catalogue().datasets or not all(_is_list_of_texts(value) for value in values):
             return False
@@ -164,7 +167,9 @@ class Conversations(Shape):
         if column is None:
             raise DataError(f"{table.name} lacks the conversations of the training data.", "Use the same columns.")
         values = [unprinted(value) for value in table.columns[column]]
-        if all(_is_list_of_texts(value) for value in values):
+        if _have_roles([value for value in values if value]):
+            values = [[_message(turn) for turn in value] if isinstance(value, list) else value for value in values]
+        elif all(_is_list_of_texts(value) for value in values):
             return _without_opening(table, column, needs)
         reader = ConversationReader(table.name)
         system = find_column(table, ("system", "system_prompt"))
@@ -239,23 +244,49 @@ def _role_and_text(message: Json, where: str) -> tuple[str, str | None]:
 # -- turns without roles ----------------------------------------------------------------------------------------------
 
 
+def _have_roles(values: Sequence[Json]) -> bool:
+    """Return whether all turns begin with a known role and a colon."""
+    turns = [turn for value in values if isinstance(value, list) for turn in value]
+    return bool(turns) and all(isinstance(turn, str) and _known_role(turn) for turn in turns)
+
+
+def _known_role(turn: str) -> str | None:
+    match = _PREFIX.match(turn)
+    return match[1] if match and match[1].casefold() in USERS | ASSISTANTS | SYSTEMS else None
+
+
+def _message(turn: Json) -> Json:
+    """Return a turn such as ``User: Hello`` as a message."""
+    role = _known_role(str(turn))
+    return {"role": role, "content": str(turn).partition(":")[2].strip()} if role else turn
+
+
 def _is_list_of_texts(value: Json) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _refuse_same_opening(table: Table, column: str) -> None:
-    """Raise DataError if few openings are followed by many different turns."""
-    conversations = [value for cell in table.columns[column] if isinstance(value := unprinted(cell), list) and value]
-    openings = Counter(str(turns[0]) for turns in conversations)
-    answers = {str(turns[1]) for turns in conversations if len(turns) > 1}
-    if len(conversations) < MIN_CONVERSATIONS:
-        return
-    opening, count = openings.most_common(1)[0]
-    if len(openings) <= max(1, MAX_OPENINGS * len(conversations)) and len(answers) > 2 * len(openings):
+    """Raise DataError if an opening is used often, and followed by many different turns."""
+    followers: dict[str, list[str]] = {}
+    count = 0
+    for cell in table.columns[column]:
+        turns = unprinted(cell)
+        if isinstance(turns, list) and len(turns) > 1:
+            followers.setdefault(str(turns[0]).strip(), []).append(str(turns[1]))
+            count += 1
+    greetings = {
+        opening: len(turns)
+        for opening, turns in followers.items()
+        if len(turns) > 2 and len(set(turns)) >= MIN_DIFFERENT * len(turns)
+    }
+    greeted = sum(greetings.values())
+    if count >= MIN_CONVERSATIONS and greeted >= MIN_GREETED * count:
+        opening = max(greetings, key=lambda text: greetings[text])
+        others = f" or {len(greetings) - 1} other openings" if len(greetings) > 1 else ""
         raise DataError(
-            f"{table.name}: {count:,} of {len(conversations):,} conversations begin with {opening[:60]!r}. If the "
+            f"{table.name}: {greeted:,} of {count:,} conversations begin with {opening[:60]!r}{others}. If the "
             "assistant says this, a model would learn to speak as the user.",
-            "Say who speaks first: data.first_speaker: assistant (or user).",
+            "Say who speaks first: data.first_speaker: assistant (or user); or write a role for each turn.",
         )
 
 

@@ -3,7 +3,8 @@
     [["Ada lives in Oslo", {"entities": [[0, 3, "PER"], [13, 17, "LOC"]]}], ...]
     {"classes": ["PER", "LOC"], "annotations": [["Ada lives in Oslo", {"entities": [[0, 3, "PER"]]}], ...]}
 
-Also with one pair per line in a ``.jsonl`` file. The positions are checked as in the shape ``spans``.
+Also with one pair per line in a ``.jsonl`` file. The positions are checked as in the shape ``spans``. The documents of
+spaCy 2 (``paragraphs`` with ``sentences`` of ``tokens``) are read as words and tags; a text without tags is left out.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from workbench.data.readers.formats.base import Format, RawFile, formats, malfor
 from workbench.data.readers.table import Table
 from workbench.types import Json
 
-_HEAD = 1 << 12  # bytes that show whether a file is in this format
+_HEAD = 1 << 14  # bytes that show whether a file is in this format
 _PAIRS = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\[\s*"|\[\s*")')
+_DOCUMENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
 _ANNOTATIONS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{(?:\s*"classes"\s*:\s*\[[^\]]*\]\s*,)?\s*"annotations"\s*:\s*\[')
 
 
@@ -29,6 +31,8 @@ class SpacyTraining(Format):
 
     def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
+        if _is_document(file.content[:_HEAD]):
+            return self._documents(file)
         columns: dict[str, list[Any]] = {"text": [], "entities": []}
         rows: list[int] = []
         for number, pair in _pairs(file):
@@ -41,6 +45,23 @@ class SpacyTraining(Format):
             columns["entities"].append(member(pair[1], "entities", list, where))
             rows.append(number)
         return self.table(columns, rows)
+
+    def _documents(self, file: RawFile) -> Table:
+        """Return the sentences of documents of spaCy 2."""
+        columns: dict[str, list[Any]] = {"words": [], "tags": [], "document": []}
+        documents = file.json()
+        for number, document in enumerate(documents if isinstance(documents, list) else [], start=1):
+            where = f"{file.name}, row {number}"
+            for paragraph in member(document, "paragraphs", list, where):
+                for sentence in member(paragraph, "sentences", list, where):
+                    tokens = member(sentence, "tokens", list, where)
+                    tags = [token.get("ner") if isinstance(token, dict) else None for token in tokens]
+                    if not all(isinstance(tag, str) and tag != "-" for tag in tags):
+                        continue
+                    columns["words"].append([member(token, "orth", str, where) for token in tokens])
+                    columns["tags"].append(tags)
+                    columns["document"].append(str(number))
+        return self.table(columns, range(1, len(columns["words"]) + 1))
 
     @classmethod
     def matches(cls, path: Path) -> bool:
@@ -56,7 +77,13 @@ class SpacyTraining(Format):
                 head = file.read(_HEAD)
         except OSError:
             return False
-        return bool((_PAIRS.match(head) and b"{" in head) or _ANNOTATIONS.match(head))
+        is_pairs = _PAIRS.match(head) and b"{" in head
+        return bool(is_pairs or _ANNOTATIONS.match(head) or _is_document(head))
+
+
+def _is_document(head: bytes) -> bool:
+    """Return whether a file begins like documents of spaCy 2."""
+    return bool(_DOCUMENTS.match(head)) and b'"sentences"' in head and b'"orth"' in head
 
 
 def _pairs(file: RawFile) -> Iterator[tuple[int, Json]]:
