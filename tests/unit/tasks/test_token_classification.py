@@ -275,7 +275,7 @@ def test_unknown_types_count_as_missed_and_are_noted(letter_tokenizer: Any) -> N
     encoded = task.encode(letter_tokenizer, examples([["a", "b", "c"], ["d"]], tags), 32)
     assert "1 entities have types that the training split lacks (New): they count as missed." in encoded.note
     assert encoded.targets.labels.max() < len(task.labels), "no loss of a class that the head lacks"
-    outputs = np.zeros((2, 5, 2), dtype=np.float32)
+    outputs = np.zeros((2, 5, 3), dtype=np.float32)
     outputs[0, 1, 0] = 1
     report = task.report(outputs, encoded.targets, encoded.targets)
     assert report["metrics"]["recall"]["value"] == 0.5 and report["metrics"]["precision"]["value"] == 1
@@ -417,18 +417,22 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     words, tags = [["great", "film"], ["plot", "unseen"], ["great"]], [["B-X", "O"], ["O", "B-X"], ["O"]]
     test_examples = examples(words, tags)
     test = task.encode(tokenizer, test_examples, 16)
-    outputs = np.full((3, 4, 2), np.nan, dtype=np.float32)
+    outputs = np.full((3, 4, 3), np.nan, dtype=np.float32)
     for position, (tag, probability) in {
         (0, 1): (1, 0.5),
         (0, 2): (0, 1.0),
         (1, 1): (0, 0.75),
         (1, 2): (1, 0.25),
     }.items():
-        outputs[position] = tag, probability
-    outputs[2, 1] = 0, 0.5
+        outputs[position] = tag, probability, tag
+    outputs[1, 2, 2] = 0  # the search alone finds "unseen"
+    outputs[2, 1] = 0, 0.5, 0
     report = task.report(outputs, test.targets, train.targets)
     assert report["metrics"]["entity_f1"]["value"] == 1
     assert report["baseline"] == pytest.approx({"entity_f1": 0.5, "precision": 0.5, "recall": 0.5})
+    (note,) = report["notes"]
+    assert "entity_f1 1.0000" in note and "pipeline, reaches 0.6667" in note
+    assert fitted(train_tags, constrained=False).report(outputs, test.targets, train.targets)["notes"] == []
     rows = task.prediction_rows(test_examples, outputs, test.targets)
     assert rows["gold"] == ["great (X)", "unseen (X)", ""] == rows["prediction"]
     assert rows["input:text"] == ["great film", "plot unseen", "great"]
