@@ -15,6 +15,7 @@ from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError
 from workbench.files import read_json, storage_errors
 from workbench.jobs.start_worker import module_environment
 from workbench.jobs.usage import Usage
+from workbench.jobs.variables import merge, read_variables, visible_devices
 from workbench.locks import Lock
 from workbench.machine import oom_kills, tree_rss_bytes
 from workbench.runs.recovery import clear_leftovers
@@ -59,8 +60,10 @@ class RunProcess:
             OSError: the system cannot start a process now.
         """
         handle = lock.fileno()
+        own = read_variables(run.variables_file)
+        device = visible_devices(device, own)
         environment = {
-            **os.environ,
+            **merge(os.environ, own),
             **module_environment(),
             "WORKBENCH_HOME": str(workspace.root),
             "PYTHONUNBUFFERED": "1",
@@ -80,6 +83,8 @@ class RunProcess:
                 cwd=workspace.root,
                 env=environment,
             )
+        with contextlib.suppress(OSError):
+            run.variables_file.unlink(missing_ok=True)
         return cls(run, popen, before, Usage(run.usage_file, popen.pid, device))
 
     @property

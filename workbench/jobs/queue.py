@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 
 import psutil
 
 from workbench.errors import BusyError, RequestError
-from workbench.files import storage_errors
+from workbench.files import storage_errors, write_json
 from workbench.jobs import start_worker
 from workbench.jobs.reconciling import reconcile, reconciled_state
+from workbench.jobs.variables import own_variables
 from workbench.jobs.waiting import PAUSED, has_work, next_order, queue, queued
 from workbench.machine import is_same_process
 from workbench.runs.run import RESUMABLE, Run, State
@@ -23,7 +25,13 @@ from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 
-def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: bool = True) -> Run:
+def submit(
+    spec: RunSpec,
+    workspace: Workspace,
+    confined: bool = False,
+    start: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> Run:
     """Check a spec, put it at the end of the queue, and start the worker if none is running.
 
     Args:
@@ -31,6 +39,8 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
         workspace: where.
         confined: only data and models inside the workspace's uploads are allowed.
         start: whether to start the worker.
+        variables: environment variables for the run's process; by default those of this process, as far as
+            :mod:`workbench.jobs.variables` lists them.
 
     Returns:
         The queued run.
@@ -45,9 +55,9 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
 
     resolved = resolve(spec, workspace, confined)
     require_usable(resolved, workspace, confined)
-    run = Run.create(
-        with_absolute_paths(resolved.spec, workspace, confined), workspace, next_order(workspace), confined
-    )
+    complete = with_absolute_paths(resolved.spec, workspace, confined)
+    variables = own_variables() if variables is None else variables
+    run = Run.create(complete, workspace, next_order(workspace), confined, variables)
     if start:
         start_worker.ensure_worker(workspace)
     return run
@@ -119,7 +129,10 @@ def cancel(run: Run) -> bool:
     Returns:
         Whether it was queued; otherwise nothing was done.
     """
-    return run.transition(("queued",), "stopped")
+    cancelled = run.transition(("queued",), "stopped")
+    if cancelled:
+        run.variables_file.unlink(missing_ok=True)
+    return cancelled
 
 
 def stop(run: Run, kill_after: float | None = None, grace: float = 5.0, poll: float = 0.05, wait: float = 0.0) -> State:
@@ -204,13 +217,14 @@ def send_to_group(pid: int, number: signal.Signals) -> None:
         pass
 
 
-def resume(run: Run, workspace: Workspace, start: bool = True) -> Run:
+def resume(run: Run, workspace: Workspace, start: bool = True, variables: Mapping[str, str] | None = None) -> Run:
     """Put a stopped, failed or interrupted run at the end of the queue; it continues from its last checkpoint.
 
     Args:
         run: the run.
         workspace: where it is.
         start: whether to start the worker if none is running.
+        variables: see :func:`submit`.
 
     Returns:
         The run.
@@ -232,6 +246,7 @@ def resume(run: Run, workspace: Workspace, start: bool = True) -> Run:
     if run.is_alive():
         raise BusyError(f"The process of run {run.id} has not ended yet.", "Wait a moment, then try again.")
     run.clear_stop()
+    write_json(run.variables_file, own_variables() if variables is None else dict(variables), mode=0o600)
     changes = {"order": next_order(workspace), "error": None, "process": None, "claimed": None}
     if not run.transition(RESUMABLE, "queued", **changes):
         raise BusyError(f"The run {run.id} is {run.state} now: another process changed it first.")

@@ -68,5 +68,6 @@ def run_in_this_process(run: Run) -> None:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 run_folder(run.folder)
         finally:
+            run.variables_file.unlink(missing_ok=True)
             for number, handler in handlers.items():
                 signal.signal(number, handler)

@@ -16,6 +16,7 @@ from workbench.jobs.reconciling import reconcile
 from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweep_study import Study
 from workbench.jobs.sweeps import OPEN, Sweep, SweepState, Trial, TrialOutcome, empty_trial, running_sweeps
+from workbench.jobs.variables import read_variables
 from workbench.locks import Lock
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -114,6 +115,7 @@ class _Step:
             self._begin()
         if len(self.state["trials"]) >= self.plan.size() and not self._open():
             self.state["state"] = "succeeded"
+            self.sweep.variables_file.unlink(missing_ok=True)
 
     def _open(self) -> list[Trial]:
         return [trial for trial in self.state["trials"] if trial["state"] in OPEN]
@@ -151,7 +153,8 @@ class _Step:
             if own == (self.sweep.name, trial["number"], seed):
                 return run
         spec = self.plan.spec_of(trial["values"], trial["number"], seed, self.sweep.name)
-        return submit(spec, self.workspace, bool(self.state.get("confined")), start=False)
+        variables = read_variables(self.sweep.variables_file)
+        return submit(spec, self.workspace, bool(self.state.get("confined")), start=False, variables=variables)
 
     def _update(self, trial: Trial, resuming: bool) -> None:
         """Take in what the trial's runs have come to."""
@@ -204,7 +207,7 @@ class _Step:
             self._end(trial, "failed", _error_of(run))
             return False
         trial["resumed"][seed] = count + 1
-        resume(run, self.workspace, start=False)
+        resume(run, self.workspace, start=False, variables=read_variables(self.sweep.variables_file))
         return True
 
     def _prune(self, trial: Trial, run: Run) -> bool:

@@ -28,6 +28,7 @@ from workbench.jobs import start_worker
 from workbench.jobs.queue import stop
 from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
 from workbench.jobs.sweep_study import Study, importance, require_optuna
+from workbench.jobs.variables import own_variables
 from workbench.jobs.waiting import sweeps_folder
 from workbench.locks import Lock
 from workbench.metrics.measures import SMALLER_IS_BETTER
@@ -109,6 +110,11 @@ class Sweep:
 
     folder: Path
 
+    @property
+    def variables_file(self) -> Path:
+        """Environment variables for the processes of its runs; only the owner can read it."""
+        return self.folder / "variables.json"
+
     # -- creating and opening ----------------------------------------------------------------------------------
 
     @classmethod
@@ -143,6 +149,7 @@ class Sweep:
         }
         sweep = cls(_new_folder(workspace, slug(plan.name or plan.spec.name or _default_name(plan))))
         write_text(sweep.folder / "sweep.yaml", plan.to_yaml())
+        write_json(sweep.variables_file, own_variables(), mode=0o600)
         write_json(sweep.folder / "state.json", state)  # last: a folder with a state is complete
         if start:
             start_worker.ensure_worker(workspace)

@@ -21,6 +21,7 @@
     tokenizer/           a tokenizer that was trained for this run
     heads/               cached aggregates over attention heads
     explanations/        cached explanations
+    variables.json       environment variables for its process, until it starts; only the owner can read it
     run.lock             held by the run's process while it lives
     status.lock          held while status.json is changed
     notes.lock           held while notes.json is changed
@@ -87,6 +88,10 @@ class RunFolder:
     @property
     def environment_file(self) -> Path:
         return self.folder / "environment.json"
+
+    @property
+    def variables_file(self) -> Path:
+        return self.folder / "variables.json"
 
     @property
     def splits_file(self) -> Path:

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +60,14 @@ class Run(RunFolder):
     # -- creating and finding ----------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, spec: RunSpec, workspace: Workspace, order: float | None = None, confined: bool = False) -> Run:
+    def create(
+        cls,
+        spec: RunSpec,
+        workspace: Workspace,
+        order: float | None = None,
+        confined: bool = False,
+        variables: Mapping[str, str] | None = None,
+    ) -> Run:
         """Create a run in state ``queued``. Its folder appears complete, under its final name.
 
         Args:
@@ -68,6 +75,7 @@ class Run(RunFolder):
             workspace: where.
             order: position in the queue, the smallest first; the current time by default.
             confined: whether it may read the workspace's uploads only; checked again when the run begins.
+            variables: environment variables for its process, until it starts; None for those of the worker.
 
         Raises:
             StorageError: the disk is full or read-only; nothing is left behind.
@@ -82,6 +90,8 @@ class Run(RunFolder):
                     draft / "status.json",
                     {**_first_status(spec, now, time.time() if order is None else order), "confined": confined},
                 )
+                if variables is not None:
+                    write_json(cls(draft).variables_file, dict(variables), mode=0o600)
                 draft.rename(run_folder)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
