@@ -250,7 +250,7 @@ def test_an_adapter_is_small_and_names_its_base(trained: Trained) -> None:
     note = read_json(folder / "workbench.json")
     assert note["adapter"] is True
     assert note["base"]["source"] == f"path:{base}" and len(note["base"]["fingerprint"]) == 64
-    assert read_json(folder / "adapter_config.json")["base_model_name_or_path"] is None
+    assert read_json(folder / "adapter_config.json")["base_model_name_or_path"] == str(base)
 
 
 @every_adapter

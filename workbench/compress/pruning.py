@@ -26,6 +26,7 @@ from workbench.explain.examples import TextInputs
 from workbench.explain.internals.heads import HeadImportance, Measure, head_importance
 from workbench.files import write_text
 from workbench.i18n import _
+from workbench.inference.model_card import write_model_card
 from workbench.inference.predictor import Predictor
 from workbench.machine import process_identity
 from workbench.models.networks.attention import MultiHeadAttention
@@ -265,6 +266,7 @@ class PruningJob:
                 ),
             }
         )
+        write_model_card(context.run, context.run.model_folder, report)
         context.run.write_report(report)
 
     def _cost(self, model: Model, split: EncodedSplit, seconds: float) -> Cost:

@@ -1,4 +1,4 @@
-"""Merges the adapter of a run into its base model: ``merge(run)``."""
+"""Writes the result of a run as one model in transformers' format: ``merge(run)``."""
 
 from __future__ import annotations
 
@@ -6,46 +6,57 @@ from pathlib import Path
 
 from workbench.errors import RequestError
 from workbench.files import replace_folder, write_json
-from workbench.models.loading import BASE_FILE, load_adapter
+from workbench.inference.model_card import write_model_card
+from workbench.models.export import save_tokenizer, to_plain
+from workbench.models.loading import BASE_FILE, load_adapter, load_folder, load_tokenizer
 from workbench.models.safety import refuse_unsafe
-from workbench.runs.documents import ModelBase
+from workbench.runs.documents import BaseNote, ModelBase
 from workbench.runs.run import Run
 from workbench.tuning.adapters import merge_adapter
+from workbench.types import Model, Tokenizer
 
 
 def merge(run: Run, folder: Path | None = None) -> Path:
-    """Write base and adapter of a finished run as one model in transformers' format. It predicts the same.
+    """Write the result of a finished run as a folder for transformers without the workbench. It predicts the same.
+
+    An adapter is merged into its base. Our own Transformers become a BERT or a GPT-2 of transformers.
 
     Args:
-        run: its result is an adapter.
+        run: a finished run.
         folder: the folder to write; ``merged`` in the run's own folder if left out. An earlier result is replaced.
 
     Returns:
         The folder: a model for ``path:...``, and for transformers without the workbench.
 
     Raises:
-        RequestError: the run has no model, or a complete one; its adapter cannot be merged; or ``folder`` holds
-            something else.
+        RequestError: the run has no model; its adapter cannot be merged; transformers has no such architecture; or
+            ``folder`` holds something else.
         RefusedError: the base is not the one that the adapter was trained on.
     """
     source, note = run.model_folder, run.base_note()
     if note is None:
         raise RequestError(*run.why_no_model())
-    if not note.adapter:
-        raise RequestError(
-            f"The result of run {run.id} is a complete model: there is nothing to merge.", f"Use {source}."
-        )
     target = folder or run.merged_folder
     if target.exists() and not (target / BASE_FILE).exists():
         raise RequestError(f"{target} exists and is not a merged model.", "Name a folder that does not exist.")
     refuse_unsafe(source)
-    loaded = load_adapter(source, run.workspace)
-    model = merge_adapter(loaded.model)
+    model, tokenizer, fingerprint = _load(run, note)
+    plain = to_plain(model)
     with replace_folder(target) as draft:
-        model.save_pretrained(draft)
-        loaded.tokenizer.save_pretrained(draft)
+        plain.save_pretrained(draft)
+        save_tokenizer(tokenizer, draft, note.max_length or 512, note.head or "", plain.config.model_type)
         # The base's name may be a path on this machine, and is no longer needed.
-        base = ModelBase(source=f"run:{run.id}", fingerprint=str(loaded.base["fingerprint"]))
-        merged = note.model_copy(update={"base": base, "adapter": False})
-        write_json(draft / BASE_FILE, merged.as_dict())
+        base = ModelBase(source=f"run:{run.id}", fingerprint=fingerprint)
+        write_json(draft / BASE_FILE, note.model_copy(update={"base": base, "adapter": False}).as_dict())
+        write_model_card(run, draft)
     return target
+
+
+def _load(run: Run, note: BaseNote) -> tuple[Model, Tokenizer, str]:
+    """Return the run's model without an adapter, its tokenizer, and the fingerprint of its base."""
+    if note.adapter:
+        loaded = load_adapter(run.model_folder, run.workspace)
+        return merge_adapter(loaded.model), loaded.tokenizer, str(loaded.base["fingerprint"])
+    head = note.head or "AutoModel"
+    model, _ = load_folder(run.model_folder, head, note.head_options, complete=True)
+    return model.eval(), load_tokenizer(run.model_folder), str(note.base.fingerprint)

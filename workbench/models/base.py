@@ -105,6 +105,16 @@ class ModelSource(ABC):
         """
         return []
 
+    def plain_name(self, exact: str) -> tuple[str, str] | None:
+        """Return a name by which transformers loads the same weights, and their revision; None if it cannot.
+
+        The name is a repository of the hub, or a folder on this machine with an empty revision. Must download nothing.
+
+        Args:
+            exact: the source by which a spec names exactly these weights, from the loaded model's ``base``.
+        """
+        return None
+
     def trained_labels(self, task: str) -> list[str]:
         """Return the labels that the model was trained on, in the order of its head's outputs; empty if it has none.
 

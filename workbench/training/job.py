@@ -10,6 +10,7 @@ import numpy as np
 from workbench.data.load import Dataset
 from workbench.errors import DataError, RequestError
 from workbench.files import write_json
+from workbench.inference.model_card import write_model_card
 from workbench.models.base import LoadedModel
 from workbench.models.identity import same_base
 from workbench.notes import NO_TEST_SPLIT, RESUMED_ELSEWHERE
@@ -133,6 +134,7 @@ class TrainingJob:
                 "tuning": context.tuning.report(trainer.model),
             }
         )
+        write_model_card(context.run, context.run.model_folder, report)
         context.run.write_report(report)
         name = context.task.primary_metric
         context.reporter.info(

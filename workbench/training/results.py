@@ -11,6 +11,7 @@ from pathlib import Path
 
 from workbench.data.roles import Roles
 from workbench.files import replace_folder, write_json
+from workbench.models.export import name_base, save_tokenizer
 from workbench.models.identity import BaseIdentity
 from workbench.models.loading import BASE_FILE
 from workbench.runs.documents import BaseNote, Interval, ModelBase
@@ -90,7 +91,10 @@ def save_model(context: RunContext, prepared: Prepared, model: Model) -> None:
     base = prepared.loaded.base
     with replace_folder(context.run.model_folder) as folder:
         tuning.save(model, folder)
-        prepared.tokenizer.save_pretrained(folder)
+        save_tokenizer(prepared.tokenizer, folder, spec.data.max_length, task.head, prepared.model.config.model_type)
+        plain = context.resolved.model.plain_name(base["source"]) if tuning.saves_adapter else None
+        if plain is not None:
+            name_base(folder, *plain)
         note = BaseNote(
             base=ModelBase.model_validate(base if tuning.saves_adapter else _without_folder(base)),
             task=spec.task.model_dump(mode="json"),

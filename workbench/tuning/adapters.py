@@ -64,7 +64,7 @@ class AdapterTuning(Tuning):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*invalid shape.*")  # of matrices whose rank AdaLoRA reduced to zero
             model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-        # workbench.json names the base. peft's own note and its model card contain a path of this machine.
+        # peft's model card is empty; what it notes as the base may be a temporary name. workbench.json names the base.
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
         write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})

@@ -83,14 +83,21 @@ def test_merging_does_not_overwrite_other_folders(workspace: Workspace, tmp_path
 
 
 def test_unmergeable_runs_are_refused(workspace: Workspace) -> None:
-    for tuning, message in (("prompt", "no weight of the base can hold them"), ("head", "is a complete model")):
-        run = make_run(workspace, {"tuning": tuning, "training.epochs": 1, "data.max_length": 32})
-        with pytest.raises(RequestError, match="has no model: its state"):
-            merge(run)
-        assert run_folder(run.folder) == 0, run.status()
-        with pytest.raises(RequestError, match=message):
-            merge(run)
-        assert not run.merged_folder.exists()
+    run = make_run(workspace, {"tuning": "prompt", "training.epochs": 1, "data.max_length": 32})
+    with pytest.raises(RequestError, match="has no model: its state"):
+        merge(run)
+    assert run_folder(run.folder) == 0, run.status()
+    with pytest.raises(RequestError, match="no weight of the base can hold them"):
+        merge(run)
+    assert not run.merged_folder.exists()
+
+
+def test_a_complete_model_is_written_as_it_is(workspace: Workspace) -> None:
+    run = make_run(workspace, {"tuning": "head", "training.epochs": 1, "data.max_length": 32})
+    assert run_folder(run.folder) == 0, run.status()
+    assert merge(run) == run.merged_folder
+    whole, copy = (load_file(folder / "model.safetensors") for folder in (run.model_folder, run.merged_folder))
+    assert whole.keys() == copy.keys() and all(torch.equal(whole[name], copy[name]) for name in whole)
 
 
 @pytest.mark.parametrize("method", VIRTUAL)

@@ -81,14 +81,14 @@ def merge_command(
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: merged/ in the run's folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Merge a run's adapter into its base model.
+    """Write a run's result as one model that transformers loads without the workbench.
 
-    transformers loads the result without the workbench.
+    An adapter is merged into its base, and an architecture of the workbench becomes a BERT or a GPT-2.
     """
     from workbench.inference.merging import merge
 
     folder = merge(Run.open(run_id, Workspace.current()), out.expanduser() if out else None)
-    text = _("The merged model is in {folder}").format(folder=folder)
+    text = _("The model is in {folder}").format(folder=folder)
     print_result({"folder": str(folder)}, as_json, lambda: console.print(text, soft_wrap=True))
 
 

@@ -129,6 +129,9 @@ class Catalogued(Pretrained):
         assert isinstance(entry, ModelEntry)
         return entry.positions
 
+    def plain_name(self, exact: str) -> tuple[str, str] | None:
+        return str(self.folder()), ""
+
     def folder(self, progress: Progress | None = None) -> Path:
         folder = fetch_model(self.name, self.workspace, progress)
         lock = entry_lock(downloads(self.workspace), "models", self.name)
@@ -158,6 +161,14 @@ for _name, _entry in catalogue().models.items():
     models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _attributes))
 
 
+def _plain_folder(folder: Path) -> tuple[str, str] | None:
+    """Return the folder if it holds a whole model of an architecture of transformers; otherwise None."""
+    config = read_json(folder / "config.json")
+    kind = str(config.get("model_type", "")) if isinstance(config, dict) else ""
+    is_plain = kind and not kind.startswith("workbench-") and not (folder / ADAPTER_FILE).exists()
+    return (str(folder), "") if is_plain else None
+
+
 @models.register("hf")
 class Hub(Pretrained):
     """A model of the Hugging Face hub, at a pinned revision: hf:REPOSITORY@REVISION."""
@@ -178,6 +189,10 @@ class Hub(Pretrained):
         repository, _, revision = self.argument.partition("@")
         folder = downloads(self.workspace) / "hub" / repository.replace("/", "--") / revision
         return folder if (folder / ".complete").exists() else None  # a branch is only known to the hub
+
+    def plain_name(self, exact: str) -> tuple[str, str] | None:
+        repository, _, revision = exact.removeprefix("hf:").partition("@")
+        return repository, revision
 
     def _exact_source(self, folder: Path) -> str:
         # The folder's name is the commit: a branch may move before an adapter looks for its base again.
@@ -202,6 +217,9 @@ class Local(Pretrained):
             return str(error)
         except RecursionError:
             return CIRCULAR_BASES
+
+    def plain_name(self, exact: str) -> tuple[str, str] | None:
+        return _plain_folder(self._path())
 
     def folder(self, progress: Progress | None = None) -> Path:
         return self._path()
@@ -233,6 +251,9 @@ class FromRun(Pretrained):
             return str(error)
         except RecursionError:
             return CIRCULAR_BASES
+
+    def plain_name(self, exact: str) -> tuple[str, str] | None:
+        return _plain_folder(self.folder())
 
     def trained_labels(self, task: str) -> list[str]:
         note = Run.open(self.argument, self.workspace).base_note()
