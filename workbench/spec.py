@@ -95,15 +95,11 @@ def _read_escaped_tab(value: object) -> object:
 
 def _read_label_names(value: object) -> object:
     """Return the names of labels as text: YAML reads 1, 1.0 and true as other types."""
-    if not isinstance(value, dict):
-        return value
-    return {_label_text(name): _label_text(target) for name, target in value.items()}
 
+    def text(name: object) -> object:
+        return str(name).lower() if isinstance(name, bool | int | float) else name
 
-def _label_text(name: object) -> object:
-    if isinstance(name, bool):
-        return str(name).lower()
-    return str(name) if isinstance(name, int | float) else name
+    return {text(name): text(target) for name, target in value.items()} if isinstance(value, dict) else value
 
 
 class DataSpec(SpecModel):
@@ -121,6 +117,11 @@ class DataSpec(SpecModel):
         "column of its own with 0 and 1, list these columns: label: [art, money]. Other columns (the "
         "first 20 of the file, values cut to 200 characters) are stored with the predictions, in predictions.parquet, "
         "so that you can group results by them; remove from the file what should not be stored.",
+    )
+    on_bad_rows: Literal["refuse", "drop"] = Field(
+        "refuse",
+        description="Rows that cannot be used (no label, an invalid value, too many fields): refuse the data, or leave "
+        "these rows out and count them in the report.",
     )
     labels: Annotated[dict[str, str], BeforeValidator(_read_label_names)] = Field(
         default_factory=dict,
@@ -181,14 +182,9 @@ class DataSpec(SpecModel):
 
     @model_validator(mode="after")
     def _merges_are_single_steps(self) -> DataSpec:
-        for name, target in self.labels.items():
-            if target == name:
-                raise ValueError(f"labels merges {name!r} with itself")
-            if target in self.labels:
-                raise ValueError(
-                    f"labels merges {name!r} into {target!r}, which is merged into {self.labels[target]!r}; name the "
-                    "final label for each"
-                )
+        chained = [name for name, target in self.labels.items() if target in self.labels]
+        if chained:
+            raise ValueError(f"labels merges {chained[0]!r} into {self.labels[chained[0]]!r}, which is merged itself")
         return self
 
 

@@ -171,7 +171,7 @@ def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
         (
             [*make_rows(10), ("a text", "")],
             {},
-            r"a\.csv, line 12: the label \(column 'label'\) is missing\. 1 row has no label",
+            r"a\.csv, line 12: the label \(column 'label'\) is missing\. Give every row a label",
         ),
         ([(text, "good") for text, _ in make_rows(40)], {}, r"only the label 'good'"),
         (make_rows(3), {}, r"split has (1 example|no examples); at least 2"),

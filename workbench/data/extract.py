@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
+from workbench.data.bad_rows import repeated_header
 from workbench.data.columns import CLASSES, require_column
 from workbench.data.examples import Examples, SplitName
 from workbench.data.label_spelling import clean_label
-from workbench.data.readers.table import Table
-from workbench.data.report import ExcludedRows, format_list
+from workbench.data.readers.table import BadRow, Table
+from workbench.data.report import ExcludedRows
 from workbench.data.roles import Roles
 from workbench.data.values import PARSERS, Answer, as_answers, describe_type, valid_text
 from workbench.errors import DataError
 from workbench.types import Json
 
 T = TypeVar("T")
-Values: TypeAlias = dict[str, list[Any]]  # role -> a value for each row of the table
+Values: TypeAlias = dict[str, list[Any]]  # role -> a value for each row of the table; None in rows that are bad
+BadRows: TypeAlias = dict[int, BadRow]  # position in the table -> why the row cannot be used
 
 _HINTS = {
     "text": "Choose another column (data.columns), or write it as text.",
@@ -40,12 +42,14 @@ class Extracted:
         groups: for each example the value of the group column; None without one.
         excluded: the rows that are not used.
         notes: what was normalized or looks odd, for people.
+        bad_rows: the rows that cannot be used; they are not among the examples.
     """
 
     examples: Examples
     groups: list[Json] | None
     excluded: list[ExcludedRows]
     notes: list[str]
+    bad_rows: list[BadRow] = field(default_factory=list)
 
 
 def extract(split: SplitName, table: Table, roles: Roles, group: str | None) -> Extracted:
@@ -58,76 +62,84 @@ def extract(split: SplitName, table: Table, roles: Roles, group: str | None) -> 
         group: the column that groups examples; None, or a column that the table lacks, for no groups.
 
     Raises:
-        DataError: a column is missing or cannot be used, or a row has an invalid value; the message names the row.
+        DataError: a column is missing or cannot be used, or every row is empty.
     """
     for role, name in roles.mapping.items():
         require_column(table, name, f"columns.{role}")
-    values = _parse_values(table, roles)
-    _check_tags(table, roles, values)
-    selected, excluded = _select_rows(split, table, roles, values)
+    bad: BadRows = {table.rows.index(each.row): each for each in repeated_header(table)}
+    values = _parse_values(table, roles, bad)
+    _check_tags(table, roles, values, bad)
+    selected, excluded = _select_rows(split, table, roles, values, bad)
     notes: list[str] = []
     for column in roles.columns:
         if column.kind == "label":
-            values[column.role] = _parse_labels(table, roles.mapping[column.role], selected, notes)
+            values[column.role] = _parse_labels(table, roles.mapping[column.role], selected, notes, bad)
         elif column.kind == "labels":
-            values[column.role] = _parse_label_lists(table, roles.mapping[column.role], selected)
+            values[column.role] = _parse_label_lists(table, roles.mapping[column.role], selected, bad)
+    selected = [i for i in selected if i not in bad]
     ids = [f"{table.name}:{row}" for row in table.rows]
     all_rows = Examples({column.role: values[column.role] for column in roles.columns}, ids, table.rows, table.unit)
     examples = all_rows.take(selected)
     groups = [table.columns[group][i] for i in selected] if group in table.columns else None
-    return Extracted(examples, groups, excluded, notes)
+    return Extracted(examples, groups, excluded, notes, [*table.bad_rows, *bad.values()])
 
 
 # -- values other than labels -----------------------------------------------------------------------------------------
 
 
-def _parse_values(table: Table, roles: Roles) -> Values:
+def _parse_values(table: Table, roles: Roles, bad: BadRows) -> Values:
     values: Values = {}
     for column in roles.columns:
         if column.kind in PARSERS:
-            values[column.role] = _parse_column(table, roles.mapping[column.role], column.kind, PARSERS[column.kind])
+            parse = PARSERS[column.kind]
+            values[column.role] = _parse_column(table, roles.mapping[column.role], column.kind, parse, bad)
     for column in roles.columns:
         if column.kind == "answers":
-            values[column.role] = _parse_answers(table, roles.mapping[column.role], values.get("context"))
+            values[column.role] = _parse_answers(table, roles.mapping[column.role], values.get("context"), bad)
     return values
 
 
-def _parse_answers(table: Table, name: str, contexts: Sequence[str] | None) -> list[list[Answer]]:
-    """Return the answers of each row, checked against its context."""
+def _parse_answers(table: Table, name: str, contexts: Sequence[str] | None, bad: BadRows) -> list[list[Answer] | None]:
+    """Return the answers of each row, checked against its context; None for a row that cannot be used."""
     remaining = iter(contexts) if contexts is not None else itertools.repeat(None)
-    return _parse_column(table, name, "answers", lambda value: as_answers(value, next(remaining)))
+    return _parse_column(table, name, "answers", lambda value: as_answers(value, next(remaining)), bad)
 
 
-def _parse_column(table: Table, name: str, kind: str, parse: Callable[[Json], T]) -> list[T]:
-    values = []
+def _parse_column(table: Table, name: str, kind: str, parse: Callable[[Json], T], bad: BadRows) -> list[T | None]:
+    """Return the value of each row; None for a row that cannot be used."""
+    values: list[T | None] = []
     for i, value in enumerate(table.columns[name]):
         try:
             values.append(parse(value))
         except ValueError as error:
-            raise _invalid_value(table, i, name, error, kind) from error
+            values.append(None)
+            bad.setdefault(i, _invalid_value(table, i, name, str(error), kind))
     return values
 
 
-def _invalid_value(table: Table, index: int, name: str, reason: ValueError, kind: str) -> DataError:
-    hint = _ENCODING_HINT if "lone surrogate" in str(reason) else _HINTS[kind]
-    return DataError(f"{table.where(index)}: column {name!r} {reason}.", hint)
+def _invalid_value(table: Table, index: int, name: str, problem: str, kind: str) -> BadRow:
+    hint = _ENCODING_HINT if "lone surrogate" in problem else _HINTS[kind]
+    message = f"{table.where(index)}: column {name!r} {problem}."
+    return BadRow(table.rows[index], f"the value in column {name!r} is not valid", message, hint)
 
 
-def _check_tags(table: Table, roles: Roles, values: Values) -> None:
-    """Refuse rows with more or fewer tags than words."""
+def _check_tags(table: Table, roles: Roles, values: Values, bad: BadRows) -> None:
+    """Find rows with more or fewer tags than words."""
     words = next((column.role for column in roles.columns if column.kind == "words"), None)
     for column in roles.columns:
         if column.kind != "tags" or words is None:
             continue
         for i, (tags, row) in enumerate(zip(values[column.role], values[words], strict=True)):
-            if len(tags) != len(row):
-                reason = ValueError(f"has {len(tags)} tags, but column {roles.mapping[words]!r} has {len(row)} words")
-                raise _invalid_value(table, i, roles.mapping[column.role], reason, "tags")
+            if tags is not None and row is not None and len(tags) != len(row):
+                problem = f"has {len(tags)} tags, but column {roles.mapping[words]!r} has {len(row)} words"
+                bad.setdefault(i, _invalid_value(table, i, roles.mapping[column.role], problem, "tags"))
 
 
-def _select_rows(split: SplitName, table: Table, roles: Roles, values: Values) -> tuple[list[int], list[ExcludedRows]]:
+def _select_rows(
+    split: SplitName, table: Table, roles: Roles, values: Values, bad: BadRows
+) -> tuple[list[int], list[ExcludedRows]]:
     """Return the positions of the rows whose texts are not empty, and the rows that are excluded."""
-    selected = list(range(len(table)))
+    selected = [i for i in range(len(table)) if i not in bad]
     excluded: list[ExcludedRows] = []
     for column in roles.columns:
         if column.may_be_empty or column.kind in (*CLASSES, "answers", "number", "tags"):
@@ -138,7 +150,7 @@ def _select_rows(split: SplitName, table: Table, roles: Roles, values: Values) -
             excluded.append(ExcludedRows(split, f"{column.role} is empty", rows))
             removed = set(empty)
             selected = [i for i in selected if i not in removed]
-    if not selected:
+    if not selected and not bad:
         raise DataError(f"{table.name}: every row is empty.", "Check that data.columns names the right column.")
     return selected, excluded
 
@@ -150,41 +162,43 @@ def _is_empty(value: str | Sequence[str]) -> bool:
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
-def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[str]) -> list[str]:
+def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[str], bad: BadRows) -> list[str]:
     """Return a label for each row, without surrounding spaces and invisible characters.
 
-    Rows that are not selected get an empty one."""
+    Rows that are not selected, and those that cannot be used, get an empty one."""
     labels = [""] * len(table)
-    missing: list[int] = []
     stripped = 0
     for i in selected:
         value = table.columns[name][i]
-        labels[i] = _parse_label(table, value, name, i)
-        stripped += isinstance(value, str) and labels[i] != value
-        if not labels[i]:
-            missing.append(i)
-    if missing:
-        rows = format_list([table.rows[i] for i in missing])
-        raise DataError(
-            f"{table.where(missing[0])}: the label (column {name!r}) is missing. {len(missing):,} "
-            f"{'row has' if len(missing) == 1 else 'rows have'} no label ({table.unit} {rows}).",
-            "Give every row a label, or remove those rows.",
-        )
+        label = _parse_label(table, value, name, i)
+        if isinstance(label, BadRow):
+            bad[i] = label
+            continue
+        labels[i] = label
+        stripped += isinstance(value, str) and label != value
+        if not label:
+            message = f"{table.where(i)}: the label (column {name!r}) is missing."
+            bad[i] = BadRow(table.rows[i], "the label is missing", message, "Give every row a label.")
     if stripped:
         notes.append(f"{table.name}: removed surrounding spaces and invisible characters from {stripped:,} labels.")
     return labels
 
 
-def _parse_label_lists(table: Table, name: str, selected: Sequence[int]) -> list[list[str]]:
+def _parse_label_lists(table: Table, name: str, selected: Iterable[int], bad: BadRows) -> list[list[str]]:
     """Return the labels of each row, sorted; see :mod:`workbench.data.label_lists`."""
     label_lists: list[list[str]] = [[]] * len(table)
     for i in selected:
         labels = [_parse_label(table, item, name, i) for item in table.columns[name][i]]
-        label_lists[i] = sorted({label for label in labels if label})
+        problem = next((label for label in labels if isinstance(label, BadRow)), None)
+        if problem is not None:
+            bad[i] = problem
+        else:
+            label_lists[i] = sorted({label for label in labels if isinstance(label, str) and label})
     return label_lists
 
 
-def _parse_label(table: Table, value: Json, name: str, index: int) -> str:
+def _parse_label(table: Table, value: Json, name: str, index: int) -> str | BadRow:
+    """Return a label, an empty one if it is missing, or why it cannot be used."""
     if value is None or value != value:  # NaN: a missing number
         return ""
     if isinstance(value, bool):
@@ -195,8 +209,10 @@ def _parse_label(table: Table, value: Json, name: str, index: int) -> str:
         try:
             return valid_text(clean_label(str(value)))
         except ValueError as error:
-            raise _invalid_value(table, index, name, error, "text") from error
-    raise DataError(
+            return _invalid_value(table, index, name, str(error), "text")
+    return BadRow(
+        table.rows[index],
+        f"the value in column {name!r} is not valid",
         f"{table.where(index)}: column {name!r} holds {describe_type(value)}, but a single label is needed.",
         "Choose another column (data.columns), or a task with several labels.",
     )

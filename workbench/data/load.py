@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workbench.data.bad_rows import exclude_bad_rows
 from workbench.data.catalogue.entries import DatasetEntry
 from workbench.data.columns import Column, map_columns, require_column
 from workbench.data.examples import SPLITS, Examples, SplitName
@@ -167,6 +168,7 @@ def read_splits(
     group = _group_column(spec, entry, tables["train"], roles)
 
     extracted = {split: extract(split, table, roles, group) for split, table in tables.items()}
+    excluded += exclude_bad_rows({split: each.bad_rows for split, each in extracted.items()}, tables, spec)
     examples = {split: each.examples for split, each in extracted.items()}
     label_notes = unify_labels(examples, roles, spec.labels)
     return ReadSplits(tables, roles, mapping_notes + label_notes, group, extracted, excluded)

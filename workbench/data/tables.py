@@ -166,7 +166,7 @@ def _read_file(path: Path, spec: DataSpec, options: ReadOptions, documents: Docu
     if format_name is not None:
         return read_format(format_name, [path], path.name, "train", spec.encoding)
     check_name(path)
-    return read_table(path, spec.delimiter, spec.encoding, options, documents)
+    return read_table(path, spec.delimiter, spec.encoding, options, documents, collect_bad_rows=True)
 
 
 def _read_hub_rows(

@@ -23,19 +23,23 @@ from workbench.data.readers.csv_dialect import (
     spell,
 )
 from workbench.data.readers.options import ReadOptions
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import BadRow, Table
 from workbench.errors import DataError
 
 MAX_FIELD = 1_000_000  # characters in one field: longer than most books' chapters, and a sign of an unclosed quote
 
+MAX_UNREADABLE = 100  # rows with broken quotes that are collected
 
-def read_delimited(lines: OpenLines, name: str, options: ReadOptions) -> Table:
+
+def read_delimited(lines: OpenLines, name: str, options: ReadOptions, collect_bad_rows: bool = False) -> Table:
     """Read a table from a file with one row per line.
 
     Args:
         lines: opens the file: its lines, with their ends.
         name: the file's name.
         options: how the file is written.
+        collect_bad_rows: whether rows that cannot be read are collected in the table instead of refused, unless they
+            are most of the file.
 
     Raises:
         DataError: a row cannot be read or does not fit the header; the message names the line.
@@ -47,8 +51,13 @@ def read_delimited(lines: OpenLines, name: str, options: ReadOptions) -> Table:
         try:
             table = _parse(lines, name, dialect, options)
         except DataError as error:
-            table, note = _parse_otherwise(lines, name, dialect, options, error)
-            notes.append(note)
+            try:
+                table, note = _parse_otherwise(lines, name, dialect, options, error)
+                notes.append(note)
+            except DataError:
+                if not collect_bad_rows:
+                    raise
+                table = _parse_collecting(lines, name, dialect, options, error)
     table.notes[:0] = notes
     return table
 
@@ -130,20 +139,46 @@ def _note_unquoted(name: str) -> str:
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _parse(lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions) -> Table:
+def _parse_collecting(lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions, error: DataError) -> Table:
+    """Return a table that lists the rows that cannot be read; raise ``error`` if they are most of the file."""
+    bad: dict[int, BadRow] = {}
+
+    def readable_lines() -> Iterator[str]:
+        return ("\n" if number in bad else line for number, line in enumerate(lines(), start=1))
+
+    for _ in range(MAX_UNREADABLE):
+        try:
+            table = _parse(readable_lines, name, dialect, options, bad)
+            break
+        except _UnreadableRowError as problem:  # read again without that line: a quote may have swallowed others
+            bad[problem.line] = BadRow(problem.line, "the quotes are not closed", problem.message, problem.hint)
+        except DataError:
+            raise error from None
+    else:
+        raise error
+    if len(bad) > len(table):
+        raise error
+    table.bad_rows = [bad[line] for line in sorted(bad)]
+    return table
+
+
+def _parse(
+    lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions, bad: dict[int, BadRow] | None = None
+) -> Table:
+    """Return the table; rows that do not fit the header are added to ``bad``, or refused if it is None."""
     columns, column_notes = _columns(lines, name, dialect, options)
     values: list[list[str]] = [[] for _ in columns.names]
     rows: list[int] = []
     blank = 0
     skipped = Skipped()
-    for line, fields in _read_rows(lines(), name, dialect, options, columns, skipped):
+    for line, fields in _read_rows(lines(), name, dialect, options, columns, skipped, bad):
         if not fields:
             blank += 1
             continue
         for column, value in zip(values, fields, strict=True):
             column.append(value)
         rows.append(line)
-    blank -= len(skipped.comments) + skipped.separator_lines
+    blank -= len(skipped.comments) + skipped.separator_lines + len(bad or ())
     notes = [*column_notes, *note_comments(name, skipped.comments)]
     if blank > 0:
         notes.append(f"{name}: skipped {blank} blank lines.")
@@ -173,9 +208,15 @@ def _columns(lines: OpenLines, name: str, dialect: Dialect, options: ReadOptions
 
 
 def _read_rows(
-    lines: Iterable[str], name: str, dialect: Dialect, options: ReadOptions, columns: Columns, skipped: Skipped
+    lines: Iterable[str],
+    name: str,
+    dialect: Dialect,
+    options: ReadOptions,
+    columns: Columns,
+    skipped: Skipped,
+    bad: dict[int, BadRow] | None = None,
 ) -> Iterator[NumberedFields]:
-    """Yield the line where each row begins, and its values in the columns; a blank line has none."""
+    """Yield the line where each row begins, and its values in the columns; a blank line has none, nor has a bad row."""
     before_header = not options.header
     plain, width = columns.plain, columns.width
     try:
@@ -191,16 +232,25 @@ def _read_rows(
             else:
                 values = columns.select(fields)
                 if values is None:
-                    raise _misfit(name, line, fields, columns, dialect.delimiter)
-                yield line, values
+                    error = _misfit(name, line, fields, columns, dialect.delimiter)
+                    if bad is None:
+                        raise error
+                    bad[line] = BadRow(line, "the row does not fit the header", error.message, error.hint)
+                yield line, values or []
     except UnreadableError as error:
         raise _csv_problem(name, error) from error
+
+
+class _UnreadableRowError(DataError):
+    """A row with quotes that cannot be read, and its line."""
+
+    line: int = 0
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-def _csv_problem(name: str, error: UnreadableError) -> DataError:
+def _csv_problem(name: str, error: UnreadableError) -> _UnreadableRowError:
     if "end of data" in error.reason:
         problem = 'a quote (") is opened and never closed'
     elif "field limit" in error.reason:
@@ -214,7 +264,9 @@ def _csv_problem(name: str, error: UnreadableError) -> DataError:
         problem = 'text follows a closing quote ("); a quote inside a field is written twice ("")'
     else:
         problem = error.reason
-    return DataError(f"{name}, line {error.line}: {problem}.", "Correct that line; the file was not used.")
+    result = _UnreadableRowError(f"{name}, line {error.line}: {problem}.", "Correct that line.")
+    result.line = error.line
+    return result
 
 
 def _misfit(name: str, line: int, fields: list[str], columns: Columns, delimiter: str) -> DataError:

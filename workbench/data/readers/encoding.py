@@ -137,21 +137,22 @@ def _detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
     if len(content) % 2 == 0 and sample[0::2].count(0) > 0.3 * half:
         return "utf-16-be", [f"{name}: read as utf-16-be, because every other byte is zero."]
     if b"\0" in content or _is_damaged_utf8(content):
-        raise _undecodable(content, name, "utf-8", problem)
+        raise _undecodable(content, name, "utf-8", problem) from problem
     mixed = _count_utf8_lines(content)
     if mixed[0] >= max(2, mixed[1] / 5):
         refusal = _undecodable(content, name, "utf-8", problem)
         which = f"But {mixed[0]:,} of {mixed[1]:,} lines with such bytes are UTF-8: the file mixes encodings."
-        raise DataError(f"{refusal.message} {which}", refusal.hint)
+        raise DataError(f"{refusal.message} {which}", refusal.hint) from problem
     readings = rank_readings(content)
     if not readings:
-        raise _undecodable(content, name, "utf-8", problem)
+        raise _undecodable(content, name, "utf-8", problem) from problem
     if not is_certain(readings):
         raise _ambiguous(content, name, readings[0], readings[1])
-    return readings[0].encoding, [
+    note = (
         f"{name}: the encoding is not UTF-8; {readings[0].encoding} was used, which fits {readings[0].language}. "
         "If letters look wrong, set the right one as data.encoding."
-    ]
+    )
+    return readings[0].encoding, [note]
 
 
 def _count_utf8_lines(content: bytes) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from workbench.data.readers.json_forms import refuse_arrays, rows_of_document
-from workbench.data.readers.table import Table, check_names
+from workbench.data.readers.table import BadRow, Table, check_names
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 
@@ -54,16 +54,27 @@ class _Decoder:
         return value, end
 
 
-def read_json(text: str, name: str) -> Table:
+def read_json(text: str, name: str, collect_bad_rows: bool = False) -> Table:
     """Read a table from JSON.
 
     Args:
         text: the content of the file.
         name: the file's name.
+        collect_bad_rows: whether lines that are not a JSON object are collected in the table instead of refused, unless
+            they are most of the file.
 
     Raises:
         DataError: it is not JSON, or holds no table in a known form; the message names the row.
     """
+    try:
+        return _read_json(text, name)
+    except DataError as error:
+        if not collect_bad_rows or text.lstrip().startswith("["):
+            raise
+        return _read_good_lines(text, name, error)
+
+
+def _read_json(text: str, name: str) -> Table:
     decoder = _Decoder()
     if text.lstrip().startswith("["):
         return _read_array(text, name, decoder)
@@ -154,6 +165,26 @@ def _read_lines(text: str, name: str, decoder: _Decoder) -> tuple[list[Json], li
         rows.append(line)
     blank -= text.endswith("\n")
     return records, rows, [f"{name}: skipped {blank} blank lines."] if blank > 0 else []
+
+
+def _read_good_lines(text: str, name: str, error: DataError) -> Table:
+    """Return a table of the lines that hold an object, with a list of the others; raise ``error`` if they are more."""
+    decoder = _Decoder()
+    records: list[Json] = []
+    rows: list[int] = []
+    bad: list[BadRow] = []
+    for line, content in enumerate(text.split("\n"), start=1):
+        if content.strip():
+            try:
+                records.append(_check_object(_load_line(content, name, line, decoder), f"{name}, line {line}"))
+                rows.append(line)
+            except DataError as problem:
+                bad.append(BadRow(line, "the line is not a JSON object", problem.message, problem.hint))
+    if len(bad) > len(records):
+        raise error
+    table = _table(records, rows, "line", name, [], decoder)
+    table.bad_rows = bad
+    return table
 
 
 def _load_line(content: str, name: str, line: int, decoder: _Decoder) -> Json:

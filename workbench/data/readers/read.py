@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from workbench.data.readers.csv_reader import read_delimited
@@ -19,8 +21,10 @@ from workbench.data.readers.file_types import JSON, MARKDOWN, PARQUET, check_fil
 from workbench.data.readers.json_reader import read_json
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import read_parquet
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import BadRow, Table
 from workbench.errors import DataError
+
+_MARKED = re.compile("[\udc80-\udcff]")  # bytes that could not be decoded
 
 
 def read_table(
@@ -29,6 +33,7 @@ def read_table(
     encoding: str | None = None,
     options: ReadOptions | None = None,
     documents: DocumentSplitting | None = None,
+    collect_bad_rows: bool = False,
 ) -> Table:
     """Read a table from a file, or the documents of a text.
 
@@ -38,6 +43,8 @@ def read_table(
         encoding: the text's encoding; detected if None.
         options: how the file is written, if it is not plain CSV with a header line.
         documents: how to split a text into documents; None for a table. A ``.md`` file is always a text.
+        collect_bad_rows: whether rows of CSV and JSON lines that cannot be read are collected in ``Table.bad_rows``
+            instead of refused.
 
     Raises:
         DataError: the file is missing, empty, too large, or not a valid table; the message names the row.
@@ -52,14 +59,48 @@ def read_table(
     if suffix in PARQUET:
         return read_parquet(path)
     content = read_bytes(path, path.name)
-    text, notes = decode(content, path.name, encoding or options.encoding)
+    text, notes, undecodable = _decode(content, path.name, encoding or options.encoding, collect_bad_rows)
     if suffix in JSON:
-        table = read_json(text, path.name)
+        table = read_json(text, path.name, collect_bad_rows)
     else:
         options = options.model_copy(update={"delimiter": delimiter or options.delimiter})
-        table = read_delimited(lambda: io.StringIO(text, newline=""), path.name, options)
-    if not len(table):
+        table = read_delimited(lambda: io.StringIO(text, newline=""), path.name, options, collect_bad_rows)
+    if undecodable is not None:
+        table = _without_undecodable(table, undecodable)
+    if not len(table) and not table.bad_rows:
         raise DataError(f"{path.name} has column names but no rows.", "Provide a file with at least one row.")
     table.notes[:0] = notes
     table.sha256 = hashlib.sha256(content).hexdigest()
     return table
+
+
+def _decode(content: bytes, name: str, encoding: str | None, collect: bool) -> tuple[str, list[str], DataError | None]:
+    """Return the text, notes, and the error of bytes that could not be decoded and are marked in the text."""
+    try:
+        return *decode(content, name, encoding), None
+    except DataError as error:
+        cause = error.__cause__
+        if not collect or not isinstance(cause, UnicodeDecodeError) or b"\0" in content:
+            raise
+        return content.decode(cause.encoding, "surrogateescape").removeprefix("\ufeff"), [], error
+
+
+def _without_undecodable(table: Table, error: DataError) -> Table:
+    """Return the table without the rows that have marked bytes; raise ``error`` if a column's name has some."""
+    if any(map(_MARKED.search, table.columns)):
+        raise error
+    marked = [
+        i
+        for i in range(len(table))
+        if any(_MARKED.search(str(values[i])) for values in table.columns.values() if values[i] is not None)
+    ]
+    if 2 * len(marked) > len(table):
+        raise error
+    reason = "some bytes are not text in the encoding of the file"
+    bad = [
+        BadRow(table.rows[i], reason, error.message if n == 0 else f"{table.where(i)}: {reason}.", error.hint)
+        for n, i in enumerate(marked)
+    ]
+    removed = set(marked)
+    good = table.take(i for i in range(len(table)) if i not in removed)
+    return replace(good, bad_rows=[*table.bad_rows, *bad])

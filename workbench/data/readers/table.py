@@ -11,6 +11,23 @@ from workbench.errors import DataError
 MAX_COLUMNS = 10_000
 
 
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Args:
+        row: its number in the file.
+        reason: a few words by which such rows are counted: ``"the label is missing"``.
+        message: a sentence that says what is wrong, with the location.
+        hint: what to do.
+    """
+
+    row: int
+    reason: str
+    message: str
+    hint: str
+
+
 @dataclass
 class Table:
     """A table read from a file.
@@ -26,6 +43,7 @@ class Table:
         sha256: sha256 of the file's content.
         origin: where the data come from, for the report.
         group: a column whose values stay in one split unless the spec names another; None for none.
+        bad_rows: rows that could not be read and are not among ``rows``, if the reader was told to collect them.
     """
 
     name: str
@@ -37,6 +55,7 @@ class Table:
     sha256: str = ""
     origin: Mapping[str, object] = field(default_factory=dict)
     group: str | None = None
+    bad_rows: list[BadRow] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)

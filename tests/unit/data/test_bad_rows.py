@@ -1,0 +1,122 @@
+"""Rows that cannot be used: all are counted when they are refused, and listed by reason when they are dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.data.bad_rows import BadRowsError
+from workbench.data.columns import Column
+from workbench.data.load import Dataset, load_data
+from workbench.errors import DataError
+from workbench.runs.report_notes import warnings_in
+from workbench.spec import DataSpec
+from workbench.workspace import Workspace
+
+COLUMNS = (Column("text", "the text"), Column("label", "its class", kind="label"))
+WORDS = (Column("words", "the words", kind="words"), Column("tags", "their tags", kind="tags"))
+QUESTIONS = (
+    Column("question", "the question"),
+    Column("context", "the context"),
+    Column("answers", "its answers", kind="answers"),
+)
+GOOD = [f"text number {i},{'good' if i % 2 else 'bad'}" for i in range(20)]
+
+
+def load(workspace: Workspace, path: Path, content: bytes | str, columns: Any = COLUMNS, **spec: Any) -> Dataset:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    spec = {"holdout": {"valid": 0, "test": 0}, **spec}
+    return load_data(DataSpec.model_validate({"train": str(path), **spec}), columns, workspace)
+
+
+def table(*rows: str | bytes) -> bytes:
+    lines = ["text,label", *GOOD, *rows]
+    return b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines) + b"\n"
+
+
+def left_out(data: Dataset) -> dict[str, list[int]]:
+    return {each["reason"]: each["rows"] for each in data.report["left_out"]}
+
+
+CSV: list[tuple[bytes, list[int], str]] = [
+    (table("a text,", "more,good", "one, "), [22, 24], "the label is missing"),
+    (table("a,b,c", "more,good", "alone"), [22, 24], "the row does not fit the header"),
+    (table("text,label", "more,good", "\ufeffText,LABEL"), [22, 24], "the names of the columns are repeated"),
+    (table(b"caf\xe9 text,good", "été,bad", "naïve ñandú öl,good", "çà là,bad", *["ä ö ü ß é,bad"] * 3),
+     [22], "some bytes are not text in the encoding of the file"),
+    (table('"opened,good', "more,good", '"closed" x,bad'), [22, 24], "the quotes are not closed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "lines", "reason"), CSV)
+def test_rows_of_csv_are_refused_together_or_dropped_by_reason(
+    content: bytes, lines: list[int], reason: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(BadRowsError) as caught:
+        load(workspace, tmp_path / "a.csv", content)
+    assert caught.value.message.startswith(f"a.csv, line {lines[0]}: ") and caught.value.count == len(lines)
+    assert len(lines) == 1 or f"{reason} (line {lines[0]}, {lines[1]})" in caught.value.message
+    assert "data.on_bad_rows to drop" in caught.value.hint
+    data = load(workspace, tmp_path / "a.csv", content, on_bad_rows="drop")
+    assert left_out(data) == {reason: lines} and not set(lines) & set(data.train.rows)
+    assert any(f"{len(lines)} excluded: {reason}" in note for note in warnings_in(data.notes))
+    count = content.count(b"\n") - 1 - len(lines)
+    assert len(data.train) == count, "every other row must be used"
+
+
+def test_reasons_are_counted_apart_and_across_files(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_bytes(table("one,two,three"))
+    with pytest.raises(BadRowsError, match=r"a\.csv, line 22: the label .* 3 rows in all") as caught:
+        load(workspace, tmp_path / "a.csv", table("x,", "text,label"), test=str(tmp_path / "test.csv"))
+    for part in ("a.csv: the label is missing (line 22)", "are repeated (line 23)", "test.csv: the row does not fit"):
+        assert part in caught.value.message
+
+
+def test_lines_that_are_not_json_objects(workspace: Workspace, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"text {i}", "label": "ab"[i % 2]}) for i in range(20)]
+    lines[3], lines[7] = '{"text": "cut', "[1, 2]"
+    with pytest.raises(DataError, match=r"a\.jsonl, line 4: .* 2 rows in all"):
+        load(workspace, tmp_path / "a.jsonl", "\n".join(lines))
+    data = load(workspace, tmp_path / "a.jsonl", "\n".join(lines), on_bad_rows="drop")
+    assert left_out(data) == {"the line is not a JSON object": [4, 8]} and len(data.train) == 18
+
+
+def test_tags_that_do_not_fit_their_words_and_answers_outside_their_context(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [{"words": ["Ann", "sings"], "tags": ["B-PER", "O"]} for _ in range(6)]
+    rows[2]["tags"] = ["O"]
+    content = "\n".join(map(json.dumps, rows))
+    with pytest.raises(BadRowsError, match="line 3: column 'tags' has 1 tags, but column 'words' has 2 words"):
+        load(workspace, tmp_path / "tags.jsonl", content, WORDS)
+    data = load(workspace, tmp_path / "tags.jsonl", content, WORDS, on_bad_rows="drop")
+    assert left_out(data) == {"the value in column 'tags' is not valid": [3]} and len(data.train) == 5
+    rows = [
+        {"question": f"Who {i}?", "context": "Ann sang.", "answers": [{"text": "Ann", "start": 0}]} for i in range(6)
+    ]
+    rows[4]["answers"] = [{"text": "Bob", "start": 0}]
+    content = "\n".join(map(json.dumps, rows))
+    data = load(workspace, tmp_path / "qa.jsonl", content, QUESTIONS, on_bad_rows="drop")
+    assert left_out(data) == {"the value in column 'answers' is not valid": [5]} and len(data.train) == 5
+
+
+def test_a_file_that_is_mostly_unreadable_is_refused_even_then(workspace: Workspace, tmp_path: Path) -> None:
+    content = "text,label\n" + "a,b,c,d\n" * 10 + "one,good\n"
+    with pytest.raises(DataError, match="4 fields, but the header has 2") as caught:
+        load(workspace, tmp_path / "a.csv", content, on_bad_rows="drop")
+    assert not isinstance(caught.value, BadRowsError)
+    with pytest.raises(DataError, match="no row can be used"):
+        load(workspace, tmp_path / "b.csv", "text,label\n" + "a,\n" * 10, on_bad_rows="drop")
+
+
+def test_a_text_that_equals_the_name_of_its_only_column_is_a_text(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, tmp_path / "a.csv", "text\nword\ntext\nother\n", COLUMNS[:1])
+    assert data.train.columns["text"] == ["word", "text", "other"]
+
+
+def test_good_data_have_the_same_fingerprint_either_way(workspace: Workspace, tmp_path: Path) -> None:
+    first = load(workspace, tmp_path / "a.csv", table())
+    assert load(workspace, tmp_path / "a.csv", table(), on_bad_rows="drop").fingerprint == first.fingerprint
