@@ -137,6 +137,10 @@ def test_conll_fields_with_other_tags() -> None:
     assert plain.columns["tags"] == [["ORG", "O"], ["PER", "O"]]
     score = read("conll", "EU B-ORG 0.9\nrejects O 0.8\n\nAda B-PER 0.7\nsings O 0.9\n")
     assert score.columns["tags"] == [["B-ORG", "O"], ["B-PER", "O"]] and score.columns["column_3"][0] == ["0.9", "0.8"]
+    on = read("conll", "1\tEU\tB-ORG\n2\tsays\tO\n\n3\tAda\tB-PER\n4\tsings\tO\n")
+    assert on.columns["words"] == [["EU", "says"], ["Ada", "sings"]]
+    inner = read("conll", "1\tEU\tB-ORG\tO\n2\tsays\tO\tO\n")
+    assert inner.columns["tags"] == [["B-ORG", "O"]], "a second level without entities is not the tags"
     years = read("conll", "1999 NN O\n2000 NN O\nOslo NNP B-LOC\n")
     assert years.columns["words"] == [["1999", "2000", "Oslo"]]
 
@@ -167,6 +171,8 @@ def test_characters_are_words() -> None:
         ("a.txt", "-DOCSTART- O\n\nAda B-PER\nsings O\n. O\n\nOslo B-LOC\n. O\n", True),
         ("a.txt", "Ada\tB-PER\r\nsings\tO\r\n.\tO\r\n\r\nOslo\tB-LOC\r\n.\tO\r\n", True),
         ("a.tsv", "# x\n1\tAda\tB-PER\tO\n2\t.\tO\tO\n\n# y\n1\tIn\tO\tO\n2\tOslo\tB-LOC\tO\n3\t.\tO\tO\n", True),
+        ("a.txt", "Ada PER\nsings O\n. O\n\nOslo LOC\n. O\n", True),
+        ("a.tsv", "B-PER\tAda\nO\tsings\nO\t.\n\nB-LOC\tOslo\nO\t.\n", True),
         ("a.txt", "A story.\n\nIt has B-52 bombers.\nAnd two paragraphs.\nAnd O\nof it\n", False),
         ("a.tsv", "text\tlabel\na film\tpos\nb film\tneg\nc film\tO\nd\tO\n\ne\tO\n", False),
         ("a.tsv", "words\ttags\nAda sings\tB-PER O\nOslo .\tB-LOC O\nOslo .\tB-LOC O\n\nx\tO\n", False),

@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from workbench.data.examples import SplitName
@@ -31,6 +32,7 @@ from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
 MIN_TAGS = 0.99  # share of the values of a field that are tags, if it holds tags
+MAX_TYPES = 40  # different values of a field of types without a prefix
 MIN_OUTSIDE = 0.2  # share of O in a field of types without a prefix
 MIN_NUMBERED = 0.95  # share of the words that the first field numbers, if it does
 _HEAD = 1 << 16  # bytes that show whether a text file is in this format
@@ -178,10 +180,11 @@ def _is_comment(line: Line, width: int) -> bool:
 
 
 def _is_numbered(sentences: Sequence[Sequence[Line]], width: int) -> bool:
-    """Return whether the first field counts the words of each sentence, from 0 or 1."""
+    """Return whether the first field counts the words of each sentence from 0 or 1, or those of the whole file."""
     if width < 3:
         return False
     right = total = 0
+    numbers: list[int] = []
     for sentence in sentences:
         expected: int | None = None
         for line in sentence:
@@ -190,9 +193,11 @@ def _is_numbered(sentences: Sequence[Sequence[Line]], width: int) -> bool:
                 continue
             total += 1
             number = int(first) if _NUMBER.fullmatch(first) and len(first) < 10 else None
+            numbers += [] if number is None else [number]
             right += number is not None and (number == expected or (expected is None and number < 2))
             expected = None if number is None else number + 1
-    return right > 0 and right >= MIN_NUMBERED * total
+    counts_on = len(numbers) == total and all(b == a + 1 for a, b in pairwise(numbers))
+    return right > 0 and (right >= MIN_NUMBERED * total or (counts_on and total > 1))
 
 
 def _word(line: Line, first: int, name: str) -> str:
@@ -256,7 +261,7 @@ def _tag_field(columns: dict[int, list[list[str]]], sentences: Sentences, name: 
 
 def _is_outside_common(rows: Sequence[Sequence[str]]) -> bool:
     values = [value for row in rows for value in row]
-    return values.count("O") >= MIN_OUTSIDE * len(values)
+    return len(values) > values.count("O") >= MIN_OUTSIDE * len(values)
 
 
 def _types(rows: Sequence[Sequence[str]]) -> set[str]:
@@ -290,7 +295,7 @@ def _tags_of_pairs(rows: Sequence[Sequence[str]]) -> list[list[str]] | None:
 
 
 def _looks_like_conll(lines: Sequence[str]) -> bool:
-    """Return whether lines are words with tags that have a prefix, in at least two sentences."""
+    """Return whether lines are words with tags, in at least two sentences."""
     numbered = [Line(number, _split(line), line) for number, line in enumerate(lines, start=1)]
     width = _usual_width(numbered)
     words = list(_token_lines(numbered, width))
@@ -298,9 +303,13 @@ def _looks_like_conll(lines: Sequence[str]) -> bool:
         return False
     if any(len(line.fields) != width for line in words):
         return False
-    return any(_types([[line.fields[index] for line in words]]) for index in {width - 1, min(2, width - 1)}) and bool(
-        _TAG.fullmatch(words[0].fields[-1])
-    )
+    columns = [[line.fields[index] for line in words] for index in range(width)]
+    if _types([columns[0]]):
+        return True  # tags before words: reading the file says so
+    single = not any(len(value.split()) > 1 for column in columns for value in column)
+    if single and _is_outside_common([columns[-1]]) and len(set(columns[-1])) <= MAX_TYPES:
+        return True
+    return any(_types([columns[index]]) for index in {width - 1, min(2, width - 1)})
 
 
 def _token_lines(lines: Sequence[Line], width: int) -> Iterator[Line]:
