@@ -161,6 +161,8 @@ def as_answers(value: Json, context: str | None = None) -> list[Answer]:
         value = parse_literal(value) if value.strip() else []
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
         value = _from_lists(value)
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):
+        value = [dict(value)]
     return [_as_answer(item, context) for item in ([] if value is None else _as_list(value, "a list of answers"))]
 
 

@@ -68,6 +68,9 @@ def test_squad_in_any_order_of_keys(tmp_path: Path, workspace: Workspace, docume
     path = tmp_path / "a.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     result = load(path, QA, workspace).train.columns
+    if document == PARAGRAPHS:
+        lines = jsonl(tmp_path / "lines.jsonl", [{"header": {"dataset": "x"}}, *PARAGRAPHS])
+        assert load(lines, QA, workspace).train.columns == result
     assert result["context"] == CONTEXTS and result["answers"] == ANSWERS and result["question"][1] == "Where 1?"
 
 
@@ -192,7 +195,32 @@ def offsets(i: int) -> dict[str, Any]:
     return {"text": row["text"], **positions, "label": LABELS[i]}
 
 
-@pytest.mark.parametrize("form", [opennre, opennre_text, tacred, spert, named, offsets])
+def pairs_of_positions(i: int) -> dict[str, Any]:
+    row = opennre_text(i)
+    return {"text": row["text"], "e1": row["h"]["pos"], "e2": row["t"]["pos"], "relation": LABELS[i]}
+
+
+def borders(i: int) -> dict[str, Any]:
+    row = opennre_text(i)
+    expressions = {
+        name: {"start": row[k]["pos"][0], "end": row[k]["pos"][1]} for k, name in (("h", "head"), ("t", "tail"))
+    }
+    return {"text": row["text"], **expressions, "relation": LABELS[i]}
+
+
+def doccano(i: int) -> dict[str, Any]:
+    row = opennre_text(i)
+    entities = [
+        {"id": number, "label": "X", "start_offset": row[k]["pos"][0], "end_offset": row[k]["pos"][1]}
+        for number, k in ((11, "h"), (7, "t"))
+    ]
+    relations = [{"id": 1, "from_id": 11, "to_id": 7, "type": LABELS[i]}]
+    return {"text": row["text"], "entities": entities, "relations": relations}
+
+
+@pytest.mark.parametrize(
+    "form", [opennre, opennre_text, tacred, spert, named, offsets, pairs_of_positions, borders, doccano]
+)
 def test_expressions_are_marked(tmp_path: Path, workspace: Workspace, form: Any) -> None:
     result = load(jsonl(tmp_path / "a.jsonl", [form(0), form(1)]), "relation-extraction", workspace)
     assert result.train.columns["text"] == MARKED and result.train.columns["label"] == LABELS
@@ -271,6 +299,13 @@ def test_wrong_positions_of_expressions(
     row["h"]["pos"] = position
     with pytest.raises(DataError, match=f"line 2: .*{message}"):
         load(jsonl(tmp_path / "a.jsonl", [opennre(1), row]), "relation-extraction", workspace)
+
+
+def test_sentences_without_marks_are_refused_while_loading(tmp_path: Path, workspace: Workspace) -> None:
+    """`workbench data check` does not ask the task; it finds this all the same."""
+    rows = [{"text": " ".join(TOKENS[i]), "label": LABELS[i]} for i in range(2)]
+    with pytest.raises(DataError, match="line 1: there is no <e1>"):
+        load(jsonl(tmp_path / "a.jsonl", rows), "relation-extraction", workspace)
 
 
 def test_chinese_words_are_joined_without_spaces(tmp_path: Path, workspace: Workspace) -> None:

@@ -42,6 +42,7 @@ _HINT = (
     "Write the sentence with <e1>...</e1> and <e2>...</e2> around its expressions, or the positions of both "
     "(head_start, head_end, tail_start, tail_end)."
 )
+_ENDS = (("head", "tail"), ("from_id", "to_id"))  # keys of a relation's expressions: their indices, or their ids
 _MARK = re.compile(r"</?e[12]>")
 
 
@@ -130,7 +131,14 @@ class Relations(Shape):
     def matches(self, table: Table, needs: Needs) -> bool:
         if not needs.has("head", "tail"):
             return False
-        return _Reader(table, needs).form is not None
+        reader = _Reader(table, needs)
+        if reader.form is None and reader.text is not None and not reader.is_marked(reader.text):
+            raise DataError(
+                f"{table.where(0)}: there is no <e1> in the sentences of column {reader.text!r}, and no column has "
+                "their expressions.",
+                _HINT,
+            )
+        return reader.form is not None
 
     def convert(self, table: Table, needs: Needs) -> Table:
         reader = _Reader(table, needs)
@@ -153,11 +161,13 @@ class _Reader:
 
     def _form(self) -> str | None:
         table = self.table
-        if self.tokens is None and (self.text is None or self._is_marked(self.text)):
+        if self.tokens is None and (self.text is None or self.is_marked(self.text)):
             return None
         entities, relations = find_column(table, ("entities",)), find_column(table, ("relations",))
-        if entities and relations and are_lists_of_objects(first_values(table, relations), "type", "head", "tail"):
-            return "lists"
+        if entities and relations:
+            shown = first_values(table, relations)
+            if any(are_lists_of_objects(shown, "type", *keys) for keys in _ENDS):
+                return "lists"
         if self._positions("subj", "obj"):
             return "inclusive"
         if self._positions("head", "tail") or self._positions("e1", "e2") or self._positions("h", "t"):
@@ -165,13 +175,18 @@ class _Reader:
         if self.head is None or self.tail is None:
             return None
         shown = first_values(table, self.head)
-        if shown and all(isinstance(value, dict) and "pos" in value for value in shown):
+        if shown and all(_is_positioned(value) for value in shown):
             return "objects"
         if shown and all(isinstance(value, list) and len(value) == 3 for value in shown):
             return "fewrel"
         return "names" if shown and all(isinstance(value, str) for value in shown) and self.text else None
 
-    def _is_marked(self, column: str) -> bool:
+    def is_marked(self, column: str) -> bool:
+        """Return whether a column has sentences with marks.
+
+        Args:
+            column: the column.
+        """
         return any(isinstance(value, str) and _MARK.search(value) for value in first_values(self.table, column))
 
     def _positions(self, head: str, tail: str) -> tuple[str, ...] | None:
@@ -258,9 +273,10 @@ class _Reader:
         value = unprinted(self.table.columns[column or ""][index])
         if self.form == "names":
             return sentence.find(value, role, where)
-        if self.form == "objects":
-            value = value if isinstance(value, dict) else {}
-            position, name = value.get("pos"), value.get("name")
+        if self.form == "objects" and isinstance(value, dict):
+            position, name = value.get("pos", [value.get("start"), value.get("end")]), value.get("name")
+        elif self.form == "objects":
+            position, name = value, None
         else:
             pieces = value if isinstance(value, list) and len(value) == 3 else ["", "", []]
             first = pieces[2][0] if isinstance(pieces[2], list) and pieces[2] else []
@@ -285,17 +301,30 @@ class _Reader:
         relations = unprinted(self.table.columns[find_column(self.table, ("relations",)) or ""][index]) or []
         if not isinstance(entities, list) or not isinstance(relations, list):
             raise refused(where, "has entities or relations that are no lists", _HINT)
-        spans = [
-            sentence.span(each.get("start"), each.get("end"), where) for each in entities if isinstance(each, dict)
-        ]
+        spans: list[tuple[int, int]] = []
+        ids: dict[str, int] = {}
+        for number, each in enumerate(entities):
+            entity = each if isinstance(each, dict) else {}
+            start, end = (entity.get(border, entity.get(f"{border}_offset")) for border in ("start", "end"))
+            spans.append(sentence.span(start, end, where))
+            ids[str(entity.get("id", number))] = number
         for each in relations:
             ends = [each.get("head"), each.get("tail")] if isinstance(each, dict) else []
+            if isinstance(each, dict) and "from_id" in each:
+                ends = [ids.get(str(each.get(key))) for key in ("from_id", "to_id")]
             known = [
                 end for end in ends if isinstance(end, int) and not isinstance(end, bool) and 0 <= end < len(spans)
             ]
             if len(known) != 2 or not isinstance(each, dict):
                 raise refused(where, f"has the relation {str(each)[:60]}, whose entities are not known", _HINT)
             yield Relation(spans[known[0]], spans[known[1]], each.get("type"))
+
+
+def _is_positioned(value: Json) -> bool:
+    """Return whether an expression is an object or a pair with its position."""
+    if isinstance(value, dict):
+        return "pos" in value or {"start", "end"} <= value.keys()
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(item, int) for item in value)
 
 
 def _letters(text: str) -> str:

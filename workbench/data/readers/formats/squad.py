@@ -57,7 +57,7 @@ class Squad(Format):
         Args:
             path: the file.
         """
-        if path.suffix.lower() != ".json":
+        if path.suffix.lower() not in (".json", ".jsonl"):
             return False
         try:
             with open(path, "rb") as file:
@@ -67,7 +67,7 @@ class Squad(Format):
         begins = _BEGINNING.match(head)
         if not begins:
             return False
-        if b"[" in begins[0]:
+        if b"[" in begins[0] or path.suffix.lower() == ".jsonl":
             return b'"qas"' in head and b'"context' in head
         return bool(re.search(rb'"data"\s*:\s*\[', head)) and (b'"paragraphs"' in head or b'"qas"' in head)
 
@@ -88,6 +88,14 @@ class Squad(Format):
         return {"text": text, "start": start}
 
 
+def _document(file: RawFile) -> Json:
+    """Return the content of a file; of one with an object on each line those that have questions."""
+    if file.name.lower().endswith(".jsonl"):
+        lines = [record for _, record in file.json_lines()]
+        return [record for record in lines if not isinstance(record, dict) or "header" not in record]
+    return file.json()
+
+
 def _located(answer: Json, context: str) -> Json:
     """Return an answer with its position: a text without one is taken where it first occurs."""
     return {"text": answer, "answer_start": context.find(answer)} if isinstance(answer, str) else answer
@@ -96,7 +104,7 @@ def _located(answer: Json, context: str) -> Json:
 def _questions(file: RawFile) -> Iterator[tuple[str, str, JsonObject]]:
     """Yield the title, the context and the object of each question."""
     count = 0
-    document = file.json()
+    document = _document(file)
     articles = document if isinstance(document, list) and document else member(document, "data", list, file.name)
     for number, article in enumerate(articles, start=1):
         where = f"{file.name}, article {number}"
