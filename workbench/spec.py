@@ -106,8 +106,9 @@ class DataSpec(SpecModel):
     """The data of a run."""
 
     train: str = Field(
-        description="A name from the catalogue (`workbench data list`); a CSV, JSONL, Parquet, .conll, .txt or .md "
-        "file, or a .json file in SQuAD format; a folder of texts; or hf:OWNER/NAME@REVISION?config=NAME&split=NAME."
+        description="A name from the catalogue (`workbench data list`); a CSV, JSONL, Parquet, Excel, .conll, .txt or "
+        ".md file, or a .json file in SQuAD format; a folder of texts, or of a subfolder for each label; or "
+        "hf:OWNER/NAME@REVISION?config=NAME&split=NAME."
     )
     valid: str | None = Field(None, description="Validation file; without one, a part of train is held out.")
     test: str | None = Field(None, description="Test file; without one, a part of train is held out.")
@@ -155,6 +156,9 @@ class DataSpec(SpecModel):
     )
     encoding: str | None = Field(
         None, description="Text encoding of the files (utf-8, gb18030 ...); detected if left out."
+    )
+    sheet: str | None = Field(
+        None, min_length=1, description="Sheet of an Excel file (.xlsx); the first one if left out."
     )
     label_separator: str | None = Field(
         None,

@@ -17,6 +17,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, SplitName
 from workbench.data.naming import source_kind
 from workbench.data.progress import Progress
+from workbench.data.readers.archives import unpacked
 from workbench.data.readers.file_types import TEXTS
 from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
@@ -59,7 +60,7 @@ def read_tables(
     for split in SPLITS:
         if split in own_files:
             path = own_files[split]
-            tables[split] = _read_file(path, spec, ReadOptions(), _splitting_of(path, spec, columns))
+            tables[split] = _read_file(path, spec, ReadOptions(sheet=spec.sheet), _splitting_of(path, spec, columns))
         elif split in names:
             tables[split] = _read_hub_rows(split, names[split], spec, workspace, progress)
         elif split in fetched and entry is not None:
@@ -162,9 +163,11 @@ def _splitting_of(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Docu
 
 
 def _read_file(path: Path, spec: DataSpec, options: ReadOptions, documents: DocumentSplitting | None) -> Table:
-    format_name = format_for(path) if documents is None else None
-    if format_name is not None:
-        return read_format(format_name, [path], path.name, "train", spec.encoding)
+    if documents is None:
+        with unpacked(path) as file:
+            format_name = format_for(file)
+            if format_name is not None:
+                return read_format(format_name, [file], file.name, "train", spec.encoding)
     check_name(path)
     return read_table(path, spec.delimiter, spec.encoding, options, documents, collect_bad_rows=True)
 

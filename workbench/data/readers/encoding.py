@@ -43,7 +43,7 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
     """
     notes: list[str] = []
     if encoding is None:
-        encoding, notes = _detect_encoding(content, name)
+        encoding, notes = detect_encoding(content, name)
     else:
         encoding = _known_encoding(encoding)
         if encoding == "utf-8":
@@ -120,8 +120,19 @@ def _known_encoding(encoding: str) -> str:
     return codec.name
 
 
-def _detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
-    """Return the encoding of the byte order mark, or UTF-8, or UTF-16 by its zero bytes, or the best guess."""
+def detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
+    """Return the encoding of the byte order mark, or UTF-8, or UTF-16 by its zero bytes, or the best guess.
+
+    Args:
+        content: the content of the file.
+        name: the file's name, for messages.
+
+    Returns:
+        The encoding, and a note if it was guessed.
+
+    Raises:
+        DataError: it cannot be told for sure, or no encoding fits.
+    """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return encoding, []
@@ -158,10 +169,15 @@ def _detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
 def _count_utf8_lines(content: bytes) -> tuple[int, int]:
     """Return how many of the first lines outside ASCII are UTF-8, and how many such lines there are."""
     lines = [match.group() for match in itertools.islice(_NOT_ASCII.finditer(content), _MIXED_LINES)]
-    return sum(_is_utf8(line) for line in lines), len(lines)
+    return sum(is_utf8(line) for line in lines), len(lines)
 
 
-def _is_utf8(content: bytes) -> bool:
+def is_utf8(content: bytes) -> bool:
+    """Return whether bytes are UTF-8.
+
+    Args:
+        content: any bytes.
+    """
     try:
         content.decode("utf-8")
         return True

@@ -14,9 +14,11 @@ PARQUET = (".parquet", ".pq")
 MARKDOWN = (".md",)
 TEXTS = (".txt", *MARKDOWN)  # can be read as documents; .txt is a table for a task that needs more than a text
 CONLL = (".conll", ".conllu", ".iob", ".iob2", ".bio")  # words with tags; see workbench.data.readers.formats.conll
-SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
-SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN + CONLL
-ALLOWED = f"Use one of: {', '.join(SUFFIXES)}."
+EXCEL = (".xlsx", ".xlsm")
+SPREADSHEETS = (".xls", ".xlsb", ".ods")  # which are refused
+SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN + CONLL + EXCEL
+ARCHIVES = (".gz", ".zip")  # of one file with one of SUFFIXES; see workbench.data.readers.archives
+ALLOWED = f"Use one of: {', '.join(SUFFIXES)}, or one such file in a {' or '.join(ARCHIVES)} file."
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive (a spreadsheet, or weights saved by torch)"),
@@ -62,7 +64,10 @@ def check_file(path: Path, suffix: str) -> None:
         problem = "is not a regular file" if path.exists() else "does not exist"
         raise DataError(f"{path} {problem}.", "Provide the path of a CSV, JSONL or Parquet file.")
     if suffix in SPREADSHEETS:
-        raise DataError(f"{path.name} is a spreadsheet.", "Save the sheet as CSV (UTF-8) and use that file.")
+        raise DataError(
+            f"{path.name} is a spreadsheet in a format that is not read.",
+            "Save it as an Excel workbook (.xlsx), or the sheet as CSV (UTF-8), and use that file.",
+        )
     if suffix in (".pkl", ".pickle", ".pt", ".pth", ".joblib"):
         raise _refused_pickle(path.name)
     if suffix not in SUFFIXES:
@@ -102,7 +107,15 @@ def _check_head(head: bytes, name: str, suffix: str) -> None:
     kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
     if head[257:262] == b"ustar":
         kind = "a tar archive"
-    if suffix in PARQUET:
+    if suffix in EXCEL:
+        if head.startswith(b"\xd0\xcf\x11\xe0"):
+            kind = "protected by a password, or an old .xls file"
+        if not head.startswith(b"PK\x03\x04"):
+            raise DataError(
+                f"{name} is not an Excel workbook{f' but {kind}' if kind else ''}.",
+                "Save it without a password as .xlsx, or the sheet as CSV (UTF-8).",
+            )
+    elif suffix in PARQUET:
         if not head.startswith(b"PAR1"):
             raise DataError(f"{name} is not a Parquet file{f' but {kind}' if kind else ''}.", ALLOWED)
     elif kind is not None:

@@ -19,6 +19,7 @@ class ReadOptions(BaseModel):
         header: names of the columns, for a file without a header line.
         header_lines: 4 for the format of Orange: names, types and flags of the columns, then an empty line.
         documents: how plain text is split into documents (:mod:`workbench.data.readers.documents`); None for a table.
+        sheet: name of the sheet of an Excel file; the first one if None.
         format: the dataset format that reads the files (:mod:`workbench.data.readers.formats`); None for a plain file.
     """
 
@@ -30,4 +31,5 @@ class ReadOptions(BaseModel):
     header: tuple[str, ...] | None = None
     header_lines: Literal[1, 4] = 1
     documents: Literal["file", "paragraph", "line", "passages", "articles"] | None = None
+    sheet: str | None = None
     format: str | None = None

@@ -1,4 +1,4 @@
-"""Read a table: CSV and its relatives, JSON lines, Parquet. Unusable data is refused, with the row and the reason.
+"""Read a table: CSV and its relatives, JSON, Parquet, Excel. Unusable data is refused, with the row and the reason.
 
 A file that is not what its name says (a pickle, an archive, a spreadsheet named ``.csv``) is recognized by its first
 bytes and refused without being opened. Nothing is repaired or dropped: a row with too many fields, a byte that is not
@@ -14,10 +14,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from workbench.data.readers.archives import unpacked
+from workbench.data.readers.class_folders import read_class_folder
 from workbench.data.readers.csv_reader import read_delimited
 from workbench.data.readers.documents import read_documents
 from workbench.data.readers.encoding import decode
-from workbench.data.readers.file_types import JSON, MARKDOWN, PARQUET, check_file, read_bytes
+from workbench.data.readers.excel_reader import read_excel
+from workbench.data.readers.file_types import EXCEL, JSON, MARKDOWN, PARQUET, SUFFIXES, check_file, read_bytes
 from workbench.data.readers.json_reader import read_json
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import read_parquet
@@ -38,7 +41,8 @@ def read_table(
     """Read a table from a file, or the documents of a text.
 
     Args:
-        path: a file with one of the suffixes in ``file_types.SUFFIXES``.
+        path: a file with one of the suffixes in ``file_types.SUFFIXES``, one such file in a ``.gz`` or ``.zip`` file,
+            or a folder with a subfolder of texts for each label.
         delimiter: the separator of the fields in a CSV file; detected if None.
         encoding: the text's encoding; detected if None.
         options: how the file is written, if it is not plain CSV with a header line.
@@ -49,21 +53,36 @@ def read_table(
     Raises:
         DataError: the file is missing, empty, too large, or not a valid table; the message names the row.
         RefusedError: the file is a pickle.
-        MissingPackageError: pyarrow is needed to read Parquet, and not installed.
+        MissingPackageError: pyarrow (Parquet) or openpyxl (Excel) is needed and not installed.
     """
     options = options or ReadOptions()
+    updates = {"delimiter": delimiter or options.delimiter, "encoding": encoding or options.encoding}
+    options = options.model_copy(update=updates)
+    with unpacked(path) as file:
+        table = _read_file(file, options, documents, collect_bad_rows)
+    if file != path:
+        table.notes.insert(0, f"{path.name}: read the file in it, {file.name}.")
+    return table
+
+
+def _read_file(path: Path, options: ReadOptions, documents: DocumentSplitting | None, collect_bad_rows: bool) -> Table:
     suffix = path.suffix.lower()
     if documents is not None or suffix in MARKDOWN:
-        return read_documents(path, documents or "auto", encoding or options.encoding)
+        return read_documents(path, documents or "auto", options.encoding)
+    if path.is_dir() and suffix not in SUFFIXES:
+        return read_class_folder(path, options.encoding)
     check_file(path, suffix)
+    if options.sheet is not None and suffix not in EXCEL:
+        raise DataError(f"data.sheet is {options.sheet!r}, but {path.name} is not an Excel file.", "Remove data.sheet.")
+    if suffix in EXCEL:
+        return read_excel(path, options.sheet)
     if suffix in PARQUET:
         return read_parquet(path)
     content = read_bytes(path, path.name)
-    text, notes, undecodable = _decode(content, path.name, encoding or options.encoding, collect_bad_rows)
+    text, notes, undecodable = _decode(content, path.name, options.encoding, collect_bad_rows)
     if suffix in JSON:
         table = read_json(text, path.name, collect_bad_rows)
     else:
-        options = options.model_copy(update={"delimiter": delimiter or options.delimiter})
         table = read_delimited(lambda: io.StringIO(text, newline=""), path.name, options, collect_bad_rows)
     if undecodable is not None:
         table = _without_undecodable(table, undecodable)

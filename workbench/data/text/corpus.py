@@ -25,11 +25,12 @@ from workbench.data.progress import Progress
 from workbench.data.readers.csv_reader import stream_delimited
 from workbench.data.readers.documents import split_documents, text_files
 from workbench.data.readers.encoding import decode, encoding_of
-from workbench.data.readers.file_types import JSON, MARKDOWN, PARQUET, TEXTS, check_file
+from workbench.data.readers.file_types import ARCHIVES, EXCEL, JSON, MARKDOWN, PARQUET, TEXTS, check_file
 from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.json_reader import is_one_object_per_line, read_json, stream_json_lines
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import stream_parquet
+from workbench.data.readers.read import read_table
 from workbench.data.readers.table import Table
 from workbench.data.tables import check_name, fetch_hub_file
 from workbench.data.text.characters import join_words
@@ -155,6 +156,8 @@ def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -
         splitting: DocumentSplitting = "file" if spec.documents == "auto" else spec.documents
         return _stream_documents(text_files(path), path.name, splitting, spec.encoding)
     check_name(path)
+    if suffix in ARCHIVES or suffix in EXCEL:
+        return _stream_table(read_table(path, spec.delimiter, spec.encoding, ReadOptions(sheet=spec.sheet)))
     check_file(path, suffix)
     format_name = format_for(path) if suffix not in TEXTS else None
     if format_name is not None:

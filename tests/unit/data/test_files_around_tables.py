@@ -1,0 +1,241 @@
+"""Tables in Excel workbooks, in gzip and zip files, and as folders of texts: read within bounds, or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from workbench.data.columns import Column
+from workbench.data.load import load_data
+from workbench.data.readers import archives, excel_reader
+from workbench.data.readers.options import ReadOptions
+from workbench.data.readers.read import read_table
+from workbench.errors import DataError, RefusedError, WorkbenchError
+from workbench.spec import DataSpec
+
+_CSV = b"text,label\na,x\nb,y\n"
+_COLUMNS = {"text": ["a", "b"], "label": ["x", "y"]}
+
+# -- Excel ------------------------------------------------------------------------------------------------------------
+
+
+def _workbook(path: Path, **sheets: list[list[object]]) -> Path:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.active)
+    for name, rows in sheets.items():
+        sheet = workbook.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    workbook.save(path)
+    return path
+
+
+def test_a_sheet_of_a_workbook(tmp_path: Path) -> None:
+    moment = datetime.datetime(2024, 1, 2, 3, 4, 5)
+    rows = [
+        [],
+        ["text", "label", "day", None, "n"],
+        ["a", 1, datetime.date(2024, 1, 2), None, 1.5],
+        [],
+        ["b\nc", 2.0, moment, None, "#N/A"],
+        ["007", True, None, None, None],
+    ]
+    path = _workbook(tmp_path / "a.xlsx", First=rows, Second=[["t"], ["x"]])
+    table = read_table(path)
+    assert table.columns == {
+        "text": ["a", "b\nc", "007"], "label": [1, 2, True], "day": ["2024-01-02", "2024-01-02 03:04:05", None],
+        "n": [1.5, None, None],
+    }  # fmt: skip
+    assert table.rows == [3, 5, 6] and table.where(0) == "a.xlsx, row 3"
+    notes = " ".join(table.notes)
+    for part in ("read the first sheet, 'First'", "'Second'", "row 2", "1 empty rows", "1 cells hold an error"):
+        assert part in notes
+    second = read_table(path, options=ReadOptions(sheet="Second"))
+    assert second.columns == {"t": ["x"]} and not second.notes and second.sha256 != table.sha256
+    with pytest.raises(DataError, match="no sheet 'Third'") as caught:
+        read_table(path, options=ReadOptions(sheet="Third"))
+    assert "'First', 'Second'" in caught.value.hint
+
+
+def test_the_values_of_formulas_are_read(tmp_path: Path) -> None:
+    path = _workbook(tmp_path / "a.xlsx", S=[["text", "n"], ["a", "=1+1"]])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    parts[name] = parts[name].replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>").replace(b"<v></v>", b"<v>2</v>")
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+    assert read_table(path).columns == {"text": ["a"], "n": [2]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["text", None], ["a", "x"]], "column 2 of 2 has no name"),
+        ([["text", "text"], ["a", "x"]], "both named 'text'"),
+        ([["text", "label"]], "no rows"),
+        ([], "the sheet is empty"),
+    ],
+)
+def test_sheets_that_are_no_table(tmp_path: Path, rows: list, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(_workbook(tmp_path / "a.xlsx", S=rows))
+
+
+def test_hostile_workbooks_are_refused(tmp_path: Path, monkeypatch) -> None:
+    path = _workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], ["b"]])
+    monkeypatch.setattr(excel_reader, "MAX_CELLS", 2)
+    with pytest.raises(DataError, match="more than 2 cells"):
+        read_table(path)
+    monkeypatch.undo()
+    parts = {name: zipfile.ZipFile(path).read(name) for name in zipfile.ZipFile(path).namelist()}
+    for name, content, message in (
+        ("xl/worksheets/sheet1.xml", b" " * 40_000_000, "times its size"),
+        ("xl/sharedStrings.xml", b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><sst>&b;</sst>', "XML entities"),
+        ("xl/worksheets/sheet1.xml", b"<worksheet><sheetData><row><c t=", "cannot be read|is empty"),
+        ("xl/workbook.xml", b"no XML", "cannot be read as an Excel workbook"),
+    ):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for part, own in {**parts, name: content}.items():
+                archive.writestr(part, own)
+        with pytest.raises(DataError, match=message):
+            read_table(path)
+
+
+def test_a_sheet_of_what_is_no_workbook(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(_CSV)
+    with pytest.raises(DataError, match="is not an Excel file"):
+        read_table(tmp_path / "a.csv", options=ReadOptions(sheet="S"))
+
+
+# -- gzip and zip -----------------------------------------------------------------------------------------------------
+
+
+def _zip(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "/").replace("_", "."), content)
+    return path
+
+
+def test_one_table_in_gzip_or_zip(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(_CSV))
+    (tmp_path / "a.csv").write_bytes(_CSV)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("folder/", b"")
+        archive.writestr("folder/a.csv", _CSV)
+        archive.writestr("__MACOSX/folder/._a.csv", b"x")
+    plain = read_table(tmp_path / "a.csv")
+    for name in ("a.csv.gz", "b.zip"):
+        table = read_table(tmp_path / name)
+        assert table.columns == _COLUMNS and table.rows == [2, 3] and table.sha256 == plain.sha256
+        assert table.notes == [f"{name}: read the file in it, a.csv."]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a_csv": _CSV, "b_csv": _CSV}, r"holds 2 files \(a\.csv, b\.csv\)"),
+        ({}, "holds 0 files"),
+        ({"a_exe": b"MZ"}, "holds 'a.exe', which is not a table"),
+        ({"a_zip": b"PK"}, "holds 'a.zip', which is not a table"),
+        ({"a_csv": b"0" * 40_000_000}, "unpacks to more than 16,777,216 bytes"),
+    ],
+)
+def test_other_zip_files_are_refused(tmp_path: Path, members: dict[str, bytes], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(_zip(tmp_path / "a.zip", **members))
+
+
+def test_a_member_cannot_leave_its_folder_or_be_a_pickle(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../../evil.csv", _CSV)
+    assert read_table(tmp_path / "a.zip").columns == _COLUMNS
+    assert not (tmp_path.parent.parent / "evil.csv").exists()
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"\x80\x04\x95abc."))
+    with pytest.raises(RefusedError):
+        read_table(tmp_path / "b.csv.gz")
+
+
+def test_gzip_bombs_and_cut_files_are_refused_and_leave_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(archives.tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    content = gzip.compress(b"0" * 40_000_000)
+    (tmp_path / "a.csv.gz").write_bytes(content)
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_table(tmp_path / "a.csv.gz")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(_CSV)[:-9])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        read_table(tmp_path / "a.csv.gz")
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_damaged_archives_never_raise_anything_else(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", _CSV * 5)
+    whole = out.getvalue()
+    path = tmp_path / "a.zip"
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + b"\xff\x00\xff" + whole[at + 3 :])
+        with contextlib.suppress(WorkbenchError):
+            read_table(path)
+
+
+# -- folders of texts -------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_with_a_subfolder_for_each_label(tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    for name, content in {
+        "pos/1.txt": "Schön.\r\nWirklich.\n".encode(), "pos/more/2.txt": "L’été à la mer.".encode("cp1252"),
+        "neg/1.txt": "Très mauvais, où est la fin ?".encode("cp1252"), "neg/empty.txt": b"", "README.txt": b"About",
+    }.items():  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    table = read_table(folder)
+    assert table.columns == {
+        "text": ["Très mauvais, où est la fin ?", "Schön.\nWirklich.", "L’été à la mer."],
+        "label": ["neg", "pos", "pos"],
+        "file": ["neg/1.txt", "pos/1.txt", "pos/more/2.txt"],
+    }
+    assert any("labels (neg: 1, pos: 2)" in note for note in table.notes)
+    assert any("left out 1 texts" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("train/pos/1.txt", "test/pos/1.txt"), "are splits, not labels"),
+        (("1.txt", "2.txt"), "has no subfolders with texts"),
+        (("pos/1.csv",), "There is no text file"),
+    ],
+)
+def test_other_folders_are_refused(tmp_path: Path, files: tuple[str, ...], message: str) -> None:
+    for name in files:
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_text("text")
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "d")
+
+
+def test_a_run_reads_a_folder_of_labels_and_a_sheet(tmp_path: Path, workspace) -> None:
+    columns = (Column("text", "The text.", ("text",)), Column("label", "The class.", ("label",), "label"))
+    for label in ("pos", "neg"):
+        (tmp_path / "films" / label).mkdir(parents=True)
+        for i in range(10):
+            (tmp_path / "films" / label / f"{i}.txt").write_text(f"film {label} {i}")
+    data = load_data(DataSpec(train=str(tmp_path / "films")), columns, workspace)
+    assert data.mapping == {"text": "text", "label": "label"} and set(data.train.columns["label"]) == {"pos", "neg"}
+    rows: list[list[object]] = [["text", "label"], *([f"film {i}", "pos" if i % 2 else "neg"] for i in range(20))]
+    path = _workbook(tmp_path / "a.xlsx", Notes=[["hello"], ["there"]], Films=rows)
+    data = load_data(DataSpec(train=str(path), sheet="Films"), columns, workspace)
+    assert set(data.train.columns["label"]) == {"pos", "neg"}

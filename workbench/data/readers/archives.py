@@ -1,0 +1,93 @@
+"""A table in a gzip or zip file, unpacked into a temporary folder within bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from workbench.data.readers.file_types import ARCHIVES, MAX_BYTES, SUFFIXES
+from workbench.errors import DataError
+
+MAX_RATIO = 200  # unpacked to packed, in files that unpack to more than _SMALL bytes: text is rarely above 20
+_SMALL = 16 * 1024**2
+_CHUNK = 1 << 20
+_IGNORED = ("__MACOSX/", ".DS_Store", "desktop.ini", "Thumbs.db")
+
+
+@contextlib.contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Unpack a file that holds one table, for as long as the context lasts; any other path is used as it is.
+
+    Args:
+        path: a file ``.gz`` or ``.zip``, or any other.
+
+    Yields:
+        The path of the file in it, with its own name.
+
+    Raises:
+        DataError: it holds several files or none, is damaged or protected, or unpacks to too much.
+    """
+    if path.suffix.lower() not in ARCHIVES or not path.is_file():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        try:
+            if path.suffix.lower() == ".gz":
+                with gzip.open(path) as source:
+                    target = _copy(source, Path(folder), path.stem, path)
+            else:
+                with zipfile.ZipFile(path) as archive:
+                    member = _only_member(archive, path.name)
+                    with archive.open(member) as source:
+                        target = _copy(source, Path(folder), PurePosixPath(member.filename).name, path)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise DataError(
+                f"{path.name} cannot be unpacked: {reason}.", "Unpack it and use the file in it."
+            ) from error
+        yield target
+
+
+def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    members = [
+        member
+        for member in archive.infolist()
+        if not member.is_dir() and not member.filename.startswith(_IGNORED) and not member.filename.endswith(_IGNORED)
+    ]
+    if len(members) != 1:
+        listed = ", ".join(member.filename[:60] for member in members[:8]) + (" ..." if len(members) > 8 else "")
+        raise DataError(
+            f"{name} holds {len(members):,} files{f' ({listed})' if members else ''}, but one table is needed.",
+            "Unpack it and name the files as data.train, data.valid and data.test.",
+        )
+    if members[0].flag_bits & 1:
+        raise DataError(f"{name} is protected by a password.", "Unpack it and use the file in it.")
+    return members[0]
+
+
+def _copy(source: IO[bytes] | gzip.GzipFile, folder: Path, name: str, path: Path) -> Path:
+    """Write the unpacked content to a file; stop at the limits, whatever the file declares."""
+    if Path(name).suffix.lower() not in SUFFIXES:
+        raise DataError(
+            f"{path.name} holds {name[:60]!r}, which is not a table.", f"Use one of: {', '.join(SUFFIXES)}."
+        )
+    target = folder / name
+    limit = min(MAX_BYTES, max(_SMALL, MAX_RATIO * path.stat().st_size))
+    size = 0
+    with open(target, "wb") as file:
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise DataError(
+                    f"{path.name} unpacks to more than {limit:,} bytes ({MAX_RATIO} times its size is allowed, and "
+                    f"{MAX_BYTES // 1024**3} GiB).",
+                    "Unpack it and use the file in it.",
+                )
+            file.write(chunk)
+    return target
