@@ -149,7 +149,8 @@ def test_an_unfinished_run_has_no_model(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("model", "tuning", "rate"), [
-    ("minilm", "full", 3e-4), ("smollm2", "full", 5e-5), ("smollm2", "lora", 1e-3), ("lstm", "full", 5e-4)
+    ("minilm", "full", 3e-4), ("smollm2", "full", 5e-5), ("smollm2", "lora", 1e-3), ("lstm", "full", 5e-4),
+    ("multilingual-e5-small", "lora", 3e-3),
 ])  # fmt: skip
 def test_the_default_learning_rate_depends_on_method_and_model(
     model: str, tuning: str, rate: float, workspace: Workspace
