@@ -7,8 +7,11 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from workbench.data.readers.file_types import PARQUET
 from workbench.errors import UnknownNameError
 from workbench.spec import RunSpec
+
+_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", *PARQUET)
 
 
 @cache
@@ -23,13 +26,15 @@ def load_spec(name: str) -> RunSpec:
     """Load a spec.
 
     Args:
-        name: a YAML file, or the name of a preset.
+        name: a YAML file, the name of a preset, or a table, which is a spec that classifies its texts.
 
     Raises:
         SpecError: the file cannot be read or is not a spec.
         UnknownNameError: there is no such file and no such preset.
     """
     path = Path(name)
+    if path.suffix.lower() in _TABLES and os.path.isfile(path):
+        return RunSpec.parse({"task": "text-classification", "data": name, "model": "auto"})
     if path.suffix in {".yaml", ".yml", ".json"} or os.path.exists(path):  # os.path: a name may be too long for a file
         return RunSpec.load(path)
     if name in presets():

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from workbench.check.contents import load_examples
 from workbench.cli.options import change_spec
 from workbench.cli.output import console, download_bars, show_notes
+from workbench.cli.proposing import with_columns
 from workbench.errors import DataError, FetchError, RequestError, SpecError
 from workbench.formatting import shorten
 from workbench.i18n import _
@@ -64,7 +65,7 @@ def check_data(
     spec = _spec(name, task, test, columns, sets)
     chosen, source = _task(spec), make_source(model, workspace)
     with download_bars() as progress, _naming_options():
-        dataset = load_examples(spec.data, chosen, workspace, progress)
+        dataset = with_columns(spec, lambda each: load_examples(each.data, chosen, workspace, progress))
         report = overview.overview(dataset, chosen.columns())
         report["near_duplicates"] = overview.find_near_duplicates(dataset, chosen.columns(), similarity)
     languages = Languages(**report["languages"])
@@ -112,7 +113,7 @@ def _naming_options() -> Iterator[None]:
         yield
     except (DataError, FetchError) as error:
         error.exit_code = RequestError.exit_code
-        if any(word in error.hint for word in ("data.", "columns:", "limit:", "task.")):
+        if "--set" not in error.hint and any(word in error.hint for word in ("data.", "columns:", "limit:", "task.")):
             error.hint += " " + _("With this command: --set data.FIELD=VALUE or --set task.OPTION=VALUE.")
         raise
 

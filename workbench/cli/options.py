@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from workbench.cli.field_types import FieldType
 
 SpecName = Annotated[
-    str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset: `workbench presets`.")
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="A YAML file, the name of a preset (`workbench presets`), or a table whose texts to classify.",
+    ),
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning, its end or the run's name.")]
 Sets = Annotated[

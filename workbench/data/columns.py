@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.data.proposals import unclear_columns
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
@@ -75,7 +76,8 @@ def map_columns(table: Table, columns: Sequence[Column], chosen: Mapping[str, st
         role -> column, in the order of ``columns``, and notes on what was matched by name.
 
     Raises:
-        DataError: a role or column does not exist, a required role has no column, or a column has two roles.
+        DataError: a role or column does not exist, or a column has two roles.
+        UnclearColumnsError: a required role has no column, or several; the error proposes one.
     """
     _check_roles(columns, chosen)
     mapping: dict[str, str] = {}
@@ -84,16 +86,19 @@ def map_columns(table: Table, columns: Sequence[Column], chosen: Mapping[str, st
         if column.role in chosen:
             mapping[column.role] = require_column(table, chosen[column.role], f"columns.{column.role}")
             continue
-        name = _match_by_name(table, column, taken={*chosen.values(), *mapping.values()})
+        matches = _match_by_name(table, column, taken={*chosen.values(), *mapping.values()})
+        if len(matches) > 1 and column.required:
+            message = f"{table.name}: {' and '.join(map(repr, matches))} both match the role {column.role}."
+            hint = f"Name the column: columns: {{{column.role}: {matches[0]}}}."
+            raise unclear_columns(message, hint, table, columns, {**chosen, **mapping})
+        name = matches[0] if len(matches) == 1 else None
         if name is not None:
             mapping[column.role] = require_column(table, name, f"columns.{column.role}")
             notes.append(f"{table.name}: column {name!r} is used as {column.role} because of its name.")
         elif column.required:
-            raise DataError(
-                f"{table.name}: no column matches the role {column.role} ({column.description}). "
-                f"{_list_columns(table)}",
-                f"Name the column: columns: {{{column.role}: NAME}}.",
-            )
+            message = f"{table.name}: no column matches the role {column.role} ({column.description}). "
+            hint = f"Name the column: columns: {{{column.role}: NAME}}."
+            raise unclear_columns(message + _list_columns(table), hint, table, columns, {**chosen, **mapping})
     _check_used_once(table, mapping)
     return mapping, notes
 
@@ -154,17 +159,11 @@ def _check_used_once(table: Table, mapping: Mapping[str, str]) -> None:
         roles[name] = role
 
 
-def _match_by_name(table: Table, column: Column, taken: set[str]) -> str | None:
-    """Return the only column named like the role, or the only one whose name is among the role's guesses."""
+def _match_by_name(table: Table, column: Column, taken: set[str]) -> list[str]:
+    """Return the columns named like the role, or else those whose names are among the role's guesses."""
     free = [name for name in [*table.columns, *table.unusable] if name not in taken]
     exact = [name for name in free if name.casefold() == column.role.casefold()]
     if len(exact) == 1:
-        return exact[0]
+        return exact
     guesses = {guess.casefold() for guess in column.guesses}
-    matches = exact or [name for name in free if name.casefold() in guesses]
-    if len(matches) > 1 and column.required:
-        raise DataError(
-            f"{table.name}: {' and '.join(repr(name) for name in matches)} both match the role {column.role}.",
-            f"Name the column: columns: {{{column.role}: {matches[0]}}}.",
-        )
-    return matches[0] if len(matches) == 1 else None
+    return exact or [name for name in free if name.casefold() in guesses]

@@ -258,6 +258,7 @@ class Sweep:
         with self.changing() as state:
             if state["state"] == "running":
                 state["state"] = "stopped"
+                self.variables_file.unlink(missing_ok=True)
             unfinished = [
                 run_id for trial in state["trials"] if trial["state"] in OPEN for run_id in trial["runs"].values()
             ]
@@ -278,6 +279,7 @@ class Sweep:
         with self.changing() as state:
             if state["state"] not in ("stopped", "failed"):
                 raise RequestError(f"The sweep {self.name} is {state['state']}: there is nothing to resume.")
+            write_json(self.variables_file, own_variables(), mode=0o600)
             state["state"], state["error"], state["resuming"] = "running", None, True
         if start:
             start_worker.ensure_worker(self.workspace)

@@ -10,6 +10,7 @@ from workbench.cli import views
 from workbench.cli.options import RunId, Sets, SpecName, read_spec
 from workbench.cli.output import Finished, Json, console, errors, print_result
 from workbench.cli.progress import show_progress
+from workbench.cli.proposing import with_columns
 from workbench.i18n import _
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
@@ -24,7 +25,8 @@ def run_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> Non
     from workbench.jobs import submit
 
     workspace = Workspace.current()
-    _wait(submit(read_spec(spec, sets), workspace), workspace, as_json)
+    run = with_columns(read_spec(spec, sets), lambda each: submit(each, workspace))
+    _wait(run, workspace, as_json)
 
 
 def range_test_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
@@ -42,7 +44,7 @@ def submit_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> 
     """Put a run into the queue and return at once."""
     from workbench.jobs import submit
 
-    run = submit(read_spec(spec, sets), Workspace.current())
+    run = with_columns(read_spec(spec, sets), lambda each: submit(each, Workspace.current()))
     text = _("Queued {id}\nWatch it: workbench show {id}").format(id=run.id)
     print_result(run.summary(), as_json, lambda: console.print(text))
 

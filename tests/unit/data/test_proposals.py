@@ -1,0 +1,90 @@
+"""Where the names of columns leave a doubt, a mapping is proposed by the values, to be accepted or corrected."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from workbench.cli import proposing
+from workbench.cli.options import change_spec
+from workbench.cli.proposing import with_columns
+from workbench.data.load import Dataset, load_data
+from workbench.data.proposals import UnclearColumnsError
+from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
+from workbench.workspace import Workspace
+
+CLASSIFIER = tasks.get("text-classification")()
+
+
+def spec(path: Path, header: str, rows: list[str]) -> RunSpec:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return RunSpec.parse({"task": "text-classification", "data": str(path), "model": "minilm"})
+
+
+@pytest.fixture
+def unclear(tmp_path: Path) -> RunSpec:
+    rows = [f"2024-01-{i},a long film number {i},{'good' if i % 2 else 'bad'},{i % 5}" for i in range(10, 50)]
+    return spec(tmp_path / "reviews.csv", "Zeit,Rezension,Das Urteil,sterne", rows)
+
+
+def load(workspace: Workspace, each: RunSpec) -> Dataset:
+    return load_data(each.data, CLASSIFIER.columns(), workspace)
+
+
+def test_the_proposal_is_a_line_of_yaml_and_options_that_work(unclear: RunSpec, workspace: Workspace) -> None:
+    with pytest.raises(UnclearColumnsError) as caught:
+        load(workspace, unclear)
+    error = caught.value
+    assert error.kind == "Data" and error.exit_code == 2 and len(error.rows) == 3
+    assert error.proposal == {"text": "Rezension", "label": "Das Urteil"}
+    assert "columns: {text: Rezension, label: Das Urteil}" in error.hint
+    options = shlex.split(error.hint.partition("command line ")[2].removesuffix("."))
+    accepted = change_spec(unclear, options[1::2])
+    assert load(workspace, accepted).mapping == error.proposal
+
+
+def test_of_two_columns_that_fit_by_name_one_is_proposed(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [f"{i},a long film number {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
+    doubtful = spec(tmp_path / "two.csv", "content,review,label", rows)
+    with pytest.raises(UnclearColumnsError, match="both match the role text") as caught:
+        load(workspace, doubtful)
+    assert caught.value.proposal == {"text": "review", "label": "label"}, "numbers are no texts"
+
+
+def test_nothing_is_proposed_where_no_column_fits(tmp_path: Path, workspace: Workspace) -> None:
+    with pytest.raises(UnclearColumnsError) as caught:
+        load(workspace, spec(tmp_path / "numbers.csv", "a,b", [f"{i},{i + 1}" for i in range(40)]))
+    assert not caught.value.proposal and "columns: {text: NAME}" in caught.value.hint
+
+
+@pytest.mark.parametrize(("terminal", "answer"), [(False, True), (True, False), (True, True)])
+def test_only_a_yes_in_a_terminal_accepts_the_proposal(
+    terminal: bool,
+    answer: bool,
+    unclear: RunSpec,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = SimpleNamespace(isatty=lambda: terminal)
+    monkeypatch.setattr(proposing, "sys", SimpleNamespace(stdin=stream, stderr=stream))
+    monkeypatch.setattr(proposing.typer, "confirm", lambda *args, **options: answer)
+    if terminal and answer:
+        assert with_columns(unclear, lambda each: load(workspace, each)).mapping["text"] == "Rezension"
+    else:
+        with pytest.raises(UnclearColumnsError):
+            with_columns(unclear, lambda each: load(workspace, each))
+    assert "Rezension: a long film number 10" in capsys.readouterr().err, "the first rows are shown"
+
+
+def test_a_table_is_a_spec_that_classifies_its_texts(unclear: RunSpec) -> None:
+    from workbench.check import load_spec
+
+    table = load_spec(unclear.data.train)
+    assert (table.task.name, table.data.train, table.model.source) == (
+        "text-classification", unclear.data.train, "auto"
+    )  # fmt: skip

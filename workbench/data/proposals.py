@@ -1,0 +1,123 @@
+"""Which column probably has which role, where names leave a doubt: a proposal that a user accepts or corrects."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import yaml
+
+from workbench.errors import DataError
+from workbench.types import Json
+
+if TYPE_CHECKING:
+    from workbench.data.columns import Column
+    from workbench.data.readers.table import Table
+
+ROWS = 3  # shown with a proposal
+_READ = 500  # rows whose values are looked at
+_MOST_CLASSES = 50
+_SHOWN = 60  # characters of a value
+
+
+class UnclearColumnsError(DataError):
+    """The names of a table's columns do not say which has which role.
+
+    Args:
+        message: what is unclear.
+        hint: what to do.
+        proposal: role -> column for every role that needs one; empty if none can be proposed.
+        rows: the first rows, by column.
+    """
+
+    def __init__(self, message: str, hint: str, proposal: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(message, hint)
+        self.proposal = dict(proposal)
+        self.rows = [dict(row) for row in rows]
+
+    @property
+    def kind(self) -> str:
+        return "Data"
+
+
+def unclear_columns(
+    message: str, hint: str, table: Table, columns: Sequence[Column], known: Mapping[str, str]
+) -> UnclearColumnsError:
+    """Return an error with a proposal, which its hint spells out for a spec and for the command line.
+
+    Args:
+        message: what is unclear.
+        hint: what to do if nothing can be proposed.
+        table: the rows.
+        columns: the roles of the task.
+        known: role -> column where it is clear.
+    """
+    proposal = propose_columns(table, columns, known)
+    rows = [
+        {name: str(values[index])[:_SHOWN] for name, values in table.columns.items()}
+        for index in range(min(ROWS, len(table)))
+    ]
+    if proposal:
+        line = yaml.safe_dump({"columns": proposal}, default_flow_style=True, sort_keys=False, width=10_000).strip()
+        hint = f"Probably: {line[1:-1]} in the data section, or on the command line {options_of(proposal)}."
+    return UnclearColumnsError(message, hint, proposal, rows)
+
+
+def options_of(proposal: Mapping[str, str]) -> str:
+    """Return the options of a command that accept a proposal.
+
+    Args:
+        proposal: role -> column.
+    """
+    return " ".join(f"--set {shlex.quote(f'data.columns.{role}={name}')}" for role, name in proposal.items())
+
+
+def propose_columns(table: Table, columns: Sequence[Column], known: Mapping[str, str]) -> dict[str, str]:
+    """Propose a column for every role that a task needs, by the values: a text is long, a label is repeated.
+
+    Args:
+        table: the rows.
+        columns: the roles of the task.
+        known: role -> column where it is clear.
+
+    Returns:
+        role -> column; empty if a role has no candidate.
+    """
+    proposal = dict(known)
+    needed = [column for column in columns if column.required and column.role not in proposal]
+    for column in sorted(needed, key=lambda column: column.kind == "text"):  # labels first: a text may be anything
+        free = [name for name in table.columns if name not in proposal.values()]
+        named = {column.role.casefold(), *(guess.casefold() for guess in column.guesses)}
+        scores = {name: _fitness(column.kind, table.columns[name][:_READ]) for name in free}
+        candidates = [name for name in free if scores[name] > 0]
+        if not candidates:
+            return {}
+        proposal[column.role] = max(candidates, key=lambda name: (name.casefold() in named, scores[name]))
+    return {column.role: proposal[column.role] for column in columns if column.role in proposal}
+
+
+def _fitness(kind: str, values: Sequence[Json]) -> float:
+    """Return how well values fit a kind of column; 0 if they do not."""
+    filled = [value for value in values if value is not None and str(value).strip()]
+    if not filled or any(isinstance(value, dict) for value in filled):
+        return 0.0
+    if kind == "text":
+        texts = [value for value in filled if isinstance(value, str) and not _is_number(value)]
+        return sum(map(len, texts)) / len(filled) if len(texts) > len(filled) / 2 else 0.0
+    if kind == "label":
+        if any(isinstance(value, list) for value in filled) or len(filled) < len(values):
+            return 0.0
+        classes = len({str(value).strip() for value in filled})
+        return 1 / classes if 2 <= classes <= min(_MOST_CLASSES, max(2, len(filled) // 2)) else 0.0
+    if kind == "number":
+        return float(all(_is_number(value) for value in filled))
+    return 0.0  # lists and answers have to be named
+
+
+def _is_number(value: Json) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
