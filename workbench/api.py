@@ -413,8 +413,8 @@ def load_data(
         DataError: the data cannot be used; the message says where and why.
         FetchError: it could not be downloaded.
     """
+    from workbench.data.catalogue.naming import find_entry
     from workbench.data.load import load_data
-    from workbench.data.naming import find_entry
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks
 

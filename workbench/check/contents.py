@@ -18,10 +18,10 @@ from pathlib import Path
 from workbench.check.paths import absolute_data
 from workbench.data.catalogue import hub_rows
 from workbench.data.catalogue.cache import downloads
+from workbench.data.catalogue.naming import find_entry, source_kind
 from workbench.data.catalogue.sources import is_cached
 from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.load import Dataset, load_data, read_splits
-from workbench.data.naming import find_entry, source_kind
 from workbench.data.progress import Progress
 from workbench.data.readers.head import copy_head
 from workbench.errors import RequestError, WorkbenchError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from workbench.data.catalogue import hub_rows
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
+from workbench.data.catalogue.naming import find_entry, source_kind
 from workbench.data.examples import SPLITS
-from workbench.data.naming import find_entry, source_kind
 from workbench.data.uploads import confined_path
 from workbench.errors import UnknownNameError, WorkbenchError
 from workbench.problem import Problem

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workbench.data.catalogue.cache import downloads
 from workbench.data.catalogue.entries import ModelEntry, catalogue
-from workbench.data.naming import find_entry, source_kind
+from workbench.data.catalogue.naming import find_entry, source_kind
 from workbench.data.readers.sample import sample_texts
 from workbench.data.text.language import NAMES, UNKNOWN, Languages, detect_languages, spread_sample
 from workbench.data.text.unknown_tokens import load_backend, unknown_share

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workbench.data.catalogue.naming import source_kind
 from workbench.data.examples import SPLITS
-from workbench.data.naming import source_kind
 from workbench.data.uploads import confined_path
 from workbench.runs.run import Run
 from workbench.spec import DataSpec, RunSpec

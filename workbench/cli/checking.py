@@ -78,7 +78,7 @@ def check_data(
 
 def _spec(name: str, task: str | None, test: str | None, columns: Sequence[str], sets: Sequence[str]) -> RunSpec:
     """Return a spec with the data and the task that the options name."""
-    from workbench.data.naming import find_entry
+    from workbench.data.catalogue.naming import find_entry
 
     for option in sets:
         if option.partition(".")[0].strip() not in ("data", "task"):

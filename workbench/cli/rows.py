@@ -34,19 +34,19 @@ class Row:
         inputs: role and value; None if the row has no text to answer.
         columns: the columns of the file; role and text of an input that is not from a file.
         others: the columns of the file that are not read by the model.
-        place: where it is, such as ``reviews.csv, line 3``; empty for an input that is not from a file.
+        location: where it is, such as ``reviews.csv, line 3``; empty for an input that is not from a file.
         answer: the model's answer; None if there is none.
     """
 
     inputs: JsonObject | None
     columns: JsonObject
     others: JsonObject
-    place: str = ""
+    location: str = ""
     answer: Answer | None = None
 
     def to_json(self) -> JsonObject:
         """Return the answer and the columns that the model did not read."""
-        answer: JsonObject = {"place": self.place, "answer": None} if self.answer is None else self.answer.to_json()
+        answer: JsonObject = {"place": self.location, "answer": None} if self.answer is None else self.answer.to_json()
         return {**answer, "columns": self.others} if self.others else answer
 
 
@@ -97,9 +97,9 @@ def name_rows(error: DataError, rows: Sequence[Row]) -> DataError:
         rows: those that were given to the model, in their order.
     """
     match = _INPUT.match(error.message)
-    if match is not None and 0 < int(match[1]) <= len(rows) and rows[int(match[1]) - 1].place:
-        place = rows[int(match[1]) - 1].place
-        return DataError(place + error.message[match.end() :], error.hint)
+    if match is not None and 0 < int(match[1]) <= len(rows) and rows[int(match[1]) - 1].location:
+        location = rows[int(match[1]) - 1].location
+        return DataError(location + error.message[match.end() :], error.hint)
     return error
 
 
@@ -165,24 +165,24 @@ def _input_columns(
     table: Table, task: Task, columns: Mapping[str, Column], trained: Mapping[str, Json]
 ) -> dict[str, str]:
     """Return role -> column for the roles that the table has."""
-    found: dict[str, str] = {}
+    matched: dict[str, str] = {}
     for role in dict.fromkeys((*columns, *task.input_aliases)):
         name = next((name for name in (trained.get(role), role) if name in table.columns), None)
-        if isinstance(name, str) and name not in found.values():
-            found[role] = name
-    if any(column.required and role not in found for role, column in columns.items()):
+        if isinstance(name, str) and name not in matched.values():
+            matched[role] = name
+    if any(column.required and role not in matched for role, column in columns.items()):
         for column in (*columns.values(), *task.columns()):
-            if column.role in found or column.role not in columns or not column.required:
+            if column.role in matched or column.role not in columns or not column.required:
                 continue
             guesses = {guess.casefold() for guess in column.guesses}
-            names = [name for name in table.columns if name.casefold() in guesses and name not in found.values()]
-            if len(names) == 1 and not _is_alias_found(task, found):
-                found[column.role] = names[0]
-    return found
+            names = [name for name in table.columns if name.casefold() in guesses and name not in matched.values()]
+            if len(names) == 1 and not _has_alias(task, matched):
+                matched[column.role] = names[0]
+    return matched
 
 
-def _is_alias_found(task: Task, found: Mapping[str, str]) -> bool:
-    return any(role in found for role in task.input_aliases)
+def _has_alias(task: Task, matched: Mapping[str, str]) -> bool:
+    return any(role in matched for role in task.input_aliases)
 
 
 def _row(table: Table, index: int, roles: Mapping[str, str], columns: Mapping[str, Column]) -> Row:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from workbench.data.bad_rows import exclude_bad_rows
 from workbench.data.catalogue.entries import DatasetEntry
+from workbench.data.catalogue.naming import find_entry
 from workbench.data.columns import Column, map_columns, require_column
 from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.extra_columns import extra_columns
 from workbench.data.extract import Extracted, extract
 from workbench.data.holdout import apply_limits, hold_out, note_shared_groups
 from workbench.data.label_spelling import unify_labels
-from workbench.data.naming import find_entry
 from workbench.data.normalize import normalize_targets
 from workbench.data.progress import Progress
 from workbench.data.rare_labels import note_rare_labels

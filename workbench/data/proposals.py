@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
@@ -12,13 +12,28 @@ from workbench.errors import DataError
 from workbench.types import Json
 
 if TYPE_CHECKING:
-    from workbench.data.columns import Column
     from workbench.data.readers.table import Table
 
 ROWS = 3  # shown with a proposal
 _READ = 500  # rows whose values are looked at
 _MOST_CLASSES = 50
 _SHOWN = 60  # characters of a value
+
+
+class Role(Protocol):
+    """What is read of a role; see :class:`workbench.data.columns.Column`."""
+
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def guesses(self) -> tuple[str, ...]: ...
+
+    @property
+    def required(self) -> bool: ...
+
+    @property
+    def kind(self) -> str: ...
 
 
 class UnclearColumnsError(DataError):
@@ -42,7 +57,7 @@ class UnclearColumnsError(DataError):
 
 
 def unclear_columns(
-    message: str, hint: str, table: Table, columns: Sequence[Column], known: Mapping[str, str]
+    message: str, hint: str, table: Table, columns: Sequence[Role], known: Mapping[str, str]
 ) -> UnclearColumnsError:
     """Return an error with a proposal, which its hint spells out for a spec and for the command line.
 
@@ -73,7 +88,7 @@ def options_of(proposal: Mapping[str, str]) -> str:
     return " ".join(f"--set {shlex.quote(f'data.columns.{role}={name}')}" for role, name in proposal.items())
 
 
-def propose_columns(table: Table, columns: Sequence[Column], known: Mapping[str, str]) -> dict[str, str]:
+def propose_columns(table: Table, columns: Sequence[Role], known: Mapping[str, str]) -> dict[str, str]:
     """Propose a column for every role that a task needs, by the values: a text is long, a label is repeated.
 
     Args:

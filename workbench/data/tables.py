@@ -12,10 +12,10 @@ from pathlib import Path
 from workbench.data.catalogue import hub_rows, site_packages
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
 from workbench.data.catalogue.hub_rows import HubSample
+from workbench.data.catalogue.naming import source_kind
 from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, SplitName
-from workbench.data.naming import source_kind
 from workbench.data.progress import Progress
 from workbench.data.readers.archives import unpacked
 from workbench.data.readers.file_types import TEXTS

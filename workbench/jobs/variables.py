@@ -85,7 +85,7 @@ def visible_devices(assigned: str | None, own: Mapping[str, str] | None) -> str 
     Returns:
         Those that the command asked for; of several, the one of the slot if it is among them. None for no restriction.
     """
-    asked = None if own is None else own.get(DEVICES)
-    if asked is None or (assigned is not None and assigned in [name.strip() for name in asked.split(",")]):
+    requested = None if own is None else own.get(DEVICES)
+    if requested is None or (assigned is not None and assigned in [name.strip() for name in requested.split(",")]):
         return assigned
-    return asked
+    return requested

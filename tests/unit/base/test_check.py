@@ -13,7 +13,7 @@ import workbench
 from tests.tiny import make_model, write_csv
 from workbench.check import Problem, check, fitting_tunings, load_spec, problems_of, resolve, with_absolute_paths
 from workbench.data.catalogue.entries import catalogue
-from workbench.data.naming import source_kind
+from workbench.data.catalogue.naming import source_kind
 from workbench.errors import SpecError, UnknownNameError
 from workbench.models.base import models
 from workbench.runs.run import Run
@@ -319,7 +319,7 @@ def test_one_function_decides_what_a_name_in_the_data_section_is() -> None:
     assert source_kind("reviews.csv") == source_kind("./rotten-tomatoes") == "path"
     package = Path(workbench.__file__).parent
     decides = re.compile(r"\bis_reference\(|in catalogue\(\)\.datasets\b(?!\.)|catalogue\(\)\.datasets\.get\(")
-    allowed = {"data/naming.py", "data/catalogue/hub_rows.py"}
+    allowed = {"data/catalogue/naming.py", "data/catalogue/hub_rows.py"}
     own = [
         f"{path.relative_to(package)}: {line.strip()}"
         for path in sorted(package.rglob("*.py"))
@@ -327,4 +327,4 @@ def test_one_function_decides_what_a_name_in_the_data_section_is() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if decides.search(line) and not line.strip().startswith("for ") and " for " not in line
     ]
-    assert not own, f"ask workbench.data.naming.source_kind instead: {own}"
+    assert not own, f"ask workbench.data.catalogue.naming.source_kind instead: {own}"

@@ -85,7 +85,7 @@ def predict_command(
     shown = [row.answer for row in answered if row.answer is not None]
     if as_json or out is None:
         print_result([row.to_json() for row in rows], as_json, lambda: show_answers(inputs, shown))
-    empty = [row.place for row in rows if row.inputs is None]
+    empty = [row.location for row in rows if row.inputs is None]
     notes = predictor.notes(inputs)
     if empty:
         notes.append(WarningNote(f"Empty rows have no answer: {format_list(empty)}."))

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from workbench.data.catalogue.entries import DatasetEntry
+from workbench.data.catalogue.naming import find_entry, source_kind
 from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import map_columns, require_column
 from workbench.data.load import TEXT
-from workbench.data.naming import find_entry, source_kind
 from workbench.data.progress import Progress
 from workbench.data.readers.csv_reader import stream_delimited
 from workbench.data.readers.documents import split_documents, text_files

@@ -34,8 +34,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from workbench.data.catalogue.naming import source_kind
 from workbench.data.load import load_texts
-from workbench.data.naming import source_kind
 from workbench.data.progress import Progress, silent
 from workbench.data.text.corpus import stream_texts
 from workbench.data.text.tokenizer_trainers import (
