@@ -202,8 +202,22 @@ def test_long_sentences_are_cut_around_the_marks(tokenizer: Any) -> None:
     for side, position in (("<e1>b</e1> c <e2>d</e2>" + " e" * 30, 1), ("a " * 30 + "<e1>b</e1> c <e2>d</e2>", 7)):
         encoded = task.encode(tokenizer, examples([side], [CE]), 16)
         assert (encoded.targets.marks == 0).argmax() in (position, 8)
-    with pytest.raises(DataError, match=r"line 1: e1 and e2 span 7 tokens, .* leaves room for 6"):
-        task.encode(tokenizer, examples([text], [CE]), 8)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(6, 40), st.booleans())
+def test_marks_that_are_too_far_apart_lose_the_text_between_them(
+    tokenizer: Any, first: int, between: int, second: int, longest: int, reverse: bool
+) -> None:
+    one, two = ("e2", "e1") if reverse else ("e1", "e2")
+    text = f"i <{one}>{'a ' * first}</{one}> {'c ' * between} <{two}>{'b ' * second}</{two}> j"
+    encoded = fitted().encode(tokenizer, examples([text], [CE]), longest)
+    whole = first + between + second + 8  # marks, i, j, [CLS] and [SEP]
+    marks = encoded.targets.marks
+    assert (marks == 0).sum() == (marks > 0).sum() == 1 and bool(encoded.note) == (longest < whole)
+    assert longest - 1 <= len(encoded.tokens.ids) or len(encoded.tokens.ids) == whole
+    assert len(encoded.tokens.ids) <= longest
+    following = encoded.tokens.ids[np.flatnonzero(marks != IGNORE_INDEX) + 1]
+    assert set(tokenizer.decode(following).split()) <= {"a", "b", "@", "#"}
 
 
 @given(st.integers(0, 30), st.integers(0, 9), st.integers(0, 30), st.integers(17, 60))

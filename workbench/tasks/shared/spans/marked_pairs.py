@@ -109,6 +109,9 @@ def choose_signs(tokenizer: Tokenizer) -> tuple[tuple[str, str], str]:
 def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str]) -> tuple[TokenTable, int]:
     """Cut rows to at most ``max_length`` tokens, around their marks.
 
+    Where the marked expressions are further apart than that, the text between them is cut, too: what remains are the
+    beginnings of both expressions with what follows them.
+
     Args:
         tokens: N rows with their words.
         marks: int64 [N, 4], positions of the marks in their row.
@@ -119,7 +122,7 @@ def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str])
         The rows, and the number of rows that were cropped.
 
     Raises:
-        DataError: the marks are too far apart to fit.
+        DataError: the tokenizer drops the marks.
     """
     assert tokens.words is not None
     if (marks < 0).any():
@@ -132,10 +135,10 @@ def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str])
         room = max_length - int(end - begin) + len(own)
         first, last = np.searchsorted(own, [marks[row].min(), marks[row].max()])
         if last - first + 1 > room:
-            raise DataError(
-                f"{where[row]}: e1 and e2 span {last - first + 1} tokens, but data.max_length leaves room for {room}.",
-                "Increase data.max_length, or remove the row.",
-            )
+            starts = np.sort(np.searchsorted(own, marks[row][[0, 2]]))
+            remaining = _around(starts, len(own), room)
+            selected[begin + np.setdiff1d(own, own[remaining])] = False
+            continue
         start = min(max(0, first - (room - (last - first + 1)) // 2), max(0, len(own) - room))
         selected[begin + own[:start]] = False
         selected[begin + own[start + room :]] = False
@@ -146,6 +149,14 @@ def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str])
     types = None if tokens.types is None else tokens.types[selected]
     cropped = TokenTable(tokens.ids[selected], types, offsets, tokens.full_lengths, words=tokens.words[selected])
     return cropped, len(long)
+
+
+def _around(starts: Ints, length: int, room: int) -> Ints:
+    """Return which ``room`` of ``length`` tokens to keep: as many from each of two starts on."""
+    half = min(room // 2, int(starts[1] - starts[0]))
+    second = np.arange(starts[1], min(length, starts[1] + room - half))
+    first = np.arange(starts[0], min(starts[1], starts[0] + room - len(second)))
+    return np.concatenate([first, second])
 
 
 def marked_text(inputs: TaskInput, where: str) -> str:
