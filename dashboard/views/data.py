@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts.data import batch, choice, overview
+from dashboard.parts.data import batch, choice, overview, repairs
 from dashboard.parts.shared import first_visit, url_widgets
 from dashboard.parts.shared.errors import show_errors
 from workbench.i18n import N_, _
@@ -40,7 +40,7 @@ with show_errors("data_error"):
     if not choice.is_local(name, workspace):
         choice.draw_fetch(name, workspace)
         st.stop()
-    spec = choice.choose_use(name, workspace)
+    spec = repairs.draw(choice.choose_use(name, workspace), workspace)
     if st.button(_("Train on this data"), type="primary", icon=":material/rocket_launch:", key="data_use"):
         choice.use(spec)
     view = url_widgets.segments(_("Show"), list(VIEWS), state.Data.VIEW, format_func=lambda view: _(VIEWS[view]))

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.data import warnings
 from dashboard.parts.data.overview import SPLITS
+from dashboard.parts.shared import data_reports
 from dashboard.parts.shared.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
@@ -61,6 +62,37 @@ def test_the_catalogue_is_a_table_that_follows_the_filters(workspace: Workspace)
     page = well(page.selectbox(key="data.task").set_value(None).run())
     assert sorted(catalogue_of(page)["name"]) == sorted(catalogue().datasets)
     assert page.query_params.get("task") is None
+
+
+def test_rows_that_cannot_be_used_are_left_out_on_request(workspace: Workspace) -> None:
+    rows = "".join(f"{text},{label}\n" for text, label in reviews(60))
+    name = store("rows.csv", f"text,label\n{rows}=1+1,\n=2+2,good\na,b,c\n".encode(), workspace).name
+    page = well(open_page("data", data=name))
+    assert "2 rows in all cannot be used" in text_of(page) and not page.metric
+    page = well(page.toggle(key=f"data.leave_out.{name}").set_value(True).run())
+    assert page.metric and "2 rows in all" not in text_of(page)
+    shown = "\n".join(str(warning.value) for warning in page.warning)
+    assert "the label is missing" in shown and "the row does not fit the header" in shown
+    spec = RunSpec.parse(
+        {
+            "task": "text-classification",
+            "data": {"train": str(workspace.uploads / name), "on_bad_rows": "drop"},
+            "model": "minilm",
+        }
+    )
+    rest = data_reports.usable_rows(spec, workspace).splitlines()
+    assert len(rest) == 62 and rest[0] == "text,label" and rest[-1] == "'=2+2,good", "a formula must be escaped"
+
+
+def test_labels_in_two_spellings_are_merged_on_request(workspace: Workspace) -> None:
+    rows = "".join(f"{text},{label.title() if i < 5 else label}\n" for i, (text, label) in enumerate(reviews(80)))
+    name = store("labels.csv", f"text,label\n{rows}".encode(), workspace).name
+    page = well(open_page("data", data=name))
+    assert any("differ only in case" in str(warning.value) for warning in page.warning)
+    merges = page.multiselect(key=f"data.merges.{name}")
+    page = well(merges.set_value(["Good", "Bad"]).run())
+    assert not any("differ only in case" in str(warning.value) for warning in page.warning)
+    page = well(page.button(key="data_use").click().run())
 
 
 def test_the_link_restores_the_view_of_a_file(workspace: Workspace) -> None:
@@ -197,8 +229,10 @@ def test_archives_pickles_and_programs_are_refused_and_not_stored(
 
 
 def test_a_wrong_row_is_named(workspace: Workspace) -> None:
-    with pytest.raises(DataError, match="line 3"):
-        store("a.csv", b"text,label\ngood film,a\nbad film,b,c,d\n", workspace)
+    name = store("a.csv", b"text,label\ngood film,a\nbad film,b,c,d\n", workspace).name
+    assert "line 3" in text_of(well(open_page("data", data=name)))
+    with pytest.raises(DataError, match="line 3"):  # most of the file is wrong
+        store("a.csv", b"text,label\ngood film,a\nbad film,b,c,d\nx,y,z\n", workspace)
 
 
 def test_deleting_asks_and_then_deletes(workspace: Workspace, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.table import BadRow, Table
 from workbench.data.report import ExcludedRows, format_list
 from workbench.errors import DataError
+from workbench.runs.export import no_formula
 from workbench.spec import DataSpec
+from workbench.types import Json
 
 
 class BadRowsError(DataError):
@@ -107,3 +112,26 @@ def _summary(bad: Mapping[SplitName, Sequence[BadRow]], tables: Mapping[SplitNam
         for reason, rows in _by_reason(own).items()
     ]
     return f" {count:,} rows in all cannot be used. {'; '.join(parts)}."
+
+
+def rest_as_csv(table: Table, bad_rows: Sequence[BadRow]) -> str:
+    """Return the rows of a table that can be used, as CSV. Cells that a spreadsheet would run are escaped.
+
+    Args:
+        table: as it was read.
+        bad_rows: the rows to leave out.
+    """
+    bad = {each.row for each in bad_rows}
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([no_formula(name) for name in table.columns])
+    for row, values in zip(table.rows, zip(*table.columns.values(), strict=True), strict=True):
+        if row not in bad:
+            writer.writerow([_csv_cell(value) for value in values])
+    return out.getvalue()
+
+
+def _csv_cell(value: Json) -> str | float | None:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return no_formula(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

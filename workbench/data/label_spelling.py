@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from workbench.data.columns import CLASSES
 from workbench.data.examples import Examples, SplitName
@@ -85,8 +86,16 @@ def unify_labels(splits: Mapping[SplitName, Examples], roles: Roles, merges: Map
     return notes
 
 
-def note_spellings(counts: Mapping[str, int]) -> list[str]:
-    """Return notes on labels that look like one class, each with the merge to accept.
+class Merge(NamedTuple):
+    """Two labels that look like one class: the rarer one, the other, and in what they differ, in words."""
+
+    name: str
+    target: str
+    difference: str
+
+
+def find_merges(counts: Mapping[str, int]) -> list[Merge]:
+    """Return the labels that look like another one.
 
     Args:
         counts: how often each label occurs.
@@ -94,25 +103,36 @@ def note_spellings(counts: Mapping[str, int]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
         groups.setdefault(_folded(name), []).append(name)
-    notes: list[str] = []
-    for names in groups.values():
-        for other in names[1:]:
-            what = f"differ only in {_difference(names[0], other)}"
-            notes.append(_merge_note(other, names[0], counts, what))
+    merges = [
+        Merge(other, names[0], f"differ only in {_difference(names[0], other)}")
+        for names in groups.values()
+        for other in names[1:]
+    ]
     frequent = [names[0] for names in groups.values()]
-    for rare, name in _typos(frequent, counts):
-        notes.append(_merge_note(rare, name, counts, "may be one label with a typing error"))
-    notes += _mixed_booleans(counts)
-    return notes
+    return merges + [
+        Merge(rare, name, "may be one label with a typing error")
+        for rare, name in _typos(frequent, counts)
+        if name not in {merge.name for merge in merges}
+    ]
 
 
-def _merge_note(name: str, target: str, counts: Mapping[str, int], what: str) -> str:
+def note_spellings(counts: Mapping[str, int]) -> list[str]:
+    """Return notes on labels that look like one class, each with the merge to accept.
+
+    Args:
+        counts: how often each label occurs.
+    """
+    return [_merge_note(merge, counts) for merge in find_merges(counts)] + _mixed_booleans(counts)
+
+
+def _merge_note(merge: Merge, counts: Mapping[str, int]) -> str:
+    name, target, difference = merge
     escape = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", target)
     pair = f"{_yaml(name, escape)}: {_yaml(target, escape)}"
     shown = [json.dumps(each) if escape else repr(each) for each in (target, name)]
     return WarningNote(
-        f"The labels {shown[0]} ({counts[target]:,}) and {shown[1]} ({counts[name]:,}) {what}. If they are one class, "
-        f"merge them: data.labels: {{{pair}}}."
+        f"The labels {shown[0]} ({counts[target]:,}) and {shown[1]} ({counts[name]:,}) {difference}. If they are one "
+        f"class, merge them: data.labels: {{{pair}}}."
     )
 
 

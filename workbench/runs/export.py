@@ -18,7 +18,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     names = column_names(rows)
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([_no_formula(name) for name in names])
+    writer.writerow([no_formula(name) for name in names])
     for row in rows:
         writer.writerow([_cell(row.get(name)) for name in names])
     return out.getvalue()
@@ -27,10 +27,15 @@ def as_csv(rows: Sequence[Row]) -> str:
 def _cell(value: Any) -> str | float | None:
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _no_formula(", ".join(map(str, value)) if isinstance(value, list) else as_text(value))
+    return no_formula(", ".join(map(str, value)) if isinstance(value, list) else as_text(value))
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
+    """Return a cell that no spreadsheet runs as a formula: such a text gets a single quote in front.
+
+    Args:
+        text: the content of the cell.
+    """
     return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") or text[:1] in ("\t", "\r", "\n") else text
 
 

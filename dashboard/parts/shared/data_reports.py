@@ -7,10 +7,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from workbench.data.bad_rows import rest_as_csv
 from workbench.data.columns import Column
-from workbench.data.load import Dataset, load_data
+from workbench.data.load import Dataset, load_data, read_splits
 from workbench.data.near_duplicates import OverlapRecord
 from workbench.data.overview import Overview, find_near_duplicates, overview
+from workbench.data.tables import read_tables
 from workbench.runs.report_notes import from_json
 from workbench.spec import ModelChoice, RunSpec
 from workbench.tasks.base import tasks
@@ -64,6 +66,22 @@ def data_notes(spec: RunSpec, workspace: Workspace) -> list[str]:
         DataError: the data cannot be used.
     """
     return from_json(read_overview(spec, workspace)["notes"])
+
+
+def usable_rows(spec: RunSpec, workspace: Workspace) -> str:
+    """Return the rows of the training file that can be used, as CSV.
+
+    Args:
+        spec: with a file of the user and ``data.on_bad_rows: drop``.
+        workspace: whose cache is used.
+
+    Raises:
+        DataError: the data cannot be used.
+    """
+    columns = tasks.get(spec.task.name)(tasks.get(spec.task.name).Config.model_validate(spec.task.options)).columns()
+    read = read_splits(spec.data, columns, workspace)
+    table = read_tables(spec.data, None, columns, workspace)["train"]
+    return rest_as_csv(table, read.extracted["train"].bad_rows)
 
 
 def _only_data(spec: RunSpec) -> str:

@@ -48,7 +48,7 @@ def store(name: str, content: bytes, workspace: Workspace) -> Path:
     path = inside(workspace.uploads, safe_name(stored_name, "file name"))
     write_atomically(path, lambda file: file.write(content), mode=0o600)
     try:
-        read_table(path)
+        read_table(path, collect_bad_rows=True)  # the Data page offers to leave them out
     except WorkbenchError:
         path.unlink(missing_ok=True)
         raise
@@ -99,7 +99,7 @@ def draw_uploader(target: str) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _columns(path: str, changed: int, delimiter: str | None, encoding: str | None) -> list[str]:
-    return list(read_table(Path(path), delimiter, encoding).columns)
+    return list(read_table(Path(path), delimiter, encoding, collect_bad_rows=True).columns)
 
 
 def columns_of(path: str, delimiter: str | None = None, encoding: str | None = None) -> list[str]:

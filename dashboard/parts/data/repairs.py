@@ -1,0 +1,81 @@
+"""What can be repaired without editing the file: rows to leave out, and labels to merge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.parts.shared import data_reports
+from dashboard.parts.shared.text import cut
+from workbench.data.bad_rows import BadRowsError
+from workbench.data.label_spelling import find_merges
+from workbench.errors import WorkbenchError
+from workbench.i18n import _, ngettext
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def draw(spec: RunSpec, workspace: Workspace) -> RunSpec:
+    """Draw the offers for an upload that needs them; return the spec with those that were accepted.
+
+    Args:
+        spec: which data, for which task.
+        workspace: whose uploads.
+    """
+    if not Path(spec.data.train).is_absolute():
+        return spec
+    return _merge_labels(_leave_out_rows(spec, workspace), workspace)
+
+
+def _leave_out_rows(spec: RunSpec, workspace: Workspace) -> RunSpec:
+    """Offer to leave out the rows that cannot be used, and the other rows as a file."""
+    try:
+        data_reports.read_overview(spec, workspace)
+        return spec
+    except BadRowsError as error:
+        count = error.count
+    except WorkbenchError:
+        return spec  # shown below
+    path = Path(spec.data.train)
+    text = ngettext("Leave out {n} row that cannot be used", "Leave out {n} rows that cannot be used", count)
+    if not st.toggle(text.format(n=f"{count:,}"), key=f"data.leave_out.{path.name}"):
+        return spec
+    dropped = spec.changed({"data.on_bad_rows": "drop"})
+    try:
+        rest = data_reports.usable_rows(dropped, workspace)
+    except WorkbenchError:
+        return dropped  # shown below
+    st.download_button(
+        _("Download the other rows (CSV)"),
+        rest.encode("utf-8", errors="replace"),
+        f"{path.stem}-usable.csv",
+        "text/csv",
+        key="data.rest",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    return dropped
+
+
+def _merge_labels(spec: RunSpec, workspace: Workspace) -> RunSpec:
+    """Offer to merge labels that look like one class."""
+    try:
+        report = data_reports.read_overview(spec, workspace)
+    except WorkbenchError:
+        return spec  # shown below
+    counts: Counter[str] = Counter()
+    for part in report["parts"].values():
+        counts.update(part["labels"] or {})
+    targets = {merge.name: merge.target for merge in find_merges(counts)}
+    if not targets:
+        return spec
+    chosen = st.multiselect(
+        _("Labels to merge"),
+        list(targets),
+        format_func=lambda name: cut(f"{name} → {targets[name]}", 100),
+        key=f"data.merges.{Path(spec.data.train).name}",
+        help=_("These labels look like another one. A merge applies to the run that you start from here."),
+    )
+    return spec.changed({"data.labels": {name: targets[name] for name in chosen}}) if chosen else spec
