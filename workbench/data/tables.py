@@ -43,7 +43,7 @@ def read_tables(
         entry: the data set that ``spec.train`` names; None for a file or a reference.
         columns: the roles of the task; a task that needs only texts reads ``.txt`` files as documents.
         workspace: whose cache is used.
-        progress: called during downloads.
+        progress: called during downloads, and while large files are read.
 
     Raises:
         DataError: a file is missing or cannot be used, or two splits name the same file.
@@ -60,7 +60,9 @@ def read_tables(
     for split in SPLITS:
         if split in own_files:
             path = own_files[split]
-            tables[split] = _read_file(path, spec, ReadOptions(sheet=spec.sheet), _splitting_of(path, spec, columns))
+            tables[split] = _read_file(
+                path, spec, ReadOptions(sheet=spec.sheet), _splitting_of(path, spec, columns), progress
+            )
         elif split in names:
             tables[split] = _read_hub_rows(split, names[split], spec, workspace, progress)
         elif split in fetched and entry is not None:
@@ -162,14 +164,20 @@ def _splitting_of(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Docu
     return spec.documents if text_only or spec.documents != "auto" else None
 
 
-def _read_file(path: Path, spec: DataSpec, options: ReadOptions, documents: DocumentSplitting | None) -> Table:
+def _read_file(
+    path: Path,
+    spec: DataSpec,
+    options: ReadOptions,
+    documents: DocumentSplitting | None,
+    progress: Progress | None = None,
+) -> Table:
     if documents is None:
         with unpacked(path) as file:
             format_name = format_for(file)
             if format_name is not None:
                 return read_format(format_name, [file], file.name, "train", spec.encoding)
     check_name(path)
-    return read_table(path, spec.delimiter, spec.encoding, options, documents, collect_bad_rows=True)
+    return read_table(path, spec.delimiter, spec.encoding, options, documents, True, progress)
 
 
 def _read_hub_rows(

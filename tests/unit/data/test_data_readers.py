@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from workbench.data.catalogue.entries import ReadOptions
 from workbench.data.columns import require_column
-from workbench.data.readers import csv_dialect, csv_reader, json_reader, parquet_reader
+from workbench.data.readers import csv_dialect, csv_reader, json_reader, parquet_reader, text_lines
 from workbench.data.readers.read import read_table
 from workbench.errors import DataError, RefusedError, WorkbenchError
 
@@ -539,3 +539,24 @@ def test_the_csv_modules_field_limit_is_restored(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n" + "b" * 500_000 + ",y\n")
     assert len(read_table(tmp_path / "a.csv").columns["text"][0]) == 500_000
     assert csv.field_size_limit() == before
+
+
+def test_large_files_report_progress_and_small_ones_do_not(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n" + "one,x\n" * 1000)
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n' * 1000)
+    for name in ("a.csv", "a.jsonl"):
+        calls: list[tuple[str, int, int | None]] = []
+        read_table(tmp_path / name, progress=lambda *values, calls=calls: calls.append(values))
+        assert not calls
+        with monkeypatch.context() as patch:
+            patch.setattr(text_lines, "REPORTED", 1000)
+            patch.setattr(text_lines, "_STEP", 1000)
+            read_table(tmp_path / name, progress=lambda *values, calls=calls: calls.append(values))
+        size = (tmp_path / name).stat().st_size
+        assert len(calls) > 5 and calls[-1] == (f"Reading {name}", size, size)
+
+
+def test_lines_end_as_in_python(tmp_path: Path) -> None:
+    text = "a\rb\r\nc\n\nd\u2028e\x0b\n\r\rf"
+    assert list(text_lines.text_lines(text, "a")) == list(io.StringIO(text, newline=""))
+    assert list(text_lines.text_lines(text, "a", only_newlines=True)) == list(io.StringIO(text, newline="\n"))

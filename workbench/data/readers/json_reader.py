@@ -9,11 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
+from workbench.data.progress import Progress
 from workbench.data.readers.json_forms import refuse_arrays, rows_of_document
 from workbench.data.readers.table import BadRow, Table, check_names
+from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 
@@ -54,7 +57,7 @@ class _Decoder:
         return value, end
 
 
-def read_json(text: str, name: str, collect_bad_rows: bool = False) -> Table:
+def read_json(text: str, name: str, collect_bad_rows: bool = False, progress: Progress | None = None) -> Table:
     """Read a table from JSON.
 
     Args:
@@ -62,24 +65,25 @@ def read_json(text: str, name: str, collect_bad_rows: bool = False) -> Table:
         name: the file's name.
         collect_bad_rows: whether lines that are not a JSON object are collected in the table instead of refused, unless
             they are most of the file.
+        progress: called while a large file with one object per line is read.
 
     Raises:
         DataError: it is not JSON, or holds no table in a known form; the message names the row.
     """
     try:
-        return _read_json(text, name)
+        return _read_json(text, name, progress)
     except DataError as error:
         if not collect_bad_rows or text.lstrip().startswith("["):
             raise
         return _read_good_lines(text, name, error)
 
 
-def _read_json(text: str, name: str) -> Table:
+def _read_json(text: str, name: str, progress: Progress | None) -> Table:
     decoder = _Decoder()
     if text.lstrip().startswith("["):
         return _read_array(text, name, decoder)
     try:
-        records, rows, notes = _read_lines(text, name, decoder)
+        records, rows, notes = _read_lines(text, name, decoder, progress)
     except DataError as error:
         if not isinstance(error.__cause__, json.JSONDecodeError):
             raise
@@ -152,18 +156,19 @@ def is_one_object_per_line(lines: Iterable[str]) -> bool:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read_lines(text: str, name: str, decoder: _Decoder) -> tuple[list[Json], list[int], list[str]]:
+def _read_lines(
+    text: str, name: str, decoder: _Decoder, progress: Progress | None
+) -> tuple[list[Json], list[int], list[str]]:
     """Return the objects of a file with one per line, their lines, and notes."""
     records: list[Json] = []
     rows: list[int] = []
     blank = 0
-    for line, content in enumerate(text.split("\n"), start=1):
+    for line, content in enumerate(text_lines(text, name, progress, only_newlines=True), start=1):
         if not content.strip():
             blank += 1
             continue
         records.append(_load_line(content, name, line, decoder))
         rows.append(line)
-    blank -= text.endswith("\n")
     return records, rows, [f"{name}: skipped {blank} blank lines."] if blank > 0 else []
 
 
@@ -173,7 +178,7 @@ def _read_good_lines(text: str, name: str, error: DataError) -> Table:
     records: list[Json] = []
     rows: list[int] = []
     bad: list[BadRow] = []
-    for line, content in enumerate(text.split("\n"), start=1):
+    for line, content in enumerate(text_lines(text, name, only_newlines=True), start=1):
         if content.strip():
             try:
                 records.append(_check_object(_load_line(content, name, line, decoder), f"{name}, line {line}"))
@@ -246,7 +251,7 @@ def _read_array(text: str, name: str, decoder: _Decoder) -> Table:
 
 
 def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
-    record = dict(pairs)
+    record = {sys.intern(key): value for key, value in pairs}  # otherwise each row has keys of its own in memory
     if len(record) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)

@@ -9,11 +9,11 @@ table's notes.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
+from workbench.data.progress import Progress
 from workbench.data.readers.archives import unpacked
 from workbench.data.readers.class_folders import read_class_folder
 from workbench.data.readers.csv_reader import read_delimited
@@ -25,6 +25,7 @@ from workbench.data.readers.json_reader import read_json
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import read_parquet
 from workbench.data.readers.table import BadRow, Table
+from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
 
 _MARKED = re.compile("[\udc80-\udcff]")  # bytes that could not be decoded
@@ -37,6 +38,7 @@ def read_table(
     options: ReadOptions | None = None,
     documents: DocumentSplitting | None = None,
     collect_bad_rows: bool = False,
+    progress: Progress | None = None,
 ) -> Table:
     """Read a table from a file, or the documents of a text.
 
@@ -49,6 +51,7 @@ def read_table(
         documents: how to split a text into documents; None for a table. A ``.md`` file is always a text.
         collect_bad_rows: whether rows of CSV and JSON lines that cannot be read are collected in ``Table.bad_rows``
             instead of refused.
+        progress: called while a large file is read, with characters instead of bytes.
 
     Raises:
         DataError: the file is missing, empty, too large, or not a valid table; the message names the row.
@@ -59,13 +62,19 @@ def read_table(
     updates = {"delimiter": delimiter or options.delimiter, "encoding": encoding or options.encoding}
     options = options.model_copy(update=updates)
     with unpacked(path) as file:
-        table = _read_file(file, options, documents, collect_bad_rows)
+        table = _read_file(file, options, documents, collect_bad_rows, progress)
     if file != path:
         table.notes.insert(0, f"{path.name}: read the file in it, {file.name}.")
     return table
 
 
-def _read_file(path: Path, options: ReadOptions, documents: DocumentSplitting | None, collect_bad_rows: bool) -> Table:
+def _read_file(
+    path: Path,
+    options: ReadOptions,
+    documents: DocumentSplitting | None,
+    collect_bad_rows: bool,
+    progress: Progress | None,
+) -> Table:
     suffix = path.suffix.lower()
     if documents is not None or suffix in MARKDOWN:
         return read_documents(path, documents or "auto", options.encoding)
@@ -79,17 +88,19 @@ def _read_file(path: Path, options: ReadOptions, documents: DocumentSplitting | 
     if suffix in PARQUET:
         return read_parquet(path)
     content = read_bytes(path, path.name)
+    digest = hashlib.sha256(content).hexdigest()
     text, notes, undecodable = _decode(content, path.name, options.encoding, collect_bad_rows)
+    del content  # a large file is in memory once
     if suffix in JSON:
-        table = read_json(text, path.name, collect_bad_rows)
+        table = read_json(text, path.name, collect_bad_rows, progress)
     else:
-        table = read_delimited(lambda: io.StringIO(text, newline=""), path.name, options, collect_bad_rows)
+        table = read_delimited(lambda: text_lines(text, path.name, progress), path.name, options, collect_bad_rows)
     if undecodable is not None:
         table = _without_undecodable(table, undecodable)
     if not len(table) and not table.bad_rows:
         raise DataError(f"{path.name} has column names but no rows.", "Provide a file with at least one row.")
     table.notes[:0] = notes
-    table.sha256 = hashlib.sha256(content).hexdigest()
+    table.sha256 = digest
     return table
 
 
