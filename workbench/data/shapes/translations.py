@@ -82,6 +82,8 @@ def _language_columns(table: Table) -> list[str]:
 
 def _choose(languages: list[str], needs: Needs, name: str) -> tuple[str, str]:
     """Return the source and the target language."""
+    if len(languages) < 2:
+        raise DataError(f"{name} has no texts in two languages, as the training data has.", _HINT)
     chosen = [needs.name(role) if role in needs.chosen else None for role in ("source", "target")]
     for language in chosen:
         if language is not None and language not in languages:
