@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from workbench.data.catalogue.entries import DatasetEntry, Entry, HubSource, ModelEntry, catalogue
+from workbench.data.catalogue.naming import find_entry
 from workbench.files import read_json, write_atomically
 from workbench.formatting import shorten
 from workbench.models.export import OUR_TYPES
@@ -309,7 +310,7 @@ def _base_entry(spec: RunSpec) -> ModelEntry | None:
 
 
 def _dataset_entry(spec: RunSpec) -> DatasetEntry | None:
-    return catalogue().datasets.get(spec.data.train)
+    return find_entry(spec.data.train)
 
 
 def _hub_name(spec: RunSpec, entry: Entry | None) -> str | None:
