@@ -127,7 +127,11 @@ def stream_json_lines(
 
     def rows(names: Sequence[str]) -> Iterator[NumberedValues]:
         for line, record in records():
-            values = [record.get(key) for key in names]
+            missing = next((key for key in names if key not in record), None)
+            if missing is not None:  # a stream has no report of the rows that it leaves out
+                hint = f"Write {missing!r} in every row; other keys may be missing."
+                raise DataError(f"{name}, line {line}: lacks {missing[:60]!r}.", hint)
+            values = [record[key] for key in names]
             if decoder.has_constants:
                 decoder.has_constants = False
                 for key, value in zip(names, values, strict=True):
