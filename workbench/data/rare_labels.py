@@ -33,9 +33,11 @@ def note_rare_labels(
     single = sorted(name for name, count in counts.items() if count == 1 and name not in elsewhere)
     if not single:
         return []
-    what = "1 label has a single row" if len(single) == 1 else f"{len(single):,} labels have a single row each"
+    what, them = ("1 label has a single row", "it is")
+    if len(single) > 1:
+        what, them = (f"{len(single):,} labels have a single row each", "they are")
     note = (
-        f"{what}, in train: how well it is predicted cannot be measured, because no other split has it: "
+        f"{what}, in train: how well {them} predicted cannot be measured, because no other split has such a row: "
         f"{format_list([repr(name[:60]) for name in single])}. Collect more rows, or merge or remove such labels."
     )
     return [WarningNote(note), *_note_footers(single, counts, read["train"], roles)]
