@@ -95,11 +95,9 @@ def _read_escaped_tab(value: object) -> object:
 
 def _read_label_names(value: object) -> object:
     """Return the names of labels as text: YAML reads 1, 1.0 and true as other types."""
-
-    def text(name: object) -> object:
-        return str(name).lower() if isinstance(name, bool | int | float) else name
-
-    return {text(name): text(target) for name, target in value.items()} if isinstance(value, dict) else value
+    pairs = value.items() if isinstance(value, dict) else ()
+    names = [[str(each).lower() if isinstance(each, bool | int | float) else each for each in pair] for pair in pairs]
+    return dict(names) if isinstance(value, dict) else value
 
 
 class DataSpec(SpecModel):
@@ -120,14 +118,10 @@ class DataSpec(SpecModel):
         "so that you can group results by them; remove from the file what should not be stored.",
     )
     on_bad_rows: Literal["refuse", "drop"] = Field(
-        "refuse",
-        description="Rows that cannot be used (no label, an invalid value, too many fields): refuse the data, or leave "
-        "these rows out and count them in the report.",
+        "refuse", description="Rows that cannot be used: refuse the data, or leave them out and count them."
     )
     labels: Annotated[dict[str, str], BeforeValidator(_read_label_names)] = Field(
-        default_factory=dict,
-        description="Labels to merge, as label: label. {humann: human} reads every humann as human. Both must occur in "
-        "the data. Types of entities can be merged, too.",
+        default_factory=dict, description="Labels to merge: {humann: human} reads every humann as human."
     )
     group: str | None = Field(
         None,

@@ -169,16 +169,16 @@ def _difference(first: str, second: str) -> str:
 def _typos(names: Sequence[str], counts: Mapping[str, int]) -> list[tuple[str, str]]:
     """Return the rare labels that are one typing error away from a frequent one, each with that one."""
     words = [name for name in names if len(name) >= MIN_TYPO_LENGTH - 1]
-    found: list[tuple[str, str]] = []
+    typos: list[tuple[str, str]] = []
     if len(words) > 1000:  # a label for each row is a problem of its own
-        return found
+        return typos
     for rare in words:
         for name in words:
             is_rarer = TYPO_RATIO * counts[rare] <= counts[name]
             if is_rarer and len(name) >= MIN_TYPO_LENGTH and _is_typo(rare.casefold(), name.casefold()):
-                found.append((rare, name))
+                typos.append((rare, name))
                 break
-    return found
+    return typos
 
 
 def _is_typo(first: str, second: str) -> bool:

@@ -27,10 +27,10 @@ def draw(spec: RunSpec | None, workspace: Workspace) -> None:
         return
     try:
         with st.spinner(_("Reading the data ...")):
-            found = data_reports.data_notes(spec, workspace)
+            all_notes = data_reports.data_notes(spec, workspace)
     except WorkbenchError:
         return  # the run would fail: the page Data shows the row
-    notes.draw(note for note in found if isinstance(note, WarningNote))
+    notes.draw(note for note in all_notes if isinstance(note, WarningNote))
 
 
 def _is_small_file(path: Path) -> bool:
