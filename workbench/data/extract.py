@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from workbench.data.bad_rows import repeated_header
+from workbench.data.cells.values import PARSERS, Answer, as_answers, describe_type, valid_text
 from workbench.data.columns import CLASSES, require_column
 from workbench.data.examples import Examples, SplitName
-from workbench.data.label_spelling import clean_label
+from workbench.data.labels.spelling import clean_label
 from workbench.data.readers.table import BadRow, Table
 from workbench.data.report import ExcludedRows
 from workbench.data.roles import Roles
-from workbench.data.values import PARSERS, Answer, as_answers, describe_type, valid_text
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -156,7 +156,7 @@ def _select_rows(
 
 
 def _is_empty(value: str | Sequence[str]) -> bool:
-    return not value or (isinstance(value, str) and not value.strip())
+    return not value or (isinstance(value, str) and not clean_label(value))
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[
 
 
 def _parse_label_lists(table: Table, name: str, selected: Iterable[int], bad: BadRows) -> list[list[str]]:
-    """Return the labels of each row, sorted; see :mod:`workbench.data.label_lists`."""
+    """Return the labels of each row, sorted; see :mod:`workbench.data.labels.lists`."""
     label_lists: list[list[str]] = [[]] * len(table)
     for i in selected:
         labels = [_parse_label(table, item, name, i) for item in table.columns[name][i]]

@@ -21,16 +21,16 @@ from workbench.data.columns import Column, map_columns, require_column
 from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.extra_columns import extra_columns
 from workbench.data.extract import Extracted, extract
-from workbench.data.holdout import apply_limits, hold_out, note_shared_groups
-from workbench.data.label_spelling import unify_labels
+from workbench.data.labels.rare import note_rare_labels
+from workbench.data.labels.spelling import unify_labels
 from workbench.data.normalize import normalize_targets
 from workbench.data.progress import Progress
-from workbench.data.rare_labels import note_rare_labels
 from workbench.data.readers.table import Table
 from workbench.data.report import DataReport, ExcludedRows, SplitView, build_report, check_splits
 from workbench.data.roles import Roles
 from workbench.data.shapes import apply_shapes
-from workbench.data.split_sizes import check_sizes
+from workbench.data.splitting.holdout import apply_limits, hold_out, note_shared_groups
+from workbench.data.splitting.sizes import check_sizes
 from workbench.data.tables import filter_rows, read_tables
 from workbench.runs.report_notes import from_json
 from workbench.spec import DataSpec

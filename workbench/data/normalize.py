@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import SplitName
-from workbench.data.label_lists import name_of, read_label_lists, unwrap_single_labels
+from workbench.data.labels.lists import name_of, read_label_lists, unwrap_single_labels
+from workbench.data.labels.tags import normalize_tags
 from workbench.data.readers.table import Table
 from workbench.data.roles import Roles
-from workbench.data.tags import normalize_tags
 from workbench.spec import DataSpec
 
 

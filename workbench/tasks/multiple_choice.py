@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from workbench.data.cells.values import as_texts
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import tokenize
-from workbench.data.values import as_texts
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.spec import SpecModel

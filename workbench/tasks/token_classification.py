@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from workbench.data.cells.words import split_words
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize_words
-from workbench.data.words import split_words
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.metrics.label_order import sort_labels

@@ -29,8 +29,7 @@ from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import Task
 from workbench.tasks.contexts import Encoded
-from workbench.training.splits import EncodedSplit, encode_splits, reported_split
-from workbench.training.truncation import truncation_notes
+from workbench.training.splits import EncodedSplit, encode_splits, reported_split, truncation_notes
 from workbench.tuning.max_length import max_text_length
 from workbench.types import Model, Tokenizer
 from workbench.workspace import Workspace

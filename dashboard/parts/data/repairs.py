@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard.parts.shared import data_reports
 from dashboard.parts.shared.text import cut
 from workbench.data.bad_rows import BadRowsError
-from workbench.data.label_spelling import find_merges
+from workbench.data.labels.spelling import find_merges
 from workbench.errors import WorkbenchError
 from workbench.i18n import _, ngettext
 from workbench.spec import RunSpec

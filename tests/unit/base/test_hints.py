@@ -16,7 +16,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, Examples
 from workbench.data.extract import Extracted
 from workbench.data.roles import Roles
-from workbench.data.split_sizes import check_sizes
+from workbench.data.splitting.sizes import check_sizes
 from workbench.errors import DataError
 from workbench.models.base import models
 from workbench.spec import DataSpec, RunSpec

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from workbench.data.cells.values import as_answers, as_texts, as_words
 from workbench.data.columns import Column
 from workbench.data.load import Dataset, load_data
-from workbench.data.values import as_answers, as_texts, as_words
 from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace

@@ -9,7 +9,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.data.splits import sample_indices, split_indices
+from workbench.data.splitting.stratify import sample_indices, split_indices
 
 
 def single_labels(labels: list[str]) -> list[tuple[str, ...]]:
@@ -31,8 +31,8 @@ def test_the_split_is_the_same_on_every_machine() -> None:
     labels = single_labels(list("aabbabbaabbaabba"))
     splits = split_indices(16, {"test": 0.25}, 7, labels)
     assert splits["test"] == [6, 8, 12, 13] and sorted(splits["train"] + splits["test"]) == list(range(16))
-    code = "from workbench.data.splits import split_indices; print(split_indices(50, {'test': 0.3}, 1, [(str(i % 3),)"
-    code += " for i in range(50)]))"
+    code = "from workbench.data.splitting.stratify import split_indices; "
+    code += "print(split_indices(50, {'test': 0.3}, 1, [(str(i % 3),) for i in range(50)]))"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}

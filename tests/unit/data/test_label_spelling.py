@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from workbench.data.columns import Column
-from workbench.data.label_spelling import clean_label, note_spellings
+from workbench.data.labels.spelling import clean_label, note_spellings
 from workbench.data.load import Dataset, load_data
 from workbench.errors import DataError, SpecError
 from workbench.runs.report_notes import warnings_in
@@ -161,3 +161,11 @@ def test_labels_with_a_single_row_are_pointed_out_and_a_footer_is_named(workspac
     assert "'120' occurs once (a.csv, line 53)" in footer and "number among words" in footer
     data = load(workspace, tmp_path / "b.csv", ["good", "bad"] * 20, holdout={"valid": 0.1, "test": 0.2})
     assert warnings_in(data.notes) == []
+
+
+def test_texts_of_invisible_characters_are_empty(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"text number {i},{'ab'[i % 2]}" for i in range(40)] + ["\u200b\u200b\ufeff,a", "\u00ad \u2060,b"]
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    dataset = load_data(DataSpec(train=str(path)), COLUMNS, workspace)
+    assert dataset.report["left_out"][0]["rows"] == [42, 43]

@@ -20,9 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.tiny import GOOD, OTHER, make_model
 from tests.unit.tasks.predicting import predict_json
+from workbench.data.cells.words import split_words
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import tokenize_words
-from workbench.data.words import split_words
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.loading import load_tokenizer

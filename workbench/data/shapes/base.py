@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from workbench.data.cells.literals import parse_literal
 from workbench.data.columns import Column
 from workbench.data.examples import SplitName
-from workbench.data.literals import parse_literal
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 from workbench.registry import Registry

@@ -10,7 +10,7 @@ applies; 0, false and no that it does not. If a text has one label only, each ro
 from __future__ import annotations
 
 from workbench.data.columns import CLASSES, require_column
-from workbench.data.label_lists import is_zero_one, join_label_columns
+from workbench.data.labels.lists import is_zero_one, join_label_columns
 from workbench.data.readers.table import Table
 from workbench.data.shapes.base import Needs, Shape, find_column, shapes
 from workbench.errors import DataError

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from workbench.data.cells.words import split_words
 from workbench.data.readers.table import Table
 from workbench.data.shapes.base import Needs, Shape, find_column, first_values, refused, shapes, unprinted, without
-from workbench.data.words import split_words
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 

@@ -17,10 +17,10 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from workbench.data.literals import parse_list
+from workbench.data.cells.literals import parse_list
+from workbench.data.cells.values import as_text
 from workbench.data.readers.table import Table
 from workbench.data.shapes.base import Needs, Shape, shapes
-from workbench.data.values import as_text
 from workbench.errors import DataError
 from workbench.types import Json
 

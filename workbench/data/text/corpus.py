@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from workbench.data.catalogue.entries import DatasetEntry
 from workbench.data.catalogue.naming import find_entry, source_kind
 from workbench.data.catalogue.sources import fetch_splits
+from workbench.data.cells.values import as_text
 from workbench.data.columns import map_columns, require_column
 from workbench.data.load import TEXT
 from workbench.data.progress import Progress
@@ -34,7 +35,6 @@ from workbench.data.readers.read import read_table
 from workbench.data.readers.table import Table
 from workbench.data.tables import check_name, fetch_hub_file
 from workbench.data.text.characters import join_words
-from workbench.data.values import as_text
 from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.types import Json

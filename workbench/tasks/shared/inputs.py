@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from workbench.data.values import as_texts
+from workbench.data.cells.values import as_texts
 from workbench.errors import DataError, SpecError
 from workbench.spec import SpecModel
 from workbench.tasks.contexts import TaskInput

@@ -97,7 +97,7 @@ class Conll(Format):
         if len(set(sentences.documents)) > 1:
             table.columns["document"], table.group = [str(number) for number in sentences.documents], "document"
         if sentences.markers:
-            whole = "" if table.group else " There is one document, so that splits are made of sentences."
+            whole = "" if table.group else " There is one document, so the splits consist of sentences."
             table.notes.append(f"{file.name}: skipped {sentences.markers:,} lines {_DOCUMENT}.{whole}")
         if sentences.comments:
             table.notes.append(f"{file.name}: skipped {sentences.comments:,} lines with comments.")

@@ -33,11 +33,11 @@ def note_rare_labels(
     single = sorted(name for name, count in counts.items() if count == 1 and name not in elsewhere)
     if not single:
         return []
-    what, them = ("1 label has a single row", "it is")
+    what = "1 label has a single row, in train. Its"
     if len(single) > 1:
-        what, them = (f"{len(single):,} labels have a single row each", "they are")
+        what = f"{len(single):,} labels have a single row each, in train. Their"
     note = (
-        f"{what}, in train: how well {them} predicted cannot be measured, because no other split has such a row: "
+        f"{what} results cannot be measured: "
         f"{format_list([repr(name[:60]) for name in single])}. Collect more rows, or merge or remove such labels."
     )
     return [WarningNote(note), *_note_footers(single, counts, read["train"], roles)]
@@ -47,7 +47,7 @@ def _note_footers(single: list[str], counts: Counter[str], train: Examples, role
     """Return warnings on labels that may come from a sum or footer row."""
     words = sum(count for name, count in counts.items() if not _NUMBER.fullmatch(name))
     last = max(train.rows, default=0)
-    locations = train.locations()
+    places = train.locations()
     notes: list[str] = []
     for index, names in enumerate(roles.labels_of(train) or ()):
         for name in names:
@@ -61,8 +61,8 @@ def _note_footers(single: list[str], counts: Counter[str], train: Examples, role
                 continue
             notes.append(
                 WarningNote(
-                    f"The label {name[:60]!r} occurs once ({locations[index]}) and {reason}: it may be a sum or a "
-                    "footer. If so, remove that row."
+                    f"The label {name[:60]!r} occurs once ({places[index]}) and {reason}: it may be a sum or a footer. "
+                    "If so, remove that row."
                 )
             )
     return notes

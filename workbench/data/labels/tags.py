@@ -20,11 +20,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from workbench.data.cells.values import as_tags
 from workbench.data.examples import SplitName
-from workbench.data.label_lists import name_of
+from workbench.data.labels.lists import name_of
 from workbench.data.readers.table import Table
 from workbench.data.report import format_list
-from workbench.data.values import as_tags
 from workbench.errors import DataError
 
 ENTITY = "ENTITY"  # the type of entities whose tags have no type

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
-from workbench.data.literals import parse_list, parse_literal
+from workbench.data.cells.literals import parse_list, parse_literal
 from workbench.types import Json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

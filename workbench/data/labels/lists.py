@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from workbench.data.cells.literals import parse_list, parse_literal
 from workbench.data.examples import SplitName
-from workbench.data.literals import parse_list, parse_literal
 from workbench.data.readers.table import Table
 from workbench.data.report import format_list
 from workbench.errors import DataError

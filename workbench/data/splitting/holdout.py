@@ -9,7 +9,7 @@ from workbench.data.examples import Examples, SplitName
 from workbench.data.extract import Extracted
 from workbench.data.report import ExcludedRows, format_list
 from workbench.data.roles import Roles
-from workbench.data.splits import sample_indices, split_indices
+from workbench.data.splitting.stratify import sample_indices, split_indices
 from workbench.errors import DataError
 from workbench.runs.report_notes import WarningNote
 from workbench.spec import DataSpec
