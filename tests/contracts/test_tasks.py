@@ -272,8 +272,7 @@ def test_minilm_with_a_task_and_a_tuning(
 
 @pytest.mark.slow
 @pytest.mark.mirror
-@pytest.mark.parametrize("tuning", ["full", "lora"])
-@pytest.mark.parametrize("use", MULTILINGUAL)
+@pytest.mark.parametrize(("use", "tuning"), [("text-classification", "full"), *((use, "lora") for use in MULTILINGUAL)])
 def test_the_multilingual_model_with_chinese_and_german_rows(
     use: str, tuning: str, workspace: Workspace, shared_cache: Path
 ) -> None:

@@ -165,9 +165,9 @@ def test_names(workspace: Workspace) -> None:
     labels = read_json(run.model_folder / "config.json")["id2label"]
     answers = Predictor.load(run).predict([{"text": text} for text in texts])
     for text, answer, tokens in zip(texts, answers, theirs, strict=False):
-        found = [(t["start"], t["end"]) for t in tokens if t["entity"] != "O"]
+        offsets = [(t["start"], t["end"]) for t in tokens if t["entity"] != "O"]
         inside = [(s.start, s.end) for s in answer.spans]  # type: ignore[union-attr]
-        assert all(any(a <= start and end <= b for a, b in inside) for start, end in found), (text, labels)
+        assert all(any(a <= start and end <= b for a, b in inside) for start, end in offsets), (text, labels)
     long = plain(run.model_folder, texts[2], task="token-classification", aggregation_strategy="first", stride=6)
     assert isinstance(long, list), "a text longer than the model's positions must not raise an error"
 

@@ -37,10 +37,10 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, head: st
     config = config if isinstance(config, dict) else {}
     # What an earlier truncation has left behind: transformers saves what it read.
     earlier = ("max_length", "stride", "truncation_strategy")
-    kept = {name: value for name, value in config.items() if name not in earlier}
+    settings = {name: value for name, value in config.items() if name not in earlier}
     if model_type == "gpt2":  # it would add the embedding of a word for each type
-        kept["model_input_names"] = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
-    write_json(config_file, {**kept, "model_max_length": max_length})
+        settings["model_input_names"] = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    write_json(config_file, {**settings, "model_max_length": max_length})
     backend = Backend.from_file(str(tokenizer_file))
     backend.no_padding()
     if head in GENERATING_HEADS:

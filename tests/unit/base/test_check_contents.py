@@ -134,9 +134,7 @@ def test_the_positions_in_config_json_are_those_of_the_loaded_model(kind: str) -
     assert max_length_of_config(stored) == max_text_length(transformers.AutoModel.from_config(config))
 
 
-def test_rows_of_the_hub_are_asked_for_before_a_run_is_queued(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_the_hub_are_read_before_a_run_is_queued(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     class Hub:
         def HfApi(self) -> Any:
             raise ConnectionError("Name or service not known")

@@ -55,7 +55,7 @@ def test_fields_of_the_data_and_the_task_can_be_set(workspace: Workspace, tmp_pa
         checking.check_data(str(path), sets=["task.pears=1"])
 
 
-def test_the_task_is_asked_and_hints_name_options_of_the_command(
+def test_the_task_checks_the_rows_and_hints_name_options_of_the_command(
     file: str, workspace: Workspace, tmp_path: Path
 ) -> None:
     path = tmp_path / "relations.csv"

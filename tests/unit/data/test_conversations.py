@@ -162,7 +162,7 @@ def test_greetings_of_an_assistant_are_never_taken_for_the_user(
     assert load(path, workspace, first_speaker="user").train.columns["turns"][0] == rows[0]["turns"]
 
 
-def test_a_greeting_in_some_conversations_is_found(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_greeting_in_some_conversations_is_detected(tmp_path: Path, workspace: Workspace) -> None:
     """Without roles, every other turn would be learned: the user's, where the assistant greets."""
     rows = [{"turns": [*(["Welcome!"] if i % 2 else []), f"question {i}", "answer"]} for i in range(40)]
     with pytest.raises(DataError, match="20 of 40 conversations begin with 'Welcome!'"):

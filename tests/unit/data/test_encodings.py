@@ -48,7 +48,7 @@ def _table(sentences: list[str], times: int) -> str:
 
 @pytest.mark.parametrize(("language", "encoding"), _CASES)
 @pytest.mark.parametrize("times", [1, 40])
-def test_encodings_of_languages_are_told(language: str, encoding: str, times: int) -> None:
+def test_encodings_of_languages_are_detected(language: str, encoding: str, times: int) -> None:
     text = _table(_TEXTS[language][1], times)
     decoded, notes = decode(text.encode(encoding), "a.csv")
     assert decoded == text
@@ -56,7 +56,7 @@ def test_encodings_of_languages_are_told(language: str, encoding: str, times: in
 
 
 @pytest.mark.parametrize(("language", "encoding"), _CASES)
-def test_a_single_sentence_is_told_or_refused_but_never_garbled(language: str, encoding: str) -> None:
+def test_a_single_sentence_is_detected_or_refused_but_never_garbled(language: str, encoding: str) -> None:
     for sentence in _TEXTS[language][1]:
         text = _table([sentence], 1)
         if text.isascii():

@@ -47,7 +47,7 @@ def _note_footers(single: list[str], counts: Counter[str], train: Examples, role
     """Return warnings on labels that may come from a sum or footer row."""
     words = sum(count for name, count in counts.items() if not _NUMBER.fullmatch(name))
     last = max(train.rows, default=0)
-    places = train.locations()
+    locations = train.locations()
     notes: list[str] = []
     for index, names in enumerate(roles.labels_of(train) or ()):
         for name in names:
@@ -61,8 +61,8 @@ def _note_footers(single: list[str], counts: Counter[str], train: Examples, role
                 continue
             notes.append(
                 WarningNote(
-                    f"The label {name[:60]!r} occurs once ({places[index]}) and {reason}: it may be a sum or a footer. "
-                    "If so, remove that row."
+                    f"The label {name[:60]!r} occurs once ({locations[index]}) and {reason}: it may be a sum or a "
+                    "footer. If so, remove that row."
                 )
             )
     return notes

@@ -100,19 +100,19 @@ def _columns(table: Table, needs: Needs) -> tuple[str, str | None] | None:
 def _answers(texts: Json, starts: Json, context: str, where: str) -> tuple[list[dict[str, Json]], int]:
     """Return the answers of a row, and how many of them were found several times."""
     texts = texts if isinstance(texts, list) else [texts]
-    given = [text for text in texts if text is not None and str(text).strip()]
+    answers = [text for text in texts if text is not None and str(text).strip()]
     if starts is None or starts == "":
-        pairs = [(_found(str(text), context, where), str(text)) for text in given]
+        pairs = [(_start_of(str(text), context, where), str(text)) for text in answers]
         repeated = sum(context.count(text) > 1 for _, text in pairs)
         return [{"text": text, "start": start} for start, text in dict.fromkeys(pairs)], repeated
     positions = starts if isinstance(starts, list) else [starts]
-    if given and len(positions) != len(given):
-        raise refused(where, f"holds {len(given)} answers, but there are {len(positions)} starts", _HINT)
-    pairs = [(_number(start, where), str(text)) for start, text in zip(positions, given, strict=False)]
+    if answers and len(positions) != len(answers):
+        raise refused(where, f"holds {len(answers)} answers, but there are {len(positions)} starts", _HINT)
+    pairs = [(_number(start, where), str(text)) for start, text in zip(positions, answers, strict=False)]
     return [{"text": text, "start": start} for start, text in pairs], 0
 
 
-def _found(text: str, context: str, where: str) -> int:
+def _start_of(text: str, context: str, where: str) -> int:
     start = context.find(text)
     if start < 0:
         raise refused(where, f"holds {text[:60]!r}, which does not occur in the context", _HINT)

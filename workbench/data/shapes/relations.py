@@ -220,8 +220,8 @@ class _Reader:
         table = self.table
         result = table.take(rows)
         used = {self.tokens, self.text, self.head, self.tail, "entities", "relations", self._label_column()}
-        kept = {name: values for name, values in result.columns.items() if name not in used}
-        result = result.with_columns({**kept, self.needs.name("text"): texts, self.needs.name("label"): labels})
+        others = {name: values for name, values in result.columns.items() if name not in used}
+        result = result.with_columns({**others, self.needs.name("text"): texts, self.needs.name("label"): labels})
         if len(set(rows)) != len(rows):
             result = replace(result, rows=list(range(1, len(rows) + 1)), unit="relation")
         result.notes = [

@@ -242,7 +242,7 @@ def _add_fields(table: Table, sentences: Sentences, first: int, name: str) -> No
 
 def _tag_field(columns: dict[int, list[list[str]]], sentences: Sentences, name: str) -> int | None:
     """Return the index of the field with the tags; None if the file is CoNLL-U without any."""
-    types = {index: found for index, rows in columns.items() if (found := _types(rows))}
+    types = {index: names for index, rows in columns.items() if (names := _types(rows))}
     last = max(columns)
     if not types:
         values = [tag for row in columns[last] for tag in row]
