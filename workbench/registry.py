@@ -1,4 +1,4 @@
-"""The one registry: tasks, models, tunings, explainers, formats and exercises are entries of a :class:`Registry`.
+"""The one registry: tasks, models, tunings, explainers, formats, shapes, exercises are entries of a :class:`Registry`.
 
 An entry is a class in a file of its own. The decorator makes it known, and its file is found automatically::
 
