@@ -17,9 +17,11 @@ from transformers import (
 )
 
 from tests.tiny import make_model, make_run, reviews, write_csv
+from workbench.errors import SpecError
 from workbench.inference.predictor import Predictor
 from workbench.models.loading import register_models
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
+from workbench.models.sources.pretrained import Pretrained
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training.runner import run_folder
@@ -91,6 +93,15 @@ def test_cached_activations_yield_the_losses_of_a_full_pass(workspace, name):
 
 def test_max_length_is_checked_against_usable_positions_where_ids_start_later(workspace):
     source = {"source": f"path:{model_folder(workspace, 'roberta')}"}
+    with pytest.raises(SpecError, match="128 positions"):
+        make_run(workspace, {"model": source, "data.max_length": 129})
+    make_run(workspace, {"model": source, "data.max_length": 128})
+
+
+def test_max_length_is_checked_again_once_the_model_is_loaded(workspace, monkeypatch):
+    """The positions of a model that is not on this machine are not known when the run is queued."""
+    source = {"source": f"path:{model_folder(workspace, 'roberta')}"}
+    monkeypatch.setattr(Pretrained, "max_length", lambda self: None)
     run = make_run(workspace, {"model": source, "data.max_length": 129})
     assert run_folder(run.folder) == 2
     assert "128 positions" in run.status().error.message

@@ -32,8 +32,10 @@ def load(workspace: Workspace, train: str | Path, roles=(TEXT,), **spec: object)
     return load_data(DataSpec.model_validate({"train": str(train), **spec}), roles, workspace)
 
 
-def problems(train: str | Path, workspace: Workspace, confined: bool = False, **data: object) -> list[tuple[str, str]]:
-    document = {"task": "text-classification", "data": {"train": str(train), **data}, "model": "minilm"}
+def problems(
+    train: str | Path, workspace: Workspace, confined: bool = False, task: str = "text-classification", **data: object
+) -> list[tuple[str, str]]:
+    document = {"task": task, "data": {"train": str(train), **data}, "model": "minilm"}
     reported = check(RunSpec.parse(document), workspace, confined)
     return [(problem.field, problem.message) for problem in reported if problem.field.startswith("data")]
 
@@ -93,7 +95,10 @@ def test_the_paragraphs_of_a_file_stay_in_one_split(workspace: Workspace, tmp_pa
     data = load(workspace, folder, documents="paragraph")
     essays = [{text.split(",")[0] for text in split.columns["text"]} for split in (data.train, data.valid, data.test)]
     assert sum(map(len, essays)) == 20 and len(data.train) == 70
-    assert problems(folder, workspace) == []
+    for unit in ({}, {"documents": "paragraph"}):
+        assert problems(folder, workspace, task="masked-lm", **unit) == []
+    ((field, message),) = problems(folder, workspace, task="text-classification")
+    assert field == "data" and "its texts have no labels" in message
 
 
 def test_one_document_cannot_be_split(workspace: Workspace, tmp_path: Path) -> None:
@@ -351,7 +356,8 @@ def test_a_reference_is_parsed() -> None:
     ) == hub_rows.HubReference("Owner/some.corpus-2", "v1.0", "20231101.en", "train")
 
 
-def test_check_requires_a_limit(workspace: Workspace) -> None:
+def test_check_requires_a_limit(workspace: Workspace, hub: Hub) -> None:
     assert problems("hf:owner/corpus@main", workspace, limit={"train": 10}) == []
+    assert hub.n_read == 0, "a check must not download rows"
     ((field, message),) = problems("hf:owner/corpus@main", workspace)
     assert field == "data.limit.train" and "needs a limit on its rows" in message

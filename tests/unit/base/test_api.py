@@ -121,7 +121,9 @@ def test_runs_over_seeds_are_compared_over_seeds(workspace: Workspace) -> None:
     runs = [fake_run(workspace, tuning=tuning, seed=seed) for tuning in ("full", "lora") for seed in range(3)]
     comparison = wb.compare(*runs)
     assert comparison.seeds is not None
-    assert str(comparison) == "\n".join(pair.verdict for pair in comparison.seeds.pairs)
+    (note,) = comparison.seeds.notes
+    assert "so few seeds" in note
+    assert str(comparison) == "\n".join([*(pair.verdict for pair in comparison.seeds.pairs), note])
 
 
 def test_run_reuses_a_successful_run_and_raises_the_error_of_a_failed_one(

@@ -171,7 +171,7 @@ def test_rows_fit_into_any_length(name: str, length: int, tokenizer: Any) -> Non
     _, _, _, encoded = ready(name, tokenizer, max_length=length)
     assert encoded.tokens.lengths.max() <= length
     assert (encoded.targets.predicted >= 1).all() and (encoded.targets.more >= 1).all()
-    assert "data.max_length" in encoded.note
+    assert "data.max_length" in encoded.truncation and encoded.note == ""
 
 
 def test_a_cut_target_has_no_end_token(tokenizer: Any) -> None:

@@ -94,7 +94,7 @@ def test_labels_are_the_target_and_its_end_token(name, architecture, tokenizer):
     sources = data.columns[task.source_role]
     for text, row in zip(sources, batch["input_ids"], strict=True):
         assert tokenizer.decode(row, skip_special_tokens=True).startswith(text)
-    assert encoded.note == ""
+    assert encoded.note == encoded.truncation == ""
 
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
@@ -141,14 +141,14 @@ def test_cut_texts_are_noted_and_have_no_end_token(architecture, tokenizer):
         assert (real[-1] == tokenizer.eos_token_id) == (length <= 5)
     assert int(encoded.tokens.lengths.max()) <= 24
     cut = sum(length > 5 for length in full)
-    assert cut and f"{cut} of 32 targets" in encoded.note
+    assert cut and f"{cut} of 32 targets" in encoded.truncation
     assert (encoded.tokens.full_lengths >= encoded.tokens.lengths).all()
 
 
 def test_a_long_source_leaves_the_target_half_of_a_decoders_row(tokenizer):
     task, _ = make("summarization", "decoder", tokenizer)
     encoded = task.encode(tokenizer, examples("summarization"), 40)
-    assert (encoded.tokens.lengths == 40).all() and "32 of 32 sources" in encoded.note
+    assert (encoded.tokens.lengths == 40).all() and "32 of 32 sources" in encoded.truncation
     whole = [len(tokenizer(texts[0])["input_ids"]) - 1 for texts in examples("summarization").columns["summary"]]
     assert encoded.targets.predicted.tolist() == whole  # all shorter than half of the row
     shorter = task.encode(tokenizer, examples("summarization"), 20)
