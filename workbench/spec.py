@@ -121,7 +121,7 @@ class DataSpec(SpecModel):
         "refuse", description="Rows that cannot be used: refuse the data, or leave them out and count them."
     )
     labels: Annotated[dict[str, str], BeforeValidator(_read_label_names)] = Field(
-        default_factory=dict, description="Labels to merge: {humann: human} reads every humann as human."
+        default_factory=dict, description="Labels to merge: `{humann: human}` reads every humann as human."
     )
     group: str | None = Field(
         None,

@@ -257,6 +257,35 @@ def test_a_preset_fills_the_form_and_the_yaml_is_the_preset(preset: str, workspa
     assert not test.button(key="launch_submit").disabled
 
 
+def test_columns_of_catalogue_data_are_a_field_that_follows_the_data(workspace: Workspace) -> None:
+    from workbench.spec import RunSpec
+
+    def data_of(test: AppTest) -> dict[str, Any]:
+        spec = RunSpec.from_yaml(next(code.value for code in test.code if "task:" in code.value))
+        return spec.model_dump(exclude_unset=True)["data"]
+
+    test = well(open_page("launch", preset="film-stars"))
+    columns = test.text_input(key="launch.data_fields.columns")
+    well(columns.set_value("{text: history, value: stars}").run())
+    assert data_of(test)["columns"] == {"text": "history", "value": "stars"}
+    well(test.text_input(key="launch.data_fields.columns").set_value("").run())
+    assert "columns" not in data_of(test)
+    well(test.text_input(key="launch.data_fields.columns").set_value("{text: candidate, value: stars}").run())
+    well(test.text_input(key="launch.data_fields.labels").set_value("{a: b}").run())
+    well(test.selectbox(key="launch.task").set_value("text-classification").run())
+    assert data_of(test)["train"] == "rotten-tomatoes" and "columns" not in data_of(test), (
+        "they belong to the other data"
+    )
+    assert data_of(test)["labels"] == {"a": "b"}
+
+
+def test_a_merge_of_labels_in_a_spec_fills_the_form(workspace: Workspace) -> None:
+    preset = presets()["demo-full"].changed({"data.labels": {"humann": "human"}})
+    run = fake_run(workspace, "queued", changes=preset.model_dump(mode="json", exclude_unset=True))
+    test = well(open_page("launch", **{"from": run.id}))
+    assert test.text_input(key="launch.data_fields.labels").value == "{humann: human}"
+
+
 def test_a_range_test_is_launched_from_the_same_form(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
     monkeypatch.setattr(jobs, "submit", lambda spec, where, confined=False: sent.append(spec) or fake_run(where))

@@ -222,7 +222,7 @@ def test_the_input_stays_across_pages(opens: Opens) -> None:
     assert test.text_area(key="play.field.text").value == TEXT and charts(test)
 
 
-# What a task asks for and answers; there is no model.
+# What a task asks for and answers; there is a tokenizer and no model.
 ANSWERS: dict[str, tuple[dict[str, Any], Answer, str]] = {
     "relation-extraction": (
         {"text": "The fire caused a loss.", "head": "fire", "tail": "loss"},
@@ -266,6 +266,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], Answer, str]] = {
 def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     name: str, opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from tests.unit.explain.explain_models import tokenizer
     from workbench.inference.inputs import input_fields
     from workbench.inference.predictor import _refuse_unknown_roles
 
@@ -279,7 +280,7 @@ def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
         return [result]
 
     monkeypatch.setattr(Predictor, "predict", predict)
-    run = opens(Predictor(torch.nn.Identity(), None, task, 32))
+    run = opens(Predictor(torch.nn.Identity(), tokenizer(), task, 32))
     roles = [column.role for column in input_fields(task)]
     assert set(inputs) == set(roles), "each input of the task has a field"
     test = well(open_page("playground", run=run.id, input=as_json(**inputs)))

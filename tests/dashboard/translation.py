@@ -6,7 +6,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from streamlit.testing.v1 import AppTest
 
@@ -14,7 +14,7 @@ from tests.dashboard.pages import well
 from workbench.check import presets
 from workbench.data.catalogue.entries import catalogue
 from workbench.models.base import models
-from workbench.spec import RunSpec, TrainingSpec
+from workbench.spec import DataSpec, RunSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.tuning.base import tunings
 
@@ -79,11 +79,21 @@ def untranslated(test: AppTest, data: frozenset[str]) -> list[str]:
     """The texts that contain a plain English word which is no data."""
     texts = []
     for text in visible(test):
+        if text in choices():
+            continue
         rest = DATA.sub(" ", text.replace("\\", ""))
         plain = {word.lower() for word in PLAIN.findall(rest) if len(word) > 2}
         if plain - WORDS - data:
             texts.append(f"{sorted(plain - WORDS - data)}: {text[:200]}")
     return texts
+
+
+@functools.cache
+def choices() -> frozenset[str]:
+    """The values that a field of a spec allows: a select box shows them as they are written in a spec."""
+    annotations = [field.annotation for model in (DataSpec, TrainingSpec) for field in model.model_fields.values()]
+    kinds = [kind for annotation in annotations for kind in (annotation, *get_args(annotation))]
+    return frozenset(str(value) for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
 
 
 @functools.cache

@@ -102,7 +102,8 @@ def test_predict_reads_inputs_by_role_and_from_a_file(
     rows.write_text('text,label\na great film,good\n"a dull, slow plot",bad\n', encoding="utf-8")
     (alone,) = call_json(home, "predict", run, "--text", "a great film")
     first, second, third = call_json(home, "predict", run, "--input", '{"text": "a great film"}', "--file", str(rows))
-    assert first == second == alone != third
+    assert first == alone and second == {**alone, "columns": {"label": "good"}}, "other columns are kept"
+    assert third.pop("columns") == {"label": "bad"} and third.keys() == alone.keys() and third != alone
     done = call(home, "predict", run, "--input", "{text}")
     assert done.returncode == 2 and "is not JSON" in done.stderr
 

@@ -69,5 +69,6 @@ def test_a_bad_row_is_named(live_workspace: Workspace, tmp_path: Path) -> None:
     lines[40] = lines[40].strip() + ";one;too;many"
     sheet.write_text("\n".join(lines))
     done = call(live_workspace, "run", write_spec(live_workspace, sheet))
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "41" in done.stderr and "reviews.csv" in done.stderr, done.stderr
+    assert call_json(live_workspace, "runs") == [], "the data is read before a run is queued"

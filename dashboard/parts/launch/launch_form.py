@@ -31,6 +31,8 @@ BASIC_TRAINING = ("epochs", "learning_rate", "batch_size")
 KINDS = {"training": N_("Training"), RANGE_TEST: N_("Learning-rate range test")}
 FILLED = "launch_filled"  # session key: the spec that was put into the form, until the form is drawn
 SEARCH = "launch_find"
+COLUMNS_FOR = f"{Launch.PREFIX}.columns_for"  # session key: the task and the data that the columns belong to
+MAPPINGS = {"columns", "labels"}  # fields of the data whose value is a mapping
 DEFAULTS = {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "full"}
 _AUTO_LABEL = N_(
     "A pretrained model for the language of the texts: minilm if they are English, else a multilingual one"
@@ -60,7 +62,10 @@ def fill(spec: RunSpec) -> None:
     spec_form.fill({**rest, **options, "data_fields": data}, Launch.PREFIX)
     for section, value in chosen.items():
         st.session_state[f"{Launch.PREFIX}.{section}"] = value
+    for name in MAPPINGS & data.keys():  # their keys are names of the data, not fields
+        st.session_state[f"{Launch.PREFIX}.data_fields.{name}"] = data[name]
     st.session_state[f"{Launch.PREFIX}.data_for"] = spec.task.name
+    st.session_state[COLUMNS_FOR] = (spec.task.name, spec.data.train)
     if argument:
         st.session_state[f"{Launch.PREFIX}.model_argument"] = argument
 
@@ -88,13 +93,15 @@ def draw() -> JsonObject:
 
     with st.expander(_("Your own data"), icon=":material/upload_file:", key="launch_own_data"):
         uploads.draw_uploader(f"{Launch.PREFIX}.data")
-    if data["train"] in uploads.stored(Workspace.current()):
+    is_upload = data["train"] in uploads.stored(Workspace.current())
+    if is_upload:
         with show_errors("columns_error"):
             names = uploads.columns_of(str(data["train"]))
             columns = uploads.draw_columns(_roles(task), names, f"{Launch.PREFIX}.data_fields.columns")
             data |= {"columns": columns} if columns else {}
         data |= _other_files()
-    data |= _all_data_fields(limit, query)
+    _forget_columns_of_other_data(task_name, str(data["train"]))
+    data |= _all_data_fields(limit, query, ("columns",) if is_upload else ())
     options = {
         "task": _options("task", task.Config, task_name, query),
         "model": _options("model", model.Config, model_name, query),
@@ -318,8 +325,16 @@ def _other_files() -> dict[str, object]:
     return values
 
 
-def _all_data_fields(limit: object, query: str) -> spec_form.Values:
-    elsewhere = ("train", "valid", "test", "columns", "limit")
+def _forget_columns_of_other_data(task_name: str, train: str) -> None:
+    """Empty the field of the columns when the task or the data has changed."""
+    if st.session_state.get(COLUMNS_FOR) != (task_name, train):
+        st.session_state.pop(f"{Launch.PREFIX}.data_fields.columns", None)
+        st.session_state[COLUMNS_FOR] = (task_name, train)
+
+
+def _all_data_fields(limit: object, query: str, drawn: Sequence[str]) -> spec_form.Values:
+    """Draw the settings of the data that are not ``drawn`` elsewhere already."""
+    elsewhere = ("train", "valid", "test", "limit", *drawn)
     matches = spec_form.count(DataSpec, query, elsewhere) + spec_form.count(Limit, query, ("train",), "limit")
     with _section(_("All data settings"), ":material/table:", "launch_data", query, matches):
         prefix = f"{Launch.PREFIX}.data_fields"

@@ -116,7 +116,7 @@ def _held_value(field: FieldInfo, key: str) -> object:
     if kind is str:
         return value or (None if optional else "")
     if kind not in (bool, int, float) and get_origin(kind) is not Literal:
-        return _from_yaml(value) if isinstance(value, str) else value
+        value = _from_yaml(value) if isinstance(value, str) else value
     return _default(field) if value is None and not optional else value
 
 
@@ -151,7 +151,8 @@ def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) 
     value = st.session_state[key]
     if value is not None and not isinstance(value, str):  # a list, say, from a preset
         st.session_state[key] = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).strip()
-    return _from_yaml(st.text_input(label, value=None, placeholder=YAML, key=key, help=help, persist_state="session"))
+    text = st.text_input(label, value=None, placeholder=YAML, key=key, help=help, persist_state="session")
+    return _from_yaml(text) if text or optional else default
 
 
 def _literal(label: str, field: FieldInfo, key: str, help: str) -> object:
