@@ -131,6 +131,15 @@ def requeue(run: Run) -> None:
         resume(run, run.workspace, start=False)
 
 
+def _without_identity(path: Path, run: Run) -> bytes:
+    """Return the content of a file; of the model card without the run's id and time."""
+    content = path.read_bytes()
+    if path.name != "README.md":
+        return content
+    lines = content.replace(run.id.encode(), b"RUN").splitlines()
+    return b"\n".join(line for line in lines if b"training time" not in line)
+
+
 def fingerprint(run: Run) -> dict[str, Any]:
     """Return everything that two runs of one spec must have in common."""
     stored = run.report()
@@ -138,7 +147,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
     report.pop("cost", None)
     checkpoints = run.checkpoints_folder
     return {
-        "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted(run.model_folder.iterdir())},
+        "model": {p.name: sha256(_without_identity(p, run)).hexdigest() for p in sorted(run.model_folder.iterdir())},
         "metrics": [{k: v for k, v in row.items() if k not in TIMING_FIELDS} for row in run.read_metrics()[0]],
         "samples": read_lines(run.samples_file)[0],
         "confusion": read_lines(run.confusion_file)[0],
