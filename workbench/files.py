@@ -376,6 +376,8 @@ def inside(folder: Path, path: str | Path, what: str = "file") -> Path:
     try:
         base = folder.resolve()
         resolved = (base / path).resolve()
+        if any(each.is_symlink() for each in (resolved, *resolved.parents)):  # from Python 3.13 on, no error
+            raise OSError("it is part of a loop of symbolic links")
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, or characters that no file name can contain
         raise RefusedError(f"The {what} {text[:120]!a} cannot be resolved: {error}.", "Choose another.") from error
     if resolved != base and base not in resolved.parents:

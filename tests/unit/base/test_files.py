@@ -249,7 +249,7 @@ def test_appending_to_a_full_disk_is_an_error(tmp_path: Path, monkeypatch: pytes
 
 # -- names and paths ----------------------------------------------------------------------------------------------
 
-OUTSIDE = ["..", "../x", "a/../../x", "/etc/passwd", "../home2/x", "link/x", "loop", "a\0b", "\ud800"]
+OUTSIDE = ["..", "../x", "a/../../x", "/etc/passwd", "../home2/x", "link/x", "loop", "loop/x", "a\0b", "\ud800"]
 
 
 @pytest.fixture
