@@ -19,7 +19,8 @@ from workbench.types import Model, Tokenizer
 def merge(run: Run, folder: Path | None = None) -> Path:
     """Write the result of a finished run as a folder for transformers without the workbench. It predicts the same.
 
-    An adapter is merged into its base. Our own Transformers become a BERT or a GPT-2 of transformers.
+    An adapter is merged into its base. Our own Transformers become a BERT or a GPT-2 of transformers; a merged model
+    that is neither stays one of ours, which only the workbench loads.
 
     Args:
         run: a finished run.
@@ -29,8 +30,8 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         The folder: a model for ``path:...``, and for transformers without the workbench.
 
     Raises:
-        RequestError: the run has no model; its adapter cannot be merged; transformers has no such architecture; or
-            ``folder`` holds something else.
+        RequestError: the run has no model; its adapter cannot be merged; there is no adapter, and transformers has no
+            such architecture; or ``folder`` holds something else.
         RefusedError: the base is not the one that the adapter was trained on.
     """
     source, note = run.model_folder, run.base_note()
@@ -41,7 +42,12 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         raise RequestError(f"{target} exists and is not a merged model.", "Name a folder that does not exist.")
     refuse_unsafe(source)
     model, tokenizer, fingerprint = _load(run, note)
-    plain = to_plain(model)
+    try:
+        plain = to_plain(model)
+    except RequestError:
+        if not note.adapter:
+            raise
+        plain = model
     with replace_folder(target) as draft:
         plain.save_pretrained(draft)
         save_tokenizer(tokenizer, draft, note.max_length or 512, note.head or "", plain.config.model_type)
