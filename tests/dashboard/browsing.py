@@ -118,6 +118,9 @@ def choose(page: Page, key: str, option: str) -> None:
     for _ in range(6):
         by_key(page, key).locator("input").first.click()
         page.wait_for_timeout(1000)
+        if not offered.count():  # a long list draws only what is in view
+            page.keyboard.type(option)
+            page.wait_for_timeout(500)
         if offered.count():
             offered.click()
             break
