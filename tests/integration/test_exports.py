@@ -232,6 +232,7 @@ def test_what_transformers_does_not_have_is_refused_with_the_reason(
     assert "workbench's own" in (run.model_folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_peft_finds_the_base_of_an_adapter(workspace: Workspace) -> None:
     run = finished(workspace, {"tuning": "lora"})
     rows = plain(run.model_folder, TEXTS, PEFT, num_labels=2)
