@@ -92,7 +92,8 @@ def _choose_threads(run: Run, reporter: RunReporter) -> None:
     if os.environ.get("OMP_NUM_THREADS"):
         return
     before = run.environment()
-    threads, cores = (before.threads if before else None) or idle_cores(), cpu_cores()
+    cores = cpu_cores()
+    threads = min(cores, (before.threads if before else None) or idle_cores())
     torch.set_num_threads(threads)
     if threads < cores:
         reporter.info(

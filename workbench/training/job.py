@@ -115,7 +115,8 @@ class TrainingJob:
         metrics = final.result["metrics"]
         metrics.setdefault("loss", {"value": final.loss, "low": None, "high": None})
         save_predictions(context, final)
-        context.reporter.phase("training a simple baseline")
+        if type(context.task).baseline_report is not Task.baseline_report:
+            context.reporter.phase("training a simple baseline")
         baseline = baseline_report(prepared, final)
         if baseline and (note := baseline_note(prepared, baseline, result.state)):
             self.notes.append(note)

@@ -171,7 +171,7 @@ def baseline_note(prepared: Prepared, fields: TaskReport, state: TrainState) -> 
     if gain.low > 0:
         return None
     kind = fields["baseline_name"].partition(",")[0]
-    numbers = f"{name} {fields['baseline'][name]:.4f}; the difference is {gain.value:+.4f}"
+    numbers = f"{name} {fields['baseline'][name]:.4f}; this model minus the baseline: {gain.value:+.4f}"
     numbers += f", 95% interval {gain.low:+.4f} to {gain.high:+.4f}"
     verdict = "is better than this model" if gain.high < 0 else "is as good as this model, as far as the data can tell"
     return f"A simple baseline, {kind}, {verdict} ({numbers}). Try {_advice(prepared, state)}."
