@@ -111,6 +111,20 @@ def test_the_head_of_a_file_ends_with_a_whole_row(name: str, tmp_path: Path) -> 
     assert 0 < len(read) < 3000 and list(read) == texts[: len(read)]
 
 
+@pytest.mark.timeout(20)
+def test_the_head_of_a_file_ends_with_a_row_wherever_its_quotes_are(tmp_path: Path) -> None:
+    path = tmp_path / "films.csv"
+    for content, expected in (
+        (b'text,label\n"a\nb",x\n"c\nd', b'text,label\n"a\nb",x\n'),
+        (b'text\n"a ""b""\n', b"text\n"),
+        (b'"' + b"a,b\n" * 500_000, b""),
+        (b'"' + b'"a",b\n' * 300_000, b""),
+    ):
+        path.write_bytes(content)
+        head = copy_head(path, tmp_path / "head", 2_000_000)
+        assert (head.read_bytes() if head is not None else b"") == expected
+
+
 def test_a_text_longer_than_the_positions_of_a_pretrained_model(workspace: Workspace, tmp_path: Path) -> None:
     path = table(tmp_path / "films.csv", "text,label", [f"film {i},{'good' if i % 2 else 'bad'}" for i in range(40)])
     long = spec("text-classification", path, data__max_length=600)

@@ -67,6 +67,18 @@ def test_rows_of_csv_are_refused_together_or_dropped_by_reason(
     assert len(data.train) == count, "every other row must be used"
 
 
+def test_rows_with_undefined_bytes_of_a_named_encoding_are_dropped_and_the_others_are_read_in_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    rows = [f"строка {i} — «текст»,{'good' if i % 2 else 'bad'}" for i in range(20)]
+    content = "\n".join(["text,label", *rows]).encode("cp1251").replace("строка 5".encode("cp1251"), b"\x98")
+    with pytest.raises(DataError, match="line 7: byte 0x98"):
+        load(workspace, tmp_path / "a.csv", content, encoding="cp1251")
+    data = load(workspace, tmp_path / "a.csv", content, encoding="cp1251", on_bad_rows="drop")
+    assert left_out(data) == {"some bytes are not text in the encoding of the file": [7]}
+    assert set(data.train.columns["text"]) == {row.split(",")[0] for i, row in enumerate(rows) if i != 5}
+
+
 def test_reasons_are_counted_apart_and_across_files(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_bytes(table("one,two,three"))
     with pytest.raises(BadRowsError, match=r"a\.csv, line 22: the label .* 3 rows in all") as caught:

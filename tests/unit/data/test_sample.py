@@ -82,6 +82,18 @@ def test_what_cannot_be_read_yields_no_texts(tmp_path: Path) -> None:
     assert sample_texts(tmp_path / ("x" * 500)) == []
     (tmp_path / "texts.zip").write_bytes(b"the and of to in is that it for was " * 9)
     assert sample_texts(tmp_path / "texts.zip") == []
+    (tmp_path / "texts.csv").write_text("text\nthe and of\n")
+    assert sample_texts(tmp_path / "texts.csv", (), "no-encoding") == []
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    assert sample_texts(tmp_path / "deep.jsonl") == []
+
+
+def test_the_bytes_of_a_workbook_are_not_texts(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["text"])
+    workbook.save(tmp_path / "texts.xlsx")
+    assert sample_texts(tmp_path / "texts.xlsx") == []
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

@@ -45,8 +45,12 @@ def copy_head(path: Path, folder: Path, size: int) -> Path | None:
 def _whole_rows(content: bytes, suffix: str) -> bytes:
     """Return the content up to the end of its last complete row."""
     end = content.rfind(b"\n\n" if suffix in CONLL else b"\n")
-    while suffix in _QUOTED and end >= 0 and content.count(b'"', 0, end) % 2:
-        end = content.rfind(b"\n", 0, end)  # inside a quoted field
+    if suffix in _QUOTED:
+        quotes = content.count(b'"', 0, max(0, end))
+        while end >= 0 and quotes % 2:  # inside a quoted field
+            before = content.rfind(b"\n", 0, end)
+            quotes -= content.count(b'"', max(0, before), end)
+            end = before
     return content[: end + 1]
 
 

@@ -112,7 +112,11 @@ def _decode(content: bytes, name: str, encoding: str | None, collect: bool) -> t
         cause = error.__cause__
         if not collect or not isinstance(cause, UnicodeDecodeError) or b"\0" in content:
             raise
-        return content.decode(cause.encoding, "surrogateescape").removeprefix("\ufeff"), [], error
+        try:  # the cause names a codec, which is "charmap" for every encoding of one byte per character
+            text = content.decode(encoding or cause.encoding, "surrogateescape")
+        except UnicodeError:  # bytes below 0x80 cannot be marked
+            raise error from cause
+        return text.removeprefix("\ufeff"), [], error
 
 
 def _without_undecodable(table: Table, error: DataError) -> Table:

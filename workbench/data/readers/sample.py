@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from workbench.data.readers.encoding import decode
-from workbench.data.readers.file_types import CONLL, DELIMITED, JSON, PARQUET, SUFFIXES
+from workbench.data.readers.file_types import CONLL, DELIMITED, EXCEL, JSON, PARQUET, SUFFIXES
 from workbench.errors import WorkbenchError
 
 Columns: TypeAlias = Sequence[Sequence[str]]
@@ -42,7 +42,7 @@ def sample_texts(path: Path, columns: Columns = (), encoding: str | None = None)
         stat = path.stat()
         names = tuple(tuple(name.casefold() for name in alternatives) for alternatives in columns)
         return list(_cached(path, names, encoding, stat.st_mtime_ns, stat.st_size))
-    except (OSError, ValueError, WorkbenchError, csv.Error):
+    except (OSError, ValueError, LookupError, RecursionError, WorkbenchError, csv.Error):  # an unknown encoding, too
         return []
 
 
@@ -55,7 +55,7 @@ def _cached(
 
 def _sample_file(path: Path, columns: Columns, encoding: str | None, chunks: int) -> list[str]:
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in SUFFIXES or suffix in EXCEL:
         return []
     if suffix in PARQUET:
         return _sample_parquet(path, columns)
