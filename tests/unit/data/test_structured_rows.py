@@ -378,6 +378,9 @@ def test_parallel_files_of_different_lengths_are_refused(tmp_path: Path, workspa
     (tmp_path / "train.de").write_text("Guten Tag\n")
     with pytest.raises(DataError, match=r"train\.en has 2 lines, but train\.de has 1"):
         load(path, "translation", workspace)
+    (tmp_path / "train.zip").write_bytes(b"PK")  # is no language
+    with pytest.raises(DataError, match=r"train\.en has 2 lines"):
+        load(path, "translation", workspace)
     (tmp_path / "train.fr").write_text("a\nb\n")
     with pytest.raises(DataError, match=r"each of train\.de, train\.fr"):
         load(path, "translation", workspace)
@@ -392,6 +395,8 @@ def test_parallel_files_of_different_lengths_are_refused(tmp_path: Path, workspa
         (tmx(body="<x>" * 100_000), "nested too deeply"),
         (tmx()[:-8], r"a\.tmx, line 1: not XML"),
         ("<tmx/>", "no units with two languages"),
+        (tmx().replace("UTF-8", "gb18030"), "encoding that its first line declares cannot be read"),
+        (tmx().replace("UTF-8", "none-such"), "encoding that its first line declares cannot be read"),
     ],
 )
 def test_hostile_xml_is_refused(tmp_path: Path, workspace: Workspace, content: str, message: str) -> None:

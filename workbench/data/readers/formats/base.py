@@ -161,6 +161,20 @@ def format_for(path: Path) -> str | None:
     return next((name for name, kind in formats.items() if kind.matches(path)), None)
 
 
+def read_head(path: Path, size: int) -> bytes:
+    """Return the beginning of a file; nothing of one that cannot be read.
+
+    Args:
+        path: the file.
+        size: bytes to read at most.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
 def _read_bytes(path: Path) -> bytes:
     if format_for(path) is not None:  # a user's file; those of the catalogue are pinned
         suffix = path.suffix.lower()
@@ -194,6 +208,8 @@ def load_json(text: str, where: str) -> Json:
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if error.lineno > 1 or "line" not in where else ""
         raise DataError(f"{where}{line}: not JSON: {error.msg}, at character {error.colno}.", _HINT) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{where}: {str(error).partition(';')[0]}.", _HINT) from error
     except RecursionError as error:
         raise DataError(f"{where}: nested too deeply.", _HINT) from error
 

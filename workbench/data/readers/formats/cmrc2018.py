@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.formats.base import RawFile, formats, member
+from workbench.data.readers.formats.base import RawFile, formats, member, read_head
 from workbench.data.readers.formats.squad import RawAnswer, Squad
 from workbench.data.readers.table import Table
 from workbench.types import Json
@@ -40,10 +40,7 @@ class Cmrc2018(Squad):
         Args:
             path: the file.
         """
-        if not super().matches(path):
-            return False
-        with open(path, "rb") as file:
-            return bool(_ID.search(file.read(_HEAD)))
+        return super().matches(path) and bool(_ID.search(read_head(path, _HEAD)))
 
     def answer(self, answer: Json, context: str, where: str) -> RawAnswer:
         text, start = member(answer, "text", str, where), member(answer, "answer_start", int, where)

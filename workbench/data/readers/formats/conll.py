@@ -27,7 +27,7 @@ from pathlib import Path
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.file_types import CONLL
-from workbench.data.readers.formats.base import Format, RawFile, formats
+from workbench.data.readers.formats.base import Format, RawFile, formats, read_head
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
@@ -116,11 +116,7 @@ class Conll(Format):
             return True
         if path.suffix.lower() not in (".txt", ".tsv"):
             return False
-        try:
-            with open(path, "rb") as file:
-                head = file.read(_HEAD)
-        except OSError:
-            return False
+        head = read_head(path, _HEAD)
         whole = len(head) < _HEAD
         lines = head.decode("utf-8", errors="replace").lstrip("\ufeff").splitlines()
         return _looks_like_conll(lines if whole else lines[:-1])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member, read_head
 from workbench.data.readers.table import Table
 
 _HEAD = 1 << 12  # bytes that show whether a file is in this format
@@ -45,10 +45,4 @@ class FewRel(Format):
         Args:
             path: the file.
         """
-        if path.suffix.lower() != ".json":
-            return False
-        try:
-            with open(path, "rb") as file:
-                return bool(_BEGINNING.match(file.read(_HEAD)))
-        except OSError:
-            return False
+        return path.suffix.lower() == ".json" and bool(_BEGINNING.match(read_head(path, _HEAD)))

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.file_types import SUFFIXES
+from workbench.data.readers.file_types import ARCHIVES, SPREADSHEETS, SUFFIXES
 from workbench.data.readers.formats.base import Format, RawFile, formats
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")
+_OTHER_SUFFIXES = frozenset(
+    (*SUFFIXES, *ARCHIVES, *SPREADSHEETS, ".tmx", ".xml", ".doc", ".pdf", ".py", ".sh", ".js", ".log", ".bak", ".tmp")
+)
 
 
 @formats.register("parallel")
@@ -72,4 +75,4 @@ class Parallel(Format):
 
 
 def _is_language(suffix: str) -> bool:
-    return bool(_LANGUAGE.fullmatch(suffix)) and suffix not in SUFFIXES and suffix not in (".py", ".sh", ".js", ".gz")
+    return bool(_LANGUAGE.fullmatch(suffix)) and suffix not in _OTHER_SUFFIXES

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, read_head
 from workbench.data.readers.table import Table
 
 _HEAD = 1 << 13  # bytes that show whether a text is in this format
@@ -50,10 +50,6 @@ class SemEval2010(Format):
         """
         if path.suffix.lower() != ".txt":
             return False
-        try:
-            with open(path, "rb") as file:
-                lines = file.read(_HEAD).decode("utf-8", errors="replace").lstrip("\ufeff").splitlines()
-        except OSError:
-            return False
+        lines = read_head(path, _HEAD).decode("utf-8", errors="replace").lstrip("\ufeff").splitlines()
         sentence = _SENTENCE.fullmatch(lines[0]) if len(lines) > 1 else None
         return bool(sentence and _MARKED.fullmatch(sentence[2]) and _RELATION.fullmatch(lines[1].strip()))

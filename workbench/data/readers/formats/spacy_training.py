@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member, read_head
 from workbench.data.readers.table import Table
 from workbench.types import Json
 
@@ -72,11 +72,7 @@ class SpacyTraining(Format):
         """
         if path.suffix.lower() not in (".json", ".jsonl"):
             return False
-        try:
-            with open(path, "rb") as file:
-                head = file.read(_HEAD)
-        except OSError:
-            return False
+        head = read_head(path, _HEAD)
         is_pairs = _PAIRS.match(head) and b"{" in head
         return bool(is_pairs or _ANNOTATIONS.match(head) or _is_document(head))
 

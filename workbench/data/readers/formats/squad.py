@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member, read_head
 from workbench.data.readers.table import Table
 from workbench.types import Json, JsonObject
 
@@ -59,11 +59,7 @@ class Squad(Format):
         """
         if path.suffix.lower() not in (".json", ".jsonl"):
             return False
-        try:
-            with open(path, "rb") as file:
-                head = file.read(_HEAD)
-        except OSError:
-            return False
+        head = read_head(path, _HEAD)
         begins = _BEGINNING.match(head)
         if not begins:
             return False

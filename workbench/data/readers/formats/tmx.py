@@ -17,6 +17,7 @@ from xml.parsers import expat
 from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
+from workbench.errors import DataError
 
 MAX_DEPTH = 50  # elements inside each other
 _FORMATTING = frozenset(("bpt", "ept", "ph", "it", "ut"))
@@ -70,6 +71,10 @@ class _Reader:
         except expat.ExpatError as error:
             reason = expat.errors.messages.get(error.code, "not valid")
             raise malformed(f"{self.name}, line {error.lineno}", f"not XML: {reason}") from error
+        except (ValueError, LookupError) as error:  # expat knows only encodings of one byte per character, and Unicode
+            raise DataError(
+                f"{self.name}: the encoding that its first line declares cannot be read.", "Save the file as UTF-8."
+            ) from error
         if len(self.languages) < 2:
             raise malformed(self.name, "there are no units with two languages")
 
