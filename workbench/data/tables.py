@@ -17,7 +17,7 @@ from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import Column
 from workbench.data.examples import SPLITS, SplitName
 from workbench.data.progress import Progress
-from workbench.data.readers.archives import unpacked
+from workbench.data.readers.archives import note_unpacked, unpacked
 from workbench.data.readers.file_types import TEXTS
 from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
@@ -59,10 +59,7 @@ def read_tables(
     tables: dict[SplitName, Table] = {}
     for split in SPLITS:
         if split in own_files:
-            path = own_files[split]
-            tables[split] = _read_file(
-                path, spec, ReadOptions(sheet=spec.sheet), _splitting_of(path, spec, columns), progress
-            )
+            tables[split] = read_user_file(own_files[split], spec, columns, progress)
         elif split in names:
             tables[split] = _read_hub_rows(split, names[split], spec, workspace, progress)
         elif split in fetched and entry is not None:
@@ -133,9 +130,13 @@ def check_name(path: Path) -> None:
         path: what the spec names.
 
     Raises:
-        DataError: it is neither a file nor a data set; the hint lists the catalogue.
+        DataError: it is neither a file nor a data set (the hint lists the catalogue), or no path at all.
     """
-    if not path.exists() and not path.suffix:
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise DataError(f"{str(path)[:60]!r} cannot be opened: {error.strerror}.", "Check the path.") from error
+    if not exists and not path.suffix:
         known = ", ".join(sorted(catalogue().datasets))
         raise DataError(
             f"{str(path)!r} is neither a file nor a data set of the catalogue.", f"The catalogue contains: {known}."
@@ -152,8 +153,27 @@ def read_file(path: Path, columns: Sequence[Column]) -> Table:
     Raises:
         DataError: the file is missing or cannot be used.
     """
-    spec = DataSpec(train=str(path))
-    return _read_file(path.expanduser(), spec, ReadOptions(), _splitting_of(path, spec, columns))
+    return read_user_file(path.expanduser(), DataSpec(train=str(path)), columns)
+
+
+def read_user_file(path: Path, spec: DataSpec, columns: Sequence[Column], progress: Progress | None = None) -> Table:
+    """Return the rows of a user's file, or of the only file in an archive.
+
+    Args:
+        path: the file.
+        spec: says how it is written.
+        columns: the roles of the task; a task that needs only texts reads ``.txt`` files as documents.
+        progress: called while a large file is read.
+
+    Raises:
+        DataError: the file is missing or cannot be used.
+    """
+    check_name(path)
+    with unpacked(path) as file:
+        options = ReadOptions(sheet=spec.sheet)
+        table = _read_file(file, spec, options, _splitting_of(file, spec, columns), progress)
+    table.notes[:0] = note_unpacked(path, file)
+    return table
 
 
 def _splitting_of(path: Path, spec: DataSpec, columns: Sequence[Column]) -> DocumentSplitting | None:
@@ -171,12 +191,8 @@ def _read_file(
     documents: DocumentSplitting | None,
     progress: Progress | None = None,
 ) -> Table:
-    if documents is None:
-        with unpacked(path) as file:
-            format_name = format_for(file)
-            if format_name is not None:
-                return read_format(format_name, [file], file.name, "train", spec.encoding)
-    check_name(path)
+    if documents is None and (format_name := format_for(path)) is not None:
+        return read_format(format_name, [path], path.name, "train", spec.encoding)
     return read_table(path, spec.delimiter, spec.encoding, options, documents, True, progress)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import gzip
 import io
@@ -12,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from workbench.data.columns import Column
-from workbench.data.load import load_data
+from workbench.data.load import TEXT, load_data
 from workbench.data.readers import archives, excel_reader
 from workbench.data.readers.options import ReadOptions
 from workbench.data.readers.read import read_table
+from workbench.data.tables import read_file
+from workbench.data.text.corpus import stream_texts
 from workbench.errors import DataError, RefusedError, WorkbenchError
 from workbench.spec import DataSpec
+from workbench.workspace import Workspace
 
 _CSV = b"text,label\na,x\nb,y\n"
 _COLUMNS = {"text": ["a", "b"], "label": ["x", "y"]}
@@ -85,7 +87,7 @@ def test_the_values_of_formulas_are_read(tmp_path: Path) -> None:
         ([], "the sheet is empty"),
     ],
 )
-def test_sheets_that_are_no_table(tmp_path: Path, rows: list, message: str) -> None:
+def test_sheets_that_are_not_tables_are_refused(tmp_path: Path, rows: list, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_table(_workbook(tmp_path / "a.xlsx", S=rows))
 
@@ -110,7 +112,7 @@ def test_hostile_workbooks_are_refused(tmp_path: Path, monkeypatch) -> None:
             read_table(path)
 
 
-def test_a_sheet_of_what_is_no_workbook(tmp_path: Path) -> None:
+def test_a_sheet_needs_a_workbook(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(_CSV)
     with pytest.raises(DataError, match="is not an Excel file"):
         read_table(tmp_path / "a.csv", options=ReadOptions(sheet="S"))
@@ -178,16 +180,52 @@ def test_gzip_bombs_and_cut_files_are_refused_and_leave_nothing(tmp_path: Path, 
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_damaged_archives_never_raise_anything_else(tmp_path: Path) -> None:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.csv", _CSV * 5)
-    whole = out.getvalue()
-    path = tmp_path / "a.zip"
-    for at in range(0, len(whole), 3):
+@pytest.mark.parametrize("name", ["stored.zip", "deflated.zip", "bzip2.zip", "lzma.zip", "a.csv.gz", "a.xlsx"])
+def test_a_damaged_archive_is_refused_or_read_wherever_the_damage_is(tmp_path: Path, name: str) -> None:
+    content, path = b"text,label\n" + _CSV.partition(b"\n")[2] * 5, tmp_path / name
+    if path.suffix == ".xlsx":
+        whole = _workbook(path, S=[["text", "label"], ["a", "x"], ["b", "y"]]).read_bytes()
+    elif path.suffix == ".gz":
+        whole = gzip.compress(content)
+    else:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", getattr(zipfile, f"ZIP_{path.stem.upper()}")) as archive:
+            archive.writestr("ä.csv", content)
+        whole = out.getvalue()
+    path.write_bytes(whole)
+    assert len(read_table(path)) > 1
+    refused = 0
+    for at in range(0, len(whole), 3 if len(whole) < 1_000 else 47):
         path.write_bytes(whole[:at] + b"\xff\x00\xff" + whole[at + 3 :])
-        with contextlib.suppress(WorkbenchError):
+        try:
             read_table(path)
+        except WorkbenchError:
+            refused += 1
+    assert refused > 10
+
+
+def test_a_file_in_an_archive_is_read_as_outside_of_it(tmp_path: Path, workspace: Workspace) -> None:
+    """Texts are documents, not a table whose first line is the header, and CoNLL is not CSV."""
+    words = (Column("words", "The words.", kind="words"), Column("tags", "The tags.", kind="tags"))
+    for name, content, columns in (
+        ("a.txt", "One sentence, and another.\nTwo.\n", (TEXT,)),
+        ("a.conll", "Ada B-PER\nlives O\n\nIn O\nOslo B-LOC\n", words),
+    ):
+        (tmp_path / name).write_text(content)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.encode()))
+        table = read_file(tmp_path / f"{name}.gz", columns)
+        assert table.columns == read_file(tmp_path / name, columns).columns
+        assert table.notes[0] == f"{name}.gz: read the file in it, {name}."
+    for name, mapping in (("a.txt", {}), ("a.conll", {"words": "words"})):
+        specs = [DataSpec(train=str(tmp_path / each), columns=mapping) for each in (name, f"{name}.gz")]
+        plain, packed = (list(stream_texts(spec, workspace)[0]) for spec in specs)
+        assert len(plain) == 2 and packed == plain
+
+
+def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    for name in ("a" * 300, "a" * 300 + ".csv", "a" * 300 + ".csv.gz"):
+        with pytest.raises(DataError, match="cannot be opened"):
+            read_file(tmp_path / name, (TEXT,))
 
 
 # -- folders of texts -------------------------------------------------------------------------------------------------

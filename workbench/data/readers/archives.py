@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import lzma
 import tempfile
 import zipfile
 import zlib
@@ -15,6 +16,8 @@ from workbench.data.readers.file_types import ARCHIVES, MAX_BYTES, SUFFIXES
 from workbench.errors import DataError
 
 MAX_RATIO = 200  # unpacked to packed, in files that unpack to more than _SMALL bytes: text is rarely above 20
+# What zipfile raises for a damaged or protected file; a name that is not UTF-8 is a ValueError.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError, NotImplementedError, ValueError)
 _SMALL = 16 * 1024**2
 _CHUNK = 1 << 20
 _IGNORED = ("__MACOSX/", ".DS_Store", "desktop.ini", "Thumbs.db")
@@ -46,12 +49,22 @@ def unpacked(path: Path) -> Iterator[Path]:
                     member = _only_member(archive, path.name)
                     with archive.open(member) as source:
                         target = _copy(source, Path(folder), PurePosixPath(member.filename).name, path)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except (*DAMAGED, EOFError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise DataError(
                 f"{path.name} cannot be unpacked: {reason}.", "Unpack it and use the file in it."
             ) from error
         yield target
+
+
+def note_unpacked(path: Path, file: Path) -> list[str]:
+    """Return the note on a file that was unpacked; none for any other.
+
+    Args:
+        path: the archive, or the file itself.
+        file: the file that was read.
+    """
+    return [f"{path.name}: read the file in it, {file.name}."] if file != path else []
 
 
 def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

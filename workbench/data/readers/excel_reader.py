@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from workbench.data.readers.archives import DAMAGED
 from workbench.data.readers.table import MAX_COLUMNS, Table, check_names
 from workbench.errors import DataError, MissingPackageError
 from workbench.types import Json
@@ -90,7 +91,7 @@ def _check_parts(path: Path) -> None:
                     with archive.open(part) as file:
                         if b"<!DOCTYPE" in file.read(4096).replace(b"\0", b""):
                             raise DataError(f"{path.name} declares XML entities, which no workbook does.", _HINT)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from error
 
 
@@ -128,12 +129,12 @@ def _read_sheet(rows: Iterator[NumberedCells], file: str) -> Table:
     names = ["" if cell is None else str(cell).strip() for cell in header]
     width = max((len(cells) for _, cells in records), default=0)
     names += [""] * (width - len(names))
-    empty = [
+    empty = {
         i
         for i, name in enumerate(names)
         if not name and all(i >= len(cells) or _blank(cells[i]) for _, cells in records)
-    ]
-    used = [i for i in range(len(names)) if i not in set(empty)]
+    }
+    used = [i for i in range(len(names)) if i not in empty]
     checked = check_names([names[i] for i in used], file, first)
     errors: list[int] = []
     columns: dict[str, list[Json]] = {}

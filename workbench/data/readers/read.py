@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.data.progress import Progress
-from workbench.data.readers.archives import unpacked
+from workbench.data.readers.archives import note_unpacked, unpacked
 from workbench.data.readers.class_folders import read_class_folder
 from workbench.data.readers.csv_reader import read_delimited
 from workbench.data.readers.documents import read_documents
@@ -63,8 +63,7 @@ def read_table(
     options = options.model_copy(update=updates)
     with unpacked(path) as file:
         table = _read_file(file, options, documents, collect_bad_rows, progress)
-    if file != path:
-        table.notes.insert(0, f"{path.name}: read the file in it, {file.name}.")
+    table.notes[:0] = note_unpacked(path, file)
     return table
 
 

@@ -31,9 +31,8 @@ from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.json_reader import is_one_object_per_line, read_json, stream_json_lines
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import stream_parquet
-from workbench.data.readers.read import read_table
 from workbench.data.readers.table import Table
-from workbench.data.tables import check_name, fetch_hub_file
+from workbench.data.tables import check_name, fetch_hub_file, read_user_file
 from workbench.data.text.characters import join_words
 from workbench.errors import DataError
 from workbench.spec import DataSpec
@@ -157,7 +156,7 @@ def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -
         return _stream_documents(text_files(path), path.name, splitting, spec.encoding)
     check_name(path)
     if suffix in ARCHIVES or suffix in EXCEL:
-        return _stream_table(read_table(path, spec.delimiter, spec.encoding, ReadOptions(sheet=spec.sheet)))
+        return _stream_table(read_user_file(path, spec, (TEXT,)))
     check_file(path, suffix)
     format_name = format_for(path) if suffix not in TEXTS else None
     if format_name is not None:
