@@ -394,12 +394,12 @@ class Task(ABC):
         return []
 
     def finalize(self, model: Model) -> None:
-        """Change the trained model before it is saved, so that it answers without the task.
+        """Change the model so that it answers without the task.
 
-        Called after the evaluation.
+        Called after the evaluation, before the model is saved.
 
         Args:
-            model: the finished model.
+            model: the finished model, or the base model that it is compared with.
         """
         return None
 

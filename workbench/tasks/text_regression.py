@@ -2,12 +2,14 @@
 
     workbench run film-stars
 
-The model learns numbers with mean 0 and standard deviation 1. Before it is saved, both are multiplied into its last
-layer, so the saved model returns numbers on the scale of the data, in plain transformers, too.
+The model learns numbers with mean 0 and standard deviation 1. Before it is saved, its last layer is rescaled, so the
+saved model returns numbers on the scale of the data, in plain transformers, too. Where that layer has no bias (as in
+most decoders), it cannot add the mean: there, the model learns numbers with a root mean square of 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
-from workbench.errors import DataError
+from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Number
@@ -65,7 +67,7 @@ class TextRegression(ScoringTask):
         super().__init__(config)
         self.roles = ("text", "text_pair") if self.config.pairs else ("text",)
         self.train_mean, self.train_deviation = 0.0, 1.0
-        self.mean, self.deviation = 0.0, 1.0  # what turns the model's outputs into numbers; set while it trains
+        self.offset, self.scale = 0.0, 1.0  # what turns the model's outputs into numbers; set while it trains
 
     # -- data ----------------------------------------------------------------------------------------------------------
 
@@ -108,13 +110,17 @@ class TextRegression(ScoringTask):
         return {"num_labels": 1, "problem_type": "regression"}
 
     def configure(self, model: Model) -> None:
-        if any(layer.bias is None for layer in _last_layers(model)):
-            self.train_mean = 0.0  # the saved model has no place for it
+        if not _last_layers(model):
+            raise SpecError(
+                f"text-regression does not know the last layer of {type(model).__name__}.", "Use another model."
+            )
 
     def init_head(self, model: Model, train: Encoded, new: Collection[str]) -> None:
-        self.mean, self.deviation = self.train_mean, self.train_deviation
+        self.offset, self.scale = self.train_mean, self.train_deviation
+        if any(layer.bias is None for layer in _last_layers(model)):
+            self.offset, self.scale = 0.0, math.hypot(self.train_mean, self.train_deviation)
         if not any(set(name.split(".")) & set(_HEADS) for name in new):  # the head of a finished run: undo ``finalize``
-            _scale(model, 1 / self.deviation, -self.mean / self.deviation)
+            _rescale(model, 1 / self.scale, -self.offset / self.scale)
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         # The loss is the squared error in standard deviations of the training split.
@@ -125,12 +131,12 @@ class TextRegression(ScoringTask):
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
         # The number, [B, 1].
-        number: torch.Tensor = model_output.logits.float() * self.deviation + self.mean
+        number: torch.Tensor = model_output.logits.float() * self.scale + self.offset
         return number
 
     def finalize(self, model: Model) -> None:
-        _scale(model, self.deviation, self.mean)
-        self.mean, self.deviation = 0.0, 1.0
+        _rescale(model, self.scale, self.offset)
+        self.offset, self.scale = 0.0, 1.0
 
     # -- results -------------------------------------------------------------------------------------------------------
 
@@ -178,19 +184,24 @@ class TextRegression(ScoringTask):
 
 
 def _last_layers(model: Model) -> list[torch.nn.Linear]:
-    """Return the trainable layers with one output; several only where a fine-tuning method keeps copies."""
+    """Return the trainable layers with one output; several only where a fine-tuning method keeps copies.
+
+    Names with a number are inside the Transformer layers, where adapters can have one output, too.
+    """
     from torch import nn
 
     layers = [
-        (name, module)
+        module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module.out_features == 1 and set(name.split(".")) & set(_HEADS)
+        if isinstance(module, nn.Linear)
+        and module.out_features == 1
+        and set(parts := name.split(".")) & set(_HEADS)
+        and not any(part.isdigit() for part in parts)
     ]
-    trained = [module for _, module in layers if module.weight.requires_grad]
-    return trained or [module for _, module in layers]
+    return [layer for layer in layers if layer.weight.requires_grad] or layers
 
 
-def _scale(model: Model, factor: float, offset: float) -> None:
+def _rescale(model: Model, factor: float, offset: float) -> None:
     """Multiply the outputs of the last layer by a factor, and add an offset."""
     import torch
 

@@ -268,6 +268,7 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
             "head was initialized from them.",
             "Restore the file.",
         )
+    prepared.task.finalize(prepared.model)
     return prepared.loaded
 
 
