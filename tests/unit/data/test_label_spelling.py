@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from workbench.data.columns import Column
-from workbench.data.labels.spelling import clean_label, note_spellings
+from workbench.data.labels.spelling import clean_label, find_merges, note_spellings
 from workbench.data.load import Dataset, load_data
 from workbench.errors import DataError, SpecError
 from workbench.runs.report_notes import warnings_in
@@ -105,6 +105,20 @@ def test_one_class_in_two_spellings_is_pointed_out_with_the_merge(
 )  # fmt: skip
 def test_different_labels_are_not_pointed_out(labels: dict[str, int]) -> None:
     assert note_spellings(labels) == []
+
+
+def test_merges_to_accept_can_be_accepted_together() -> None:
+    """A spec refuses chains of merges."""
+    spellings = {"Positive": 50, "Positve": 5, "POSITVE": 1, "neg": 9}
+    merges = {merge.name: merge.target for merge in find_merges(spellings)}
+    assert merges == {"Positve": "Positive", "POSITVE": "Positive"}
+    DataSpec.model_validate({"train": "a.csv", "labels": merges})
+
+
+def test_merges_name_numbers_in_either_form(workspace: Workspace, tmp_path: Path) -> None:
+    values = ["1", "1.0", "2", "3"] * 3
+    assert counts(load(workspace, tmp_path / "a.csv", values, labels={"1.0": "3"})) == {"2": 3, "3": 9}
+    assert counts(load(workspace, tmp_path / "b.csv", values, labels={"3": "1.0"})) == {"1": 9, "2": 3}
 
 
 def test_data_labels_merges_in_all_splits(workspace: Workspace, tmp_path: Path) -> None:

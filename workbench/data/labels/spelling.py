@@ -70,13 +70,15 @@ def unify_labels(splits: Mapping[SplitName, Examples], roles: Roles, merges: Map
         is_tag = column.kind == "tags"
         counts = _count(splits.values(), column.role, is_tag)
         known |= set(counts)
+        unified: dict[str, str] = {}
         if not is_tag:
             unified = _one_form(counts)
             _rename(splits.values(), column.role, unified, is_tag)
             notes += _note_forms(unified)
             counts = _renamed(counts, unified)
             known |= set(counts)
-        chosen = {name: target for name, target in merges.items() if name in counts}
+        pairs = ((unified.get(name, name), unified.get(target, target)) for name, target in merges.items())
+        chosen = {name: target for name, target in pairs if name in counts and name != target}
         _rename(splits.values(), column.role, chosen, is_tag)
         notes += [f"data.labels: {counts[name]:,} {name!r} are read as {target!r}." for name, target in chosen.items()]
         if not is_tag:  # the case of tags is noted where they are read
@@ -95,7 +97,7 @@ class Merge(NamedTuple):
 
 
 def find_merges(counts: Mapping[str, int]) -> list[Merge]:
-    """Return the labels that look like another one.
+    """Return the labels that look like another one; no target is merged itself.
 
     Args:
         counts: how often each label occurs.
@@ -108,12 +110,19 @@ def find_merges(counts: Mapping[str, int]) -> list[Merge]:
         for names in groups.values()
         for other in names[1:]
     ]
-    frequent = [names[0] for names in groups.values()]
-    return merges + [
+    merges += [
         Merge(rare, name, "may be one label with a typing error")
-        for rare, name in _typos(frequent, counts)
-        if name not in {merge.name for merge in merges}
+        for rare, name in _typos([names[0] for names in groups.values()], counts)
     ]
+    by_name = {merge.name: merge for merge in merges}
+    return [_last_target(merge, by_name) for merge in merges]
+
+
+def _last_target(merge: Merge, by_name: Mapping[str, Merge]) -> Merge:
+    """Return the merge of a label with the target of its target, if that has one: a typing error in two spellings."""
+    while (following := by_name.get(merge.target)) is not None:
+        merge = Merge(merge.name, following.target, following.difference)
+    return merge
 
 
 def note_spellings(counts: Mapping[str, int]) -> list[str]:
