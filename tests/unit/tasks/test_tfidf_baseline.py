@@ -60,6 +60,13 @@ def test_texts_without_any_word_do_not_stop_it() -> None:
     assert tfidf.predict_labels(texts, labels, ["", "x"], 2).shape == (2,)
 
 
+def test_a_sample_with_one_label_predicts_that_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tfidf, "MAX_EXAMPLES", 100)
+    labels = np.full(300, 2)
+    labels[next(i for i in range(300) if i not in tfidf._sample(300))] = 0
+    assert tfidf.predict_labels(["some words"] * 300, labels, ["words", ""], 3).tolist() == [2, 2]
+
+
 def test_few_examples_keep_the_baseline_of_the_majority() -> None:
     texts, labels = topic_texts(tfidf.MIN_EXAMPLES - 1, 0)
     split = Split(Examples({"text": texts}, [f"a:{i}" for i in range(len(texts))]), labels)

@@ -77,6 +77,8 @@ def predict_labels(train: Sequence[str], labels: Ints, texts: Sequence[str], n_l
         [M].
     """
     chosen = _sample(len(train))
+    if len(np.unique(labels[chosen])) == 1:  # the sample of a large file can lack rare labels
+        return np.full(len(texts), labels[chosen[0]])
     known, inputs = _features([train[i] for i in chosen], texts, n_labels)
     return _fit(known, labels[chosen]).predict(inputs)  # type: ignore[no-any-return, attr-defined]
 
