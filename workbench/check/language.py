@@ -74,7 +74,7 @@ def data_texts(data: DataSpec, task: Task, workspace: Workspace, confined: bool 
             mapped = roles.get(column.role, ())
             alone = [(name,) for name in ([mapped] if isinstance(mapped, str) else mapped)]
             names += alone or [(column.role, *column.guesses)]
-    return sample_texts(path, names, data.encoding)
+    return sample_texts(path, names, data.encoding, data.sheet)
 
 
 def data_languages(data: DataSpec, task: Task, workspace: Workspace, confined: bool = False) -> Languages | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,34 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert sample_texts(path) == ["Eins"]
     path.write_text("Zwei, drei", encoding="utf-8")
     assert sample_texts(path) == ["Zwei, drei"]
+
+
+def test_excel_and_archives(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["Body", "label"])
+    workbook.active.append(["an English text", "good"])
+    german = workbook.create_sheet("German")
+    for row in [list(ROWS[0]), *(list(row.values()) for row in ROWS)]:
+        german.append(row)
+    workbook.save(tmp_path / "reviews.xlsx")
+    assert sample_texts(tmp_path / "reviews.xlsx", [("body",)]) == ["an English text"]
+    assert sample_texts(tmp_path / "reviews.xlsx", [("body",)], sheet="German") == TEXTS
+    assert sample_texts(tmp_path / "reviews.xlsx", [("body",)], sheet="French") == []
+    lines = "\n".join(json.dumps(row) for row in ROWS * 50_000)
+    with gzip.open(tmp_path / "reviews.jsonl.gz", "wt") as file:
+        file.write(lines)
+    with zipfile.ZipFile(tmp_path / "reviews.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("reviews.jsonl", lines)
+    for name in ("reviews.jsonl.gz", "reviews.zip"):
+        texts = sample_texts(tmp_path / name, [("body",)])
+        assert TEXTS[0] in texts and TEXTS[1] in texts and len(texts) < 50_000, "only the beginning is unpacked"
+
+
+def test_a_folder_with_a_subfolder_for_each_label(tmp_path: Path) -> None:
+    for label, text in zip(("gut", "schlecht"), TEXTS, strict=True):
+        (tmp_path / label).mkdir()
+        for number in range(200):
+            (tmp_path / label / f"{number}.txt").write_text(text, encoding="utf-8")
+    texts = sample_texts(tmp_path)
+    assert set(texts) == set(TEXTS) and len(texts) <= 50

@@ -24,11 +24,12 @@ _IGNORED = ("__MACOSX/", ".DS_Store", "desktop.ini", "Thumbs.db")
 
 
 @contextlib.contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpacked(path: Path, head: int | None = None) -> Iterator[Path]:
     """Unpack a file that holds one table, for as long as the context lasts; any other path is used as it is.
 
     Args:
         path: a file ``.gz`` or ``.zip``, or any other.
+        head: unpack about this many bytes at most; None for all.
 
     Yields:
         The path of the file in it, with its own name.
@@ -43,12 +44,12 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             if path.suffix.lower() == ".gz":
                 with gzip.open(path) as source:
-                    target = _copy(source, Path(folder), path.stem, path)
+                    target = _copy(source, Path(folder), path.stem, path, head)
             else:
                 with zipfile.ZipFile(path) as archive:
                     member = _only_member(archive, path.name)
                     with archive.open(member) as source:
-                        target = _copy(source, Path(folder), PurePosixPath(member.filename).name, path)
+                        target = _copy(source, Path(folder), PurePosixPath(member.filename).name, path, head)
         except (*DAMAGED, EOFError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise DataError(
@@ -84,7 +85,7 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _copy(source: IO[bytes] | gzip.GzipFile, folder: Path, name: str, path: Path) -> Path:
+def _copy(source: IO[bytes] | gzip.GzipFile, folder: Path, name: str, path: Path, head: int | None) -> Path:
     """Write the unpacked content to a file; stop at the limits, whatever the file declares."""
     if Path(name).suffix.lower() not in SUFFIXES:
         raise DataError(
@@ -94,7 +95,7 @@ def _copy(source: IO[bytes] | gzip.GzipFile, folder: Path, name: str, path: Path
     limit = min(MAX_BYTES, max(_SMALL, MAX_RATIO * path.stat().st_size))
     size = 0
     with open(target, "wb") as file:
-        while chunk := source.read(_CHUNK):
+        while (head is None or size < head) and (chunk := source.read(_CHUNK)):
             size += len(chunk)
             if size > limit:
                 raise DataError(

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import zipfile
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,12 +28,13 @@ _HINT = "Save the sheet as CSV (UTF-8) and use that file."
 NumberedCells: TypeAlias = tuple[int, list[object]]  # the number of a row in the sheet, and its cells
 
 
-def read_excel(path: Path, sheet: str | None = None) -> Table:
+def read_excel(path: Path, sheet: str | None = None, max_rows: int | None = None) -> Table:
     """Read a sheet of an Excel workbook: the values that its formulas had when it was saved, dates as ISO text.
 
     Args:
         path: a file ``.xlsx`` or ``.xlsm``; macros are never run.
         sheet: the name of the sheet; the first one if None.
+        max_rows: rows to read at most, from the first that is not empty; None for all.
 
     Raises:
         DataError: it cannot be read, is too large, has no such sheet, or the sheet is not a table.
@@ -51,7 +53,7 @@ def read_excel(path: Path, sheet: str | None = None) -> Table:
         names = [worksheet.title for worksheet in workbook.worksheets]
         name = _choose_sheet(names, sheet, path.name)
         try:
-            table = _read_sheet(_rows(workbook[name], path.name), path.name)
+            table = _read_sheet(islice(_rows(workbook[name], path.name), max_rows), path.name)
         except DataError:
             raise
         except Exception as error:

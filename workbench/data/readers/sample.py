@@ -11,7 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+from workbench.data.readers.archives import unpacked
 from workbench.data.readers.encoding import decode
+from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import CONLL, DELIMITED, EXCEL, JSON, PARQUET, SUFFIXES
 from workbench.errors import WorkbenchError
 
@@ -19,44 +21,55 @@ Columns: TypeAlias = Sequence[Sequence[str]]
 
 _CHUNK = 1 << 15  # bytes
 _CHUNKS = 8
-_ROWS = 500  # of a Parquet file
+_ROWS = 500  # of a Parquet or Excel file
+_MAX_EXCEL = 10_000_000  # bytes; all texts of a workbook are read before its first row
 _FILES = 50  # of a folder
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')  # of JSON; with a colon, it is a key
 _KEY_END = re.compile(r'(?<!\\)"\s*:')  # before the first of them, a chunk may begin inside a string
 _MARKED = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, which cannot be cut at any line break
 
 
-def sample_texts(path: Path, columns: Columns = (), encoding: str | None = None) -> list[str]:
+def sample_texts(path: Path, columns: Columns = (), encoding: str | None = None, sheet: str | None = None) -> list[str]:
     """Return texts of a file without reading all of it. What cannot be read yields none: loading it reports why.
 
     Args:
-        path: a table, a text, or a folder of texts.
+        path: a table, a text, one of them in a ``.gz`` or ``.zip`` file, or a folder of texts.
         columns: for each column to read, the names that it may have, in any case; the first that the file has counts.
             All columns are read if the file has none of them.
         encoding: the text's encoding; detected if None.
+        sheet: of an Excel file; the first one if None.
     """
     try:
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.is_file())[:_FILES]
-            return [text for file in files for text in _sample_file(file, (), encoding, 1)]
+            files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
+            spread = files[:: len(files) // _FILES + 1]  # of every subfolder
+            return [text for file in spread for text in _sample_file(file, (), encoding, sheet, 1)]
         stat = path.stat()
         names = tuple(tuple(name.casefold() for name in alternatives) for alternatives in columns)
-        return list(_cached(path, names, encoding, stat.st_mtime_ns, stat.st_size))
+        return list(_cached(path, names, encoding, sheet, stat.st_mtime_ns, stat.st_size))
     except (OSError, ValueError, LookupError, RecursionError, WorkbenchError, csv.Error):  # an unknown encoding, too
         return []
 
 
 @lru_cache(maxsize=32)
 def _cached(
-    path: Path, columns: tuple[tuple[str, ...], ...], encoding: str | None, changed: int, size: int
+    path: Path,
+    columns: tuple[tuple[str, ...], ...],
+    encoding: str | None,
+    sheet: str | None,
+    changed: int,
+    size: int,
 ) -> tuple[str, ...]:
-    return tuple(_sample_file(path, columns, encoding, _CHUNKS))
+    with unpacked(path, head=_CHUNK * _CHUNKS) as file:
+        return tuple(_sample_file(file, columns, encoding, sheet, _CHUNKS))
 
 
-def _sample_file(path: Path, columns: Columns, encoding: str | None, chunks: int) -> list[str]:
+def _sample_file(path: Path, columns: Columns, encoding: str | None, sheet: str | None, chunks: int) -> list[str]:
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES or suffix in EXCEL:
+    if suffix not in SUFFIXES:
         return []
+    if suffix in EXCEL:
+        return _sample_excel(path, columns, sheet)
     if suffix in PARQUET:
         return _sample_parquet(path, columns)
     lines = _sample_lines(path, encoding, chunks)
@@ -152,3 +165,10 @@ def _sample_parquet(path: Path, columns: Columns) -> list[str]:
     except pyarrow.ArrowException:
         return []
     return list(_strings([column.to_pylist() for column in batch.columns])) if batch is not None else []
+
+
+def _sample_excel(path: Path, columns: Columns, sheet: str | None) -> list[str]:
+    if path.stat().st_size > _MAX_EXCEL:
+        return []
+    table = read_excel(path, sheet, _ROWS).columns
+    return list(_strings([table[name] for name in _choose(list(table), columns)]))
