@@ -21,6 +21,7 @@ from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from workbench.data.load import Dataset
     from workbench.data.near_duplicates import OverlapRecord
     from workbench.data.overview import Overview
     from workbench.tasks.base import Task
@@ -64,8 +65,13 @@ def check_data(
     workspace = Workspace.current()
     spec = _spec(name, task, test, columns, sets)
     chosen, source = _task(spec), make_source(model, workspace)
-    with download_bars() as progress, _naming_options():
-        dataset = with_columns(spec, lambda each: load_examples(each.data, chosen, workspace, progress))
+
+    def load(each: RunSpec) -> Dataset:
+        with download_bars() as progress:  # closed before anything is asked: it would erase the question
+            return load_examples(each.data, chosen, workspace, progress)
+
+    with _naming_options():
+        dataset = with_columns(spec, load)
         report = overview.overview(dataset, chosen.columns())
         report["near_duplicates"] = overview.find_near_duplicates(dataset, chosen.columns(), similarity)
     languages = Languages(**report["languages"])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from workbench.cli import checking
+from workbench.cli import checking, proposing
+from workbench.data.progress import Progress
 from workbench.errors import DataError, RequestError, SpecError, UnknownNameError
 from workbench.workspace import Workspace
 
@@ -34,6 +38,35 @@ def test_the_language_of_the_texts(
     assert all(part in warnings[0] for part in expected) if expected else not warnings
     checking.show_report(report, 0.8)
     assert "Language: German (100%)" in capsys.readouterr().out
+
+
+def test_a_proposal_is_shown_while_no_bar_is_drawn(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bar is drawn again and again on the line of the question, and erases it."""
+    path = tmp_path / "reviews.csv"
+    path.write_text("Rezension,Urteil\n" + "".join(f"{GERMAN} {i},{'ja' if i % 2 else 'nein'}\n" for i in range(40)))
+    drawn: list[bool] = [False]
+    download_bars = checking.download_bars
+
+    @contextmanager
+    def bars() -> Iterator[Progress]:
+        drawn[0] = True
+        try:
+            with download_bars() as progress:
+                yield progress
+        finally:
+            drawn[0] = False
+
+    def confirm(*arguments: object, **options: object) -> bool:
+        assert not drawn[0]
+        return True
+
+    terminal = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr(checking, "download_bars", bars)
+    monkeypatch.setattr(proposing, "sys", SimpleNamespace(stdin=terminal, stderr=terminal))
+    monkeypatch.setattr(proposing.typer, "confirm", confirm)
+    assert checking.check_data(str(path))["parts"]["train"]["rows"] == 28
 
 
 def test_an_unknown_model_is_refused(file: str, workspace: Workspace) -> None:
