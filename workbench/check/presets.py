@@ -7,11 +7,12 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from workbench.data.readers.file_types import PARQUET
+from workbench.data.readers.file_types import ARCHIVES, EXCEL, PARQUET, SPREADSHEETS
 from workbench.errors import UnknownNameError
 from workbench.spec import RunSpec
 
-_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", *PARQUET)
+# Suffixes of files that are data, and not a spec: .json may be either. What cannot be read is refused as data.
+_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", *PARQUET, *EXCEL, *SPREADSHEETS, *ARCHIVES)
 
 
 @cache
@@ -26,14 +27,14 @@ def load_spec(name: str) -> RunSpec:
     """Load a spec.
 
     Args:
-        name: a YAML file, the name of a preset, or a table, which is a spec that classifies its texts.
+        name: a YAML file, the name of a preset, or a table; a table stands for a spec that classifies its texts.
 
     Raises:
         SpecError: the file cannot be read or is not a spec.
         UnknownNameError: there is no such file and no such preset.
     """
     path = Path(name)
-    if path.suffix.lower() in _TABLES and os.path.isfile(path):
+    if path.suffix.lower() in _TABLES:
         return RunSpec.parse({"task": "text-classification", "data": name, "model": "auto"})
     if path.suffix in {".yaml", ".yml", ".json"} or os.path.exists(path):  # os.path: a name may be too long for a file
         return RunSpec.load(path)

@@ -178,6 +178,14 @@ def test_load_spec(tmp_path: Path) -> None:
             load_spec(name)
 
 
+@pytest.mark.parametrize("name", ["reviews.csv", "reviews.XLSX", "reviews.csv.gz", "reviews.zip", "old.xls"])
+def test_the_name_of_a_table_is_not_the_name_of_a_preset(name: str, workspace: Workspace) -> None:
+    """A missing table is reported as missing data; an archive is not read as YAML."""
+    table = load_spec(name)
+    assert (table.task.name, table.data.train, table.model.source) == ("text-classification", name, "auto")
+    assert [problem.field for problem in check(table, workspace) if problem.severity == "error"] == ["data.train"]
+
+
 def test_an_invalid_document_is_reported_as_problems() -> None:
     with pytest.raises(SpecError) as caught:
         RunSpec.parse({"task": "x", "data": {"trian": "y"}, "model": "z", "training": {"epochs": "many"}})
