@@ -24,7 +24,7 @@ from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.load import Dataset, load_data, read_splits
 from workbench.data.progress import Progress
 from workbench.data.readers.head import copy_head
-from workbench.errors import RequestError, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.problem import Problem
 from workbench.spec import DataSpec
 from workbench.tasks.base import Task
@@ -42,63 +42,32 @@ class ContentCheck:
 
     Attributes:
         error: why the run would fail; None if nothing was found.
-        unread: the names of the splits of which only the first rows were read, or nothing.
+        unread: the names of the files of which only the first rows were read, or nothing.
     """
 
     error: WorkbenchError | None = None
     unread: tuple[str, ...] = ()
 
+    def problems(self, data: DataSpec) -> list[Problem]:
+        """Return what was found as problems of a spec.
+
+        Args:
+            data: the section that was checked.
+        """
+        if self.error is not None:
+            field = "data.train" if source_kind(data.train) == "hub" else "data"
+            return [Problem("error", field, self.error.message, self.error.hint)]
+        if self.unread:
+            message = f"Only the first rows of {' and '.join(self.unread)} were checked."
+            return [Problem("info", "data", message, "`workbench check SPEC --data` checks all rows.")]
+        return []
+
 
 _results: OrderedDict[Hashable, ContentCheck] = OrderedDict()
 
 
-def content_problems(
-    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool, whole: bool
-) -> list[Problem]:
-    """Return the problems of the data itself.
-
-    Args:
-        data: the section of a spec, without problems of its own.
-        task: with its options; it is not changed.
-        labels: those that the model was trained on, if any.
-        workspace: whose cache and uploads are used.
-        confined: allow only files inside the workspace's uploads.
-        whole: read all rows of large files too, and download what is not in the cache.
-    """
-    result = check_contents(data, task, labels, workspace, confined, whole)
-    if result.error is not None:
-        field = "data.train" if source_kind(data.train) == "hub" else "data"
-        return [Problem("error", field, result.error.message, result.error.hint)]
-    if result.unread:
-        message = f"Only the first rows of {' and '.join(result.unread)} were checked."
-        return [Problem("info", "data", message, "`workbench check SPEC --data` checks all rows.")]
-    return []
-
-
-def require_usable_data(
-    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool = False
-) -> None:
-    """Raise the error with which a run would end before its first step, as far as its data shows it.
-
-    Args:
-        data: the section of a spec, without problems of its own.
-        task: with its options; it is not changed.
-        labels: those that the model was trained on, if any.
-        workspace: whose cache and uploads are used.
-        confined: allow only files inside the workspace's uploads.
-
-    Raises:
-        DataError: the data cannot be used.
-        FetchError: the hub cannot be reached, or has no such data set.
-    """
-    error = check_contents(data, task, labels, workspace, confined, whole=False).error
-    if error is not None:
-        error.exit_code = RequestError.exit_code  # nothing was started
-        raise error
-
-
 def check_contents(
-    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool, whole: bool
+    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool, whole: bool = False
 ) -> ContentCheck:
     """Read the data of a spec, and let the task look at its examples. Results are remembered until a file changes.
 

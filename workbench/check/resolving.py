@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from workbench.check.contents import content_problems, require_usable_data
+from workbench.check.contents import check_contents
 from workbench.check.data import catalogue_problems, data_problems
 from workbench.check.fitting import fit_problems, model_problems
 from workbench.check.language import AUTO, choose_model, data_languages, language_problems
 from workbench.check.training import training_problems
-from workbench.errors import SpecError, UnknownNameError, WorkbenchError
+from workbench.errors import RequestError, SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
 from workbench.models.loading import make_source
 from workbench.problem import Problem
@@ -76,7 +76,8 @@ def check(spec: RunSpec, workspace: Workspace, confined: bool = False, whole: bo
     problems, task = parts.problems, parts.task
     if task is not None and not any(_concerns_data(problem) for problem in problems):
         labels = parts.model.trained_labels(task.name) if parts.model is not None else []
-        problems = problems + content_problems(parts.spec.data, task, labels, workspace, confined, whole)
+        result = check_contents(parts.spec.data, task, labels, workspace, confined, whole)
+        problems = problems + result.problems(parts.spec.data)
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(problems, key=lambda problem: order[problem.severity])
 
@@ -94,7 +95,10 @@ def require_usable(resolved: Resolved, workspace: Workspace, confined: bool = Fa
         FetchError: the hub cannot be reached, or has no such data set.
     """
     labels = resolved.model.trained_labels(resolved.task.name)
-    require_usable_data(resolved.spec.data, resolved.task, labels, workspace, confined)
+    error = check_contents(resolved.spec.data, resolved.task, labels, workspace, confined).error
+    if error is not None:
+        error.exit_code = RequestError.exit_code  # nothing was started
+        raise error
 
 
 def _concerns_data(problem: Problem) -> bool:
