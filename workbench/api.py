@@ -401,7 +401,7 @@ def load_data(
     """Load the examples of a data set, split as a run would split them.
 
     Args:
-        source: a name of the catalogue (``workbench data list``), a CSV, JSONL or Parquet file, or a spec.
+        source: a name of the catalogue (``workbench data list``), anything else that ``data.train`` names, or a spec.
         task: what the columns are for; by default the spec's or the catalogue's, or ``text-classification``.
         workspace: whose cache is used; the current one by default.
         options: other fields of a spec's ``data``: ``test="test.csv"``, ``columns={"text": "review"}``.

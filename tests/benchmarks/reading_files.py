@@ -39,7 +39,7 @@ def _write(path: Path, size: int, extra: str) -> None:
         if path.suffix == ".csv":
             file.write("text,label\n")
         for i in range(10**9):
-            text = f"Row {i}: a film that is told slowly, and well; " + "it goes on and on. " * (i % 8) + extra
+            text = f"Row {i}: a film that takes its time, and is good; " + "it goes on and on. " * (i % 8) + extra
             label = "pos" if i % 2 else "neg"
             row = json.dumps({"text": text, "label": label}, ensure_ascii=False) if path.suffix == ".jsonl" else ""
             file.write(f"{row}\n" if row else f'"{text}",{label}\n')

@@ -1,4 +1,4 @@
-"""The model card of a run's result: ``README.md`` beside the model, for whoever finds the folder.
+"""The model card of a run's result: ``README.md`` next to the model, for people who find the folder.
 
 It follows the hub's model cards (Mitchell et al. 2019, "Model Cards for Model Reporting"): YAML front matter, then the
 task, the data, metrics with intervals, settings, limits, and how to load the model without the workbench. Names and

@@ -1,7 +1,7 @@
 """Results of runs as folders that transformers and peft use without the workbench, with the same answers.
 
 A pipeline of transformers reads as much of a text as the tokenizer's ``model_max_length`` says, so it is the run's own
-``data.max_length``. A classifier's ``pipeline`` truncates only if it is told to (``truncation=True``): transformers
+``data.max_length``. A classifier's ``pipeline`` truncates only with ``truncation=True``: transformers
 drops the truncation that a tokenizer's file asks for, but other programs that read ``tokenizer.json`` follow it.
 """
 

@@ -62,7 +62,7 @@ def check_file(path: Path, suffix: str) -> None:
     """
     if not path.is_file():
         problem = "is not a regular file" if path.exists() else "does not exist"
-        raise DataError(f"{path} {problem}.", "Provide the path of a CSV, JSONL or Parquet file.")
+        raise DataError(f"{path} {problem}.", f"Check the path. {ALLOWED}")
     if suffix in SPREADSHEETS:
         raise DataError(
             f"{path.name} is a spreadsheet in a format that is not read.",
