@@ -4,7 +4,7 @@ A *write event* is anything that changes the disk: opening a file for writing, a
 folder, removing a file or folder, saving a file of tensors. :func:`install` counts the events and injects a
 :class:`Fault` just before the selected one; half of a write is done first, so that it is torn.
 
-Python's audit hooks see every open, rename, mkdir and removal, whatever code calls it. Counting functions replace write,
+Python's audit hooks see every open, rename, mkdir and removal, whatever calls it. Counting functions replace write,
 fsync and safetensors' own writing. An audit hook cannot be removed, so only a short-lived process may install it.
 """
 
