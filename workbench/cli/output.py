@@ -211,18 +211,19 @@ def _paragraphs(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
         console.print(Padding(escape(line), (0, 0, 0, 4)))
 
 
-def hanging(text: str, indent: int = 4) -> None:
+def hanging(text: str, indent: int = 4, target: Console = console) -> None:
     """Print a line that is indented, and further where it is wrapped in a narrow terminal.
 
     Args:
         text: the line.
         indent: characters before it.
+        target: where to print it.
     """
-    if not console.is_terminal:
-        console.print(" " * indent + text, soft_wrap=True, markup=False)
+    if not target.is_terminal:
+        target.print(" " * indent + text, soft_wrap=True, markup=False)
         return
-    lines = wrap(text, max(console.width - 1, 20), initial_indent=" " * indent, subsequent_indent=" " * (indent + 4))
-    console.print("\n".join(lines), markup=False, style="dim")
+    lines = wrap(text, max(target.width - 1, 20), initial_indent=" " * indent, subsequent_indent=" " * (indent + 4))
+    target.print("\n".join(lines), markup=False, style="dim")
 
 
 def _cell(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import yaml
 
-from workbench.cli.output import NOTHING, console, duration, gigabytes, hanging, show_notes, table
+from workbench.cli.output import NOTHING, console, duration, errors, gigabytes, hanging, show_notes, table
 from workbench.i18n import _
 from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
@@ -269,19 +269,23 @@ def show_comparison(comparison: Comparison, runs: Sequence[Run]) -> None:
 def show_problems(problems: Sequence[Mapping[str, str]], resolved: str) -> None:
     """Print the problems of a spec, and the spec with every default where it can run.
 
+    The spec is then alone on standard output, so that it can be written to a file, and the problems are on standard
+    error.
+
     Args:
         problems: ``{"severity", "field", "message", "hint"}`` each.
         resolved: YAML; empty when the spec cannot run.
     """
+    target = errors if resolved else console
     for problem in problems:
         heading = f"{_(problem['severity'])}: {problem['field']}"
-        console.print(heading, style="bold", markup=False, soft_wrap=True)
+        target.print(heading, style="bold", markup=False, soft_wrap=True)
         for text in filter(None, (problem["message"], problem["hint"])):
-            hanging(text)
+            hanging(text, target=target)
     if not problems:
-        console.print(_("No problems found."))
+        target.print(_("No problems found."))
     if resolved:
-        console.print("\n" + resolved, markup=False)
+        console.print(resolved, markup=False, soft_wrap=True, end="")
 
 
 def show_entries(entries: Sequence[Entry]) -> None:
