@@ -351,7 +351,7 @@ def _read_replacements(reader: _Reader) -> dict[str, str]:
     while entries.position < size:
         code, length = entries.numbers("IB", "normalization map")
         codes = entries.numbers(f"{length}I", "normalization map")
-        _require(all(map(_is_character, (code, *codes))), "its normalization map has a number that is no character")
+        _require(all(map(_is_character, (code, *codes))), "its normalization map has a number that is not a character")
         replacements[chr(code)] = "".join(map(chr, codes))
     _require(len(replacements) == count, f"its normalization map has {len(replacements)} entries instead of {count}")
     return replacements

@@ -1,4 +1,4 @@
-"""A file's encoding is told by evidence, or the file is refused with both readings; it is never silently wrong."""
+"""A file's encoding is detected, or the file is refused with both readings; it is never read in a wrong one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from workbench.data.readers.encoding import decode
 from workbench.data.readers.guess import is_certain, rank_readings
 from workbench.data.readers.read import read_table
+from workbench.data.text.corpus import open_text
 from workbench.errors import DataError
 
 _WESTERN = ("cp1252", "mac_roman", "cp850")
@@ -88,11 +89,22 @@ def test_two_readings_that_fit_are_shown_with_lines(tmp_path: Path) -> None:
     assert read_table(path, encoding="mac_roman").columns["text"][1] == "El desayuno estaba frío."
 
 
-def test_bytes_that_are_no_text_in_any_encoding_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_in_any_encoding_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"text,label\n" + bytes(range(0x80, 0x100)) * 3 + b",a\n")
     with pytest.raises(DataError, match="is not utf-8 text"):
         read_table(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_detected_in_plain_english_too(tmp_path: Path, encoding: str) -> None:
+    """Its bytes are valid UTF-8, with a NUL character after each letter."""
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\ngood,a\n".encode(encoding))
+    table = read_table(path)
+    assert table.columns == {"text": ["good"], "label": ["a"]} and encoding in table.notes[0]
+    lines, _ = open_text(path, None)
+    assert "".join(lines("")) == "text,label\ngood,a\n"
 
 
 def test_an_encoding_that_contradicts_the_mark_is_refused(tmp_path: Path) -> None:

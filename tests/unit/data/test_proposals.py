@@ -52,7 +52,7 @@ def test_of_two_columns_that_fit_by_name_one_is_proposed(tmp_path: Path, workspa
     doubtful = spec(tmp_path / "two.csv", "content,review,label", rows)
     with pytest.raises(UnclearColumnsError, match="both match the role text") as caught:
         load(workspace, doubtful)
-    assert caught.value.proposal == {"text": "review", "label": "label"}, "numbers are no texts"
+    assert caught.value.proposal == {"text": "review", "label": "label"}, "numbers are not texts"
 
 
 def test_nothing_is_proposed_where_no_column_fits(tmp_path: Path, workspace: Workspace) -> None:

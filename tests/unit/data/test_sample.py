@@ -32,7 +32,7 @@ def test_fields_of_json_lines(escaped: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("escaped", [True, False])
 def test_texts_of_a_large_document_in_one_line(escaped: bool, tmp_path: Path) -> None:
-    """SQuAD's format: the document is not read as a whole, and its keys are no texts."""
+    """SQuAD's format: the document is not read as a whole, and its keys are not texts."""
     path = tmp_path / "squad.json"
     document = {"data": [{"paragraphs": [{"context": f"第{i}段：这是一段中文文本。" * 20}]} for i in range(5_000)]}
     path.write_text(json.dumps(document, ensure_ascii=escaped), encoding="utf-8")

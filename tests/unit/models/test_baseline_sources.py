@@ -190,7 +190,7 @@ def test_a_tuning_works_or_explains_why_not(name: str, method: str, workspace: W
 
 @every_baseline
 def test_explainers_that_need_attention_refuse_baselines(name: str, workspace: Workspace, tokenizers: Any) -> None:
-    """Also with attention pooling: its weights summarize a text and are no attention between tokens."""
+    """Also with attention pooling: its weights summarize a text and are not attention between tokens."""
     options = {"attention": True} if name in ("lstm", "gru") else {}
     subject = predictor(load(name, workspace, tokenizers, **options))
     reasons = compatibility(subject)

@@ -38,7 +38,7 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
         The text without its byte order mark, and a note if the encoding was guessed.
 
     Raises:
-        DataError: the encoding is unknown, wrong (the message names the byte and the line) or cannot be told for sure
+        DataError: the encoding is unknown, wrong (the message names the byte and the line) or cannot be determined
             (the message shows lines in both readings), or the file is binary or empty.
     """
     notes: list[str] = []
@@ -99,6 +99,8 @@ def encoding_of(path: Path, encoding: str | None = None) -> str | None:
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
             while chunk := file.read(1 << 16):
+                if b"\0" in chunk:  # perhaps UTF-16
+                    return None
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
@@ -131,22 +133,19 @@ def detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
         The encoding, and a note if it was guessed.
 
     Raises:
-        DataError: it cannot be told for sure, or no encoding fits.
+        DataError: several encodings fit, or none does.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return encoding, []
+    utf16 = _utf16_by_zeros(content)
+    if utf16 is not None:
+        return utf16, [f"{name}: read as {utf16}, because every other byte is zero."]
     try:
         content.decode("utf-8")
         return "utf-8", []
     except UnicodeDecodeError as error:
         problem = error
-    sample = content[: 1 << 16]
-    half = max(1, len(sample) // 2)
-    if len(content) % 2 == 0 and sample[1::2].count(0) > 0.3 * half:
-        return "utf-16-le", [f"{name}: read as utf-16-le, because every other byte is zero."]
-    if len(content) % 2 == 0 and sample[0::2].count(0) > 0.3 * half:
-        return "utf-16-be", [f"{name}: read as utf-16-be, because every other byte is zero."]
     if b"\0" in content or _is_damaged_utf8(content):
         raise _undecodable(content, name, "utf-8", problem) from problem
     mixed = _count_utf8_lines(content)
@@ -164,6 +163,15 @@ def detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
         "If letters look wrong, set the right one as data.encoding."
     )
     return readings[0].encoding, [note]
+
+
+def _utf16_by_zeros(content: bytes) -> str | None:
+    """Return the byte order of UTF-16 without a mark: one byte of many pairs is zero, and the other hardly ever."""
+    sample = content[: 1 << 16]
+    first, second = sample[0::2].count(0), sample[1::2].count(0)
+    if len(content) % 2 or max(first, second) <= 0.15 * len(sample) or min(first, second) > 0.01 * len(sample):
+        return None
+    return "utf-16-le" if second > first else "utf-16-be"
 
 
 def _count_utf8_lines(content: bytes) -> tuple[int, int]:

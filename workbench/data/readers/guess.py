@@ -150,9 +150,9 @@ def _read(text: str, encoding: str) -> Reading | None:
         language.name: _sum_letters(contexts, language) for language in LANGUAGES if encoding in language.encodings
     }
     bonus = _word_bonus(words, letters)
-    anyones = max(bonus.values()) - _TWO_LANGUAGES  # a text in one language with letters of another, as in names
+    of_another = max(bonus.values()) - _TWO_LANGUAGES  # a text in one language with letters of another, as in names
     name, score = max(
-        ((name, value + max(bonus.get(name, 0.0), anyones)) for name, value in letters.items()),
+        ((name, value + max(bonus.get(name, 0.0), of_another)) for name, value in letters.items()),
         key=lambda pair: pair[1],
     )
     return Reading(encoding, name, prior + score, count)
@@ -257,10 +257,6 @@ def _level(character: str, codec: str, first: int, last: int) -> bool:
         return False
 
 
-def _in(character: str, codec: str) -> bool:
-    return _level(character, codec, 0, 255)
-
-
 _MARKS = "，。！？、：；“”（）《》…—　「」『』・～"
 
 
@@ -274,14 +270,17 @@ def _common(character: str, frequent: str, share: float) -> float | None:
     return None
 
 
+def _of_levels(character: str, codec: str, *levels: tuple[int, int, float]) -> float:
+    """Return the probability of a character by its level in a codec: the first byte, the last one, the probability."""
+    return next((value for first, last, value in levels if _level(character, codec, first, last)), 1e-8)
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def _simplified(character: str) -> float:
     common = _common(character, CHINESE, 0.5)
     if common is not None:
         return common
-    if _level(character, "gb2312", 0xB0, 0xD7):
-        return 0.4 / 3755
-    return 0.01 / 3008 if _level(character, "gb2312", 0xD8, 0xF7) else 1e-8
+    return _of_levels(character, "gb2312", (0xB0, 0xD7, 0.4 / 3755), (0xD8, 0xF7, 0.01 / 3008))
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -289,9 +288,7 @@ def _traditional(character: str) -> float:
     common = _common(character, TAIWAN, 0.5)
     if common is not None:
         return common
-    if _level(character, "big5", 0xA4, 0xC6):
-        return 0.4 / 5401
-    return 0.01 / 7652 if _level(character, "big5", 0xC9, 0xF9) else 1e-8
+    return _of_levels(character, "big5", (0xA4, 0xC6, 0.4 / 5401), (0xC9, 0xF9, 0.01 / 7652))
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -303,9 +300,7 @@ def _japanese(character: str) -> float:
         return 0.5 / 83
     if "\u30a1" <= character <= "\u30fc":
         return 0.15 / 90
-    if _level(character, "euc_jp", 0xB0, 0xCF):
-        return 0.15 / 2965
-    return 0.003 / 3390 if _level(character, "euc_jp", 0xD0, 0xF4) else 1e-8
+    return _of_levels(character, "euc_jp", (0xB0, 0xCF, 0.15 / 2965), (0xD0, 0xF4, 0.003 / 3390))
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -314,7 +309,7 @@ def _korean(character: str) -> float:
     if common is not None:
         return common
     if "\uac00" <= character <= "\ud7a3":
-        return 0.3 / 2350 if _in(character, "euc_kr") else 1e-7
+        return 0.3 / 2350 if _level(character, "euc_kr", 0, 255) else 1e-7
     return 1e-8
 
 

@@ -132,8 +132,8 @@ def _by_key(document: JsonObject, name: str) -> Rows:
         raise DataError(f"{name} holds one object, whose keys are {keys}: it is not known where its rows are.", _FORMS)
     if not inner_numbers and not outer_numbers and len(inner) == len(outer):
         raise DataError(
-            f"{name} holds {len(outer)} objects of {len(inner)} keys each: whether these are rows or columns cannot be "
-            "told.",
+            f"{name} holds {len(outer)} objects of {len(inner)} keys each: it is unclear whether these are rows or "
+            "columns.",
             _FORMS,
         )
     if not by_column:

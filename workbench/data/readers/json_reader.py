@@ -1,7 +1,7 @@
 """JSON: one object per line, an array of objects, objects one after another, or a document that holds a table.
 
 Keys that only some objects have are columns with gaps. NaN and Infinity, which are not JSON, make their column
-unusable; they are no reason to refuse a file in which it is not used.
+unusable; the file is refused only if that column is used.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def _read_objects(text: str, name: str, decoder: _Decoder, error: DataError) -> 
         rows.append(line)
         position = _skip_between(text, end)
         commas = commas or "," in text[end:position]
-    if rows and len(rows) == 1:
+    if len(rows) == 1:
         return records, rows, []
     between = ", with commas between them" if commas else ""
     return records, rows, [f"{name}: {len(records):,} objects, one after another{between}."]
@@ -266,7 +266,9 @@ def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
 def _json_reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON: {error.msg}, at character {error.colno}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return "a number has too many digits" if "set_int_max_str_digits" in str(error) else str(error)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------

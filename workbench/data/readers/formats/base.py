@@ -208,8 +208,8 @@ def load_json(text: str, where: str) -> Json:
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if error.lineno > 1 or "line" not in where else ""
         raise DataError(f"{where}{line}: not JSON: {error.msg}, at character {error.colno}.", _HINT) from error
-    except ValueError as error:  # a number of thousands of digits
-        raise DataError(f"{where}: {str(error).partition(';')[0]}.", _HINT) from error
+    except ValueError as error:
+        raise DataError(f"{where}: a number has too many digits.", _HINT) from error
     except RecursionError as error:
         raise DataError(f"{where}: nested too deeply.", _HINT) from error
 
