@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.data.catalogue.entries import ReadOptions
-from workbench.data.columns import require_column
-from workbench.data.readers import csv_dialect, csv_reader, json_reader, parquet_reader, text_lines
+from workbench.data.readers import csv_dialect, csv_reader, parquet_reader, text_lines
 from workbench.data.readers.read import read_table
 from workbench.errors import DataError, RefusedError, WorkbenchError
 
@@ -220,88 +219,12 @@ def test_what_programs_write_around_a_table(tmp_path: Path, content: str, column
         pytest.param("text,label\n#1 film, really,pos\nb,neg\n", "line 2: 3 fields", id="a-row-is-no-comment"),
     ],
 )  # fmt: skip
-def test_what_only_resembles_it_is_refused_by_its_cause(tmp_path: Path, content: str, message: str) -> None:
+def test_files_that_only_resemble_these_forms_are_refused_by_their_cause(
+    tmp_path: Path, content: str, message: str
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        read_table(path)
-
-
-# -- forms of JSON ---------------------------------------------------------------------------------------------------
-
-_ROWS = [{"text": "one", "label": "x"}, {"text": "two", "label": "y"}, {"text": "three", "label": "x"}]
-_COLUMNS = {"text": ["one", "two", "three"], "label": ["x", "y", "x"]}
-_PRETTY = [json.dumps(row, indent=2) for row in _ROWS]
-
-
-@pytest.mark.parametrize(
-    ("content", "rows", "note"),
-    [
-        pytest.param({"data": _ROWS}, [1, 2, 3], "those of 'data'", id="wrapped"),
-        pytest.param({"version": "1", "n": 3, "items": _ROWS}, [1, 2, 3], "those of 'items'", id="wrapped-with-about"),
-        pytest.param({"schema": {"fields": []}, "data": _ROWS}, [1, 2, 3], "those of 'data'", id="pandas-table"),
-        pytest.param(_COLUMNS, [1, 2, 3], "by columns", id="lists"),
-        pytest.param({k: {str(i): v for i, v in enumerate(vs)} for k, vs in _COLUMNS.items()}, [1, 2, 3], "by columns",
-                     id="pandas-columns"),
-        pytest.param({k: {f"r{i}": v for i, v in enumerate(vs)} for k, vs in _COLUMNS.items()}, [1, 2, 3], "by columns",
-                     id="pandas-columns-named-rows"),
-        pytest.param({str(i): row for i, row in enumerate(_ROWS)}, [1, 2, 3], "by rows", id="pandas-index"),
-        pytest.param({f"id{i}": row for i, row in enumerate(_ROWS)}, [1, 2, 3], "by rows", id="pandas-index-of-names"),
-        pytest.param({"columns": ["text", "label"], "index": [4, 5, 6], "data": [list(row.values()) for row in _ROWS]},
-                     [1, 2, 3], "orient='split'", id="pandas-split"),
-        pytest.param("\n".join(_PRETTY), [1, 5, 9], "one after another", id="pretty"),
-        pytest.param(",\n".join(_PRETTY), [1, 5, 9], "commas between", id="pretty-with-commas"),
-        pytest.param("".join(json.dumps(row) for row in _ROWS), [1, 1, 1], "one after another", id="no-line-ends"),
-        pytest.param(",\n".join(json.dumps(row) for row in _ROWS), [1, 2, 3], "commas between", id="lines-with-commas"),
-    ],
-)  # fmt: skip
-def test_forms_of_json(tmp_path: Path, content: object, rows: list[int], note: str) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1), encoding="utf-8")
-    table = read_table(path)
-    assert table.columns == _COLUMNS and table.rows == rows
-    assert any(note in each for each in table.notes)
-
-
-def test_keys_that_only_some_objects_have_are_columns_with_gaps(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "a"}\n{"text": "b", "label": 1}\n{"label": null, "text": "c"}\n')
-    table = read_table(path)
-    assert table.columns == {"text": ["a", "b", "c"], "label": [None, 1, None]}
-    assert table.notes == ["a.jsonl: keys that some of the 3 rows lack (in how many): 'label' (1)."]
-    keys, rows = json_reader.stream_json_lines(lambda: path.read_text().splitlines(), "a.jsonl")
-    assert keys == ["text", "label"] and [values for _, values in rows(["text"])] == [["a"], ["b"], ["c"]]
-    with pytest.raises(DataError, match="line 1: lacks 'label'"):
-        list(rows(["label"]))
-
-
-@pytest.mark.parametrize("value", ["NaN", "[1, -Infinity]", '{"a": {"b": Infinity}}'])
-def test_what_is_not_json_is_refused_only_where_it_is_used(tmp_path: Path, value: str) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "a", "stars": 1, "label": "x"}\n{"text": "b", "stars": ' + value + ', "label": "y"}\n')
-    table = read_table(path)
-    assert table.columns == {"text": ["a", "b"], "label": ["x", "y"]}
-    with pytest.raises(
-        DataError, match=r"column 'stars' cannot be used .*: line 2 holds (NaN|-?Infinity), which is not"
-    ):
-        require_column(table, "stars", "label")
-    _, rows = json_reader.stream_json_lines(lambda: path.read_text().splitlines(), "a.jsonl")
-    assert [values for _, values in rows(["text"])] == [["a"], ["b"]]
-    with pytest.raises(DataError, match="line 2: 'stars' holds"):
-        list(rows(["stars"]))
-
-
-def test_a_single_object_per_line_is_a_row_whatever_it_holds(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"messages": [{"role": "user", "content": "a"}]}\n')
-    assert read_table(path).columns == {"messages": [[{"role": "user", "content": "a"}]]}
-
-
-def test_objects_that_share_no_keys_do_not_fill_the_memory(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(json_reader, "MAX_CELLS", 1000)
-    path = tmp_path / "a.jsonl"
-    path.write_text("".join(f'{{"k{i}": 1}}\n' for i in range(100)))
-    with pytest.raises(DataError, match="100 different keys in 100 rows"):
         read_table(path)
 
 
@@ -339,57 +262,6 @@ def test_types_of_parquet(tmp_path: Path) -> None:
     assert [dict(zip(names, values, strict=True)) for _, values in rows(names)] == [
         {name: column[i] for name, column in expected.items()} for i in range(2)
     ]
-
-
-# -- encodings --------------------------------------------------------------------------------------------------------
-
-_SAMPLES = {
-    "gb18030": "这家宾馆的房间很大，服务员态度也很好，早餐稍微差一点。",
-    "big5": "這家飯店的房間很大，服務人員的態度也很好，早餐稍微差一點。",
-    "shift_jis": "このホテルの部屋はとても広くて、朝食もおいしかったです。また泊まりたいと思います。",
-    "euc_kr": "이 호텔은 방이 매우 넓고 직원들이 친절했습니다. 다시 방문하고 싶습니다.",
-    "cp1251": "В этой гостинице большие номера, вежливый персонал и очень вкусный завтрак.",
-    "cp1252": "L’hôtel était très agréable – le petit déjeuner était excellent, même à 11 h.",
-    "latin-1": "Das Frühstück war sehr gut, die Zimmer größer als erwartet; schöne Grüße aus Köln.",
-    "utf-16-le": "Das Frühstück war sehr gut.",
-    "utf-16-be": "Das Frühstück war sehr gut.",
-}
-
-
-@pytest.mark.parametrize("encoding", sorted(_SAMPLES))
-def test_encodings_are_detected_or_set(tmp_path: Path, encoding: str) -> None:
-    path = tmp_path / "a.csv"
-    text = _SAMPLES[encoding]
-    path.write_bytes(("text,label\n" + f'"{text}",a\n' * 20).encode(encoding))
-    detected = read_table(path)
-    assert detected.columns["text"] == [text] * 20
-    assert any("encoding" in note or "utf-16" in note for note in detected.notes), "a guess is noted"
-    explicit = read_table(path, encoding=encoding)
-    assert explicit.columns["text"] == [text] * 20 and not explicit.notes
-
-
-def test_an_encoding_that_does_not_fit_names_byte_and_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes("text,label\ngut,a\nschön,b\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"a\.csv, line 3: byte 0xf6 at offset 20 is not utf-8"):
-        read_table(path, encoding="utf-8")
-
-
-def test_damaged_utf8_is_refused_instead_of_guessed(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"text,label\n" + "größer und schöner,a\n".encode() * 30 + b"kaputt \xff,b\n")
-    with pytest.raises(DataError, match="line 32: byte 0xff"):
-        read_table(path)
-
-
-@pytest.mark.parametrize(
-    "encoding", ["no-such", "rot13", "bz2", "base64", "zlib", "idna", "utf-8\0", "../x", "undefined"]
-)
-def test_codecs_that_are_not_text_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("text,label\na,b\n")
-    with pytest.raises(DataError, match="not a text encoding"):
-        read_table(path, encoding=encoding)
 
 
 # -- refused files ---------------------------------------------------------------------------------------------------

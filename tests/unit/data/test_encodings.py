@@ -124,3 +124,54 @@ def test_a_file_in_two_encodings_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"".join(line.encode("cp1252" if i >= 4 else "utf-8") for i, line in enumerate(lines)))
     with pytest.raises(DataError, match=r"line 5: byte 0xe9 .* 3 of 10 lines .* are UTF-8"):
         read_table(path)
+
+
+# -- detected or named -------------------------------------------------------------------------------------------------
+
+_SAMPLES = {
+    "gb18030": "这家宾馆的房间很大，服务员态度也很好，早餐稍微差一点。",
+    "big5": "這家飯店的房間很大，服務人員的態度也很好，早餐稍微差一點。",
+    "shift_jis": "このホテルの部屋はとても広くて、朝食もおいしかったです。また泊まりたいと思います。",
+    "euc_kr": "이 호텔은 방이 매우 넓고 직원들이 친절했습니다. 다시 방문하고 싶습니다.",
+    "cp1251": "В этой гостинице большие номера, вежливый персонал и очень вкусный завтрак.",
+    "cp1252": "L’hôtel était très agréable – le petit déjeuner était excellent, même à 11 h.",
+    "latin-1": "Das Frühstück war sehr gut, die Zimmer größer als erwartet; schöne Grüße aus Köln.",
+    "utf-16-le": "Das Frühstück war sehr gut.",
+    "utf-16-be": "Das Frühstück war sehr gut.",
+}
+
+
+@pytest.mark.parametrize("encoding", sorted(_SAMPLES))
+def test_encodings_are_detected_or_set(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.csv"
+    text = _SAMPLES[encoding]
+    path.write_bytes(("text,label\n" + f'"{text}",a\n' * 20).encode(encoding))
+    detected = read_table(path)
+    assert detected.columns["text"] == [text] * 20
+    assert any("encoding" in note or "utf-16" in note for note in detected.notes), "a guess is noted"
+    explicit = read_table(path, encoding=encoding)
+    assert explicit.columns["text"] == [text] * 20 and not explicit.notes
+
+
+def test_an_encoding_that_does_not_fit_names_byte_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\ngut,a\nschön,b\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.csv, line 3: byte 0xf6 at offset 20 is not utf-8"):
+        read_table(path, encoding="utf-8")
+
+
+def test_damaged_utf8_is_refused_instead_of_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,label\n" + "größer und schöner,a\n".encode() * 30 + b"kaputt \xff,b\n")
+    with pytest.raises(DataError, match="line 32: byte 0xff"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["no-such", "rot13", "bz2", "base64", "zlib", "idna", "utf-8\0", "../x", "undefined"]
+)
+def test_codecs_that_are_not_text_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,b\n")
+    with pytest.raises(DataError, match="not a text encoding"):
+        read_table(path, encoding=encoding)
