@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from workbench.data.examples import SplitName
@@ -114,19 +115,21 @@ def _summary(bad: Mapping[SplitName, Sequence[BadRow]], tables: Mapping[SplitNam
     return f" {count:,} rows in all cannot be used. {'; '.join(parts)}."
 
 
-def rest_as_csv(table: Table, bad_rows: Sequence[BadRow]) -> str:
+def rest_as_csv(table: Table, bad_rows: Sequence[BadRow], starts: Sequence[int]) -> str:
     """Return the rows of a table that can be used, as CSV. Cells that a spreadsheet would run are escaped.
 
     Args:
         table: as it was read.
         bad_rows: the rows to leave out.
+        starts: the rows at which the examples begin, ascending. With a word in each row, a sentence has several rows,
+            and all of them are left out.
     """
     bad = {each.row for each in bad_rows}
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([no_formula(name) for name in table.columns])
     for row, values in zip(table.rows, zip(*table.columns.values(), strict=True), strict=True):
-        if row not in bad:
+        if row not in bad and starts[max(0, bisect_right(starts, row) - 1)] not in bad:
             writer.writerow([_csv_cell(value) for value in values])
     return out.getvalue()
 

@@ -28,7 +28,7 @@ _HINTS = {
     "tags": "Write one tag per word, separated by spaces in CSV, or as an array in JSON.",
     "texts": "Write the texts as a JSON array.",
     "answers": 'Write answers as [{"text": "...", "start": 17}], start in characters of the context; [] for none.',
-    "number": "Choose another column (data.columns), or write a number in every row.",
+    "number": "Choose another column (data.columns), or write a number in every row, such as 4.5.",
 }
 _ENCODING_HINT = "Save the file as UTF-8."
 

@@ -78,10 +78,16 @@ def usable_rows(spec: RunSpec, workspace: Workspace) -> str:
     Raises:
         DataError: the data cannot be used.
     """
-    columns = tasks.get(spec.task.name)(tasks.get(spec.task.name).Config.model_validate(spec.task.options)).columns()
+    columns = _columns(spec)
     read = read_splits(spec.data, columns, workspace)
     table = read_tables(spec.data, None, columns, workspace)["train"]
-    return rest_as_csv(table, read.extracted["train"].bad_rows)
+    return rest_as_csv(table, read.extracted["train"].bad_rows, read.tables["train"].rows)
+
+
+def _columns(spec: RunSpec) -> Sequence[Column]:
+    """Return the roles of the spec's task."""
+    task = tasks.get(spec.task.name)
+    return task(task.Config.model_validate(spec.task.options)).columns()
 
 
 def _only_data(spec: RunSpec) -> str:
@@ -101,6 +107,5 @@ def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord]
 
 def _load(document: str, root: str) -> tuple[Dataset, Sequence[Column]]:
     spec = RunSpec.model_validate_json(document)
-    task = tasks.get(spec.task.name)
-    columns = task(task.Config.model_validate(spec.task.options)).columns()
+    columns = _columns(spec)
     return load_data(spec.data, columns, Workspace(Path(root))), columns

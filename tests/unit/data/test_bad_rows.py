@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from workbench.data.bad_rows import BadRowsError
+from workbench.data.bad_rows import BadRowsError, rest_as_csv
+from workbench.data.cells.values import as_number
 from workbench.data.columns import Column
-from workbench.data.load import Dataset, load_data
+from workbench.data.load import Dataset, load_data, read_splits
+from workbench.data.tables import read_tables
 from workbench.errors import DataError
 from workbench.runs.report_notes import warnings_in
 from workbench.spec import DataSpec
@@ -132,3 +134,21 @@ def test_a_text_that_equals_the_name_of_its_only_column_is_a_text(workspace: Wor
 def test_good_data_have_the_same_fingerprint_either_way(workspace: Workspace, tmp_path: Path) -> None:
     first = load(workspace, tmp_path / "a.csv", table())
     assert load(workspace, tmp_path / "a.csv", table(), on_bad_rows="drop").fingerprint == first.fingerprint
+
+
+def test_the_other_rows_of_a_file_do_not_have_the_rest_of_a_bad_sentence(workspace: Workspace, tmp_path: Path) -> None:
+    words = [("Ada", "B-PER"), ("sings", "O"), ("here", "O")]
+    rows = [f"{i},{word},{'' if (i, word) == (4, 'sings') else tag}" for i in range(8) for word, tag in words]
+    path = tmp_path / "words.csv"
+    path.write_text("\n".join(["sentence_id,words,tags", *rows]) + "\n")
+    spec = DataSpec.model_validate({"train": str(path), "on_bad_rows": "drop"})
+    read = read_splits(spec, WORDS, workspace)
+    table = read_tables(spec, None, WORDS, workspace)["train"]
+    rest = rest_as_csv(table, read.extracted["train"].bad_rows, read.tables["train"].rows).splitlines()
+    assert rest[1:] == [row for row in rows if not row.startswith("4,")]
+
+
+@pytest.mark.parametrize("value", ["1_000", "4,5", "1e400", "nan", ""])
+def test_numbers_that_can_be_misread_are_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="number is needed"):
+        as_number(value)

@@ -139,6 +139,8 @@ def as_number(value: Json) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"holds {describe_type(value)}, but a number is needed")
     try:
+        if "_" in str(value):
+            raise ValueError  # Python reads 1_000, and 2024_05 as 202405
         number = float(value)
     except (ValueError, OverflowError):
         raise ValueError(f"holds {str(value)[:60]!r}, but a number is needed") from None
