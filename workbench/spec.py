@@ -10,7 +10,7 @@ The options of the task, the model and the fine-tuning method are not validated 
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from workbench.errors import SpecError
 from workbench.spec_versions import RENAMED, SCHEMA_VERSION, upgrade
+from workbench.yaml_text import load_yaml
 
 RANGE_TEST = "learning-rate-range-test"  # RunSpec.kind; the other kind is "training"
 
@@ -307,24 +308,6 @@ def _short_form(section: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {_SHORT_FORMS[section]: value} if isinstance(value, str) else value)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without repeated keys (the last would win) and without aliases (a few lines could stand for gigabytes)."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) cannot be used in a spec", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
 class _Dumper(yaml.SafeDumper):
     """YAML that preserves rare line breaks (NEL, U+2028, U+2029), which only double quotes do."""
 
@@ -426,13 +409,8 @@ class RunSpec(SpecModel):
         Raises:
             SpecError: the text is not YAML (the message names the line), or not a spec.
         """
-        try:
-            document = yaml.load(text, _Loader)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month, a thousand brackets
-            raise SpecError(
-                f"{origin} is not valid YAML: {' '.join(str(error).split())}",
-                "Correct that line; `workbench check demo-full` shows what a spec looks like.",
-            ) from error
+        hint = "Correct that line; `workbench check demo-full` shows what a spec looks like."
+        document = load_yaml(text, origin, hint=hint)
         return cls.parse(document, origin)
 
     def to_yaml(self) -> str:

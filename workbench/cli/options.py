@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
 
 from workbench.errors import RequestError
 from workbench.formatting import shorten
 from workbench.spec import RunSpec
 from workbench.types import Json, JsonObject
+from workbench.yaml_text import load_yaml
 
 if TYPE_CHECKING:
     from workbench.cli.field_types import FieldType
@@ -100,11 +100,7 @@ def _read_value(field: str, text: str, kind: FieldType | None = None) -> Json:
     if kind is not None and kind.text and stripped[:1] not in (("'", '"', "[", "{") if kind.texts else ("'", '"')):
         return stripped or text  # a delimiter may be a space
     only_texts = kind is not None and (kind.text or kind.texts)
-    try:
-        value: Json = yaml.load(text, yaml.BaseLoader if only_texts else yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        message = f"--set {field}={shorten(text, 100)} has a value that is not YAML: {reason}"
-        raise RequestError(message, "Put it in quotes.") from error
+    origin = f"The value of --set {field}={shorten(text, 100)}"
+    value = load_yaml(text, origin, error=RequestError, hint="Put it in quotes.", only_text=only_texts)
     is_short_form = kind is not None and kind.section and isinstance(value, bool | int | float)
     return stripped if is_short_form else value

@@ -16,6 +16,7 @@ from workbench.spec import RunSpec, SpecModel, explain_validation
 from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
 from workbench.types import Json
 from workbench.workspace import Workspace
+from workbench.yaml_text import load_yaml
 
 Method = Literal["grid", "random", "tpe"]
 DEFAULT_TRIALS = 20  # of a search whose plan does not say how many
@@ -192,9 +193,10 @@ def read_yaml(path: Path) -> Any:
         SpecError: it cannot be read.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise SpecError(f"The sweep {path} cannot be read: {' '.join(str(error).split())}.", "") from error
+    return load_yaml(text, f"The sweep {path}")
 
 
 def _upgraded(document: Any) -> Any:

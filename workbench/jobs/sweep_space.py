@@ -24,8 +24,10 @@ from pydantic import Field, ValidationError, model_validator
 from workbench.errors import RequestError
 from workbench.spec import SpecModel, explain_validation
 from workbench.types import Json
+from workbench.yaml_text import load_yaml
 
 MAX_TRIALS = 10_000
+_MAX_BOUND = 1e300
 _RANGE = re.compile(r"(?P<low>[^.,\s][^,\s]*?)\.\.(?P<high>[^,:\s]+)(?P<rest>(:[a-z0-9]+)*)")
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 _EXAMPLE = "Write: --over training.learning_rate=1e-5..1e-3:log"
@@ -50,6 +52,8 @@ class Axis(SpecModel):
             if len({_key(value) for value in self.values}) < len(self.values):
                 raise ValueError("a value is listed twice")
             return self
+        if any(bound is not None and not -_MAX_BOUND <= bound <= _MAX_BOUND for bound in (self.low, self.high)):
+            raise ValueError(f"low and high must be between -{_MAX_BOUND:g} and {_MAX_BOUND:g}")
         if self.low is None or self.high is None or self.low >= self.high:
             raise ValueError("low must be given, and be below high")
         if self.log and self.low <= 0:
@@ -76,8 +80,17 @@ class Axis(SpecModel):
                     f"A grid needs the number of values to take between {self.low:g} and {self.high:g}.",
                     f"Write the number at the end: {self.low:g}..{self.high:g}{':log' if self.log else ''}:5",
                 )
+            _check_size(self.size())
             return list(range(int(self.low), int(self.high) + 1))
         return self._spaced(float(self.low), float(self.high), self.points)
+
+    def size(self) -> int:
+        """Return the number of values of :meth:`grid` at most, without making them; 1 for a range of fractions."""
+        if self.values is not None:
+            return len(self.values)
+        if self.points is not None:
+            return self.points
+        return int(self.high or 0) - int(self.low or 0) + 1 if self.is_integer and not self.log else 1
 
     def _spaced(self, low: float, high: float, points: int) -> list[Json]:
         shares = [index / (points - 1) for index in range(points)]
@@ -125,7 +138,7 @@ def parse_axis(value: object, field: str) -> Axis:
             return Axis(values=list(value))
         match = _RANGE.fullmatch(str(value).strip())
         return Axis(values=_listed(value)) if match is None else _range(match)
-    except (ValidationError, ValueError, yaml.YAMLError) as error:
+    except (ValidationError, ValueError, RequestError) as error:
         why = explain_validation(error)[0][1] if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise RequestError(
             f"{field}: {str(value)[:80]!r} specifies no values to try: {why}.",
@@ -137,7 +150,7 @@ def _listed(value: object) -> list[Json]:
     """Split ``"full,{method: lora, rank: 8}"`` into its values; YAML knows where one ends."""
     if not isinstance(value, str):
         return [cast(Json, value)]
-    return [_number(item) for item in yaml.safe_load(f"[{value}]")]
+    return [_number(item) for item in cast("list[Json]", load_yaml(f"[{value}]", "The list", error=RequestError))]
 
 
 def _number(value: Json) -> Json:
@@ -198,11 +211,16 @@ def grid(axes: Mapping[str, Axis]) -> list[dict[str, Json]]:
     Raises:
         RequestError: a range has no number of values, or there are more combinations than a sweep may have.
     """
+    _check_size(math.prod(axis.size() for axis in axes.values()))  # before any of it is made
     values = [axis.grid() for axis in axes.values()]
-    size = math.prod(len(each) for each in values)
+    return [dict(zip(axes, combination, strict=True)) for combination in itertools.product(*values)]
+
+
+def _check_size(size: int) -> None:
+    """Refuse a grid of more combinations than a sweep may have trials."""
     if size > MAX_TRIALS:
         raise RequestError(
-            f"The grid has {size:,} combinations; a sweep can have at most {MAX_TRIALS:,} trials.",
+            f"The grid has {size if size < 10**15 else float(size):,} combinations; a sweep can have at most "
+            f"{MAX_TRIALS:,} trials.",
             "Use fewer values, or --method random with --trials.",
         )
-    return [dict(zip(axes, combination, strict=True)) for combination in itertools.product(*values)]

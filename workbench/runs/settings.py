@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from workbench.errors import SpecError
 from workbench.files import read_json_cached, write_json
 from workbench.formatting import flatten
 from workbench.locks import waiting_lock
@@ -14,6 +15,7 @@ from workbench.runs.rows import Row
 from workbench.runs.run import Run
 from workbench.spec_versions import SCHEMA_VERSION, upgrade
 from workbench.workspace import Workspace
+from workbench.yaml_text import load_yaml
 
 # Fields of a row that come from the run's status; the spec's fields of these names are left out.
 STATUS_FIELDS = (
@@ -33,11 +35,9 @@ def read_settings(run: Run) -> Row:
 @functools.lru_cache(maxsize=128)
 def _read_settings(path: str, changed: int, size: int) -> Row:
     """Read a spec once for each time of change and size; a spec is written once."""
-    import yaml
-
     try:  # not validated again: it was valid when it was written, and a damaged one has no fields
-        document = yaml.load(Path(path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        document = load_yaml(Path(path).read_bytes(), path)
+    except (OSError, SpecError):
         return {}
     if not isinstance(document, dict):
         return {}

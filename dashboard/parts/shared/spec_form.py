@@ -18,8 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dashboard.parts.shared.text import md
+from workbench.errors import SpecError
 from workbench.formatting import flatten
 from workbench.i18n import N_, _
+from workbench.yaml_text import load_yaml
 
 Values = dict[str, object]
 YAML = "YAML"
@@ -244,10 +246,9 @@ def _empty(kind: object) -> object:
 
 def _from_yaml(text: str | None) -> object:
     try:
-        value: object = yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
+        return load_yaml(text, "the field") if text else None
+    except SpecError:
         return text  # the check reports what is wrong with it
-    return value
 
 
 # -- a whole document into the form ------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_options_of_the_task_that_hold_text() -> None:
 
 
 def test_errors_name_the_option() -> None:
-    with pytest.raises(RequestError, match=r"training.epochs=\[1 has a value that is not YAML"):
+    with pytest.raises(RequestError, match=r"training.epochs=\[1 is not valid YAML"):
         changed("training.epochs=[1")
     with pytest.raises(RequestError, match="has no '='"):
         changed("training.epochs")

@@ -400,8 +400,8 @@ def test_chatterbot() -> None:
         ("conversations:\n- {a: b}\n", "row 1: a conversation must be"),
         ("conversations: 3\n", "'conversations' is str"),
         ("conversations:\n- &x [a, b]\n- *x\n", "aliases"),
-        ("conversations:\n- !!python/object/apply:os.system [ls]\n- [a\n", "not YAML"),
-        ("- : :\n\t- x", "not YAML"),
+        ("conversations:\n- !!python/object/apply:os.system [ls]\n- [a\n", "not valid YAML"),
+        ("- : :\n\t- x", "not valid YAML"),
     ],
 )
 def test_broken_chatterbot(text: str, message: str) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from workbench.cli.options import change_spec
 from workbench.cli.output import Finished, Json, console, print_result, table
-from workbench.errors import RequestError
+from workbench.errors import RequestError, SpecError
 from workbench.i18n import _
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
+from workbench.yaml_text import load_yaml
 
 if TYPE_CHECKING:
     from workbench.jobs.sweeps import Sweep, SweepDetails, SweepSummary
@@ -96,8 +96,8 @@ def _document(spec: str) -> JsonObject:
     path = Path(spec)
     if path.suffix in {".yaml", ".yml", ".json"} and path.is_file():
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (ValueError, yaml.YAMLError):
+            document = load_yaml(path.read_text(encoding="utf-8"), spec)
+        except (ValueError, SpecError):
             document = None  # reading it as a spec raises the error
         if isinstance(document, dict) and {"over", "spec"} & set(document):
             return document

@@ -12,12 +12,12 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from workbench.data.readers.options import ReadOptions
 from workbench.errors import RefusedError, UnknownNameError
 from workbench.files import safe_name
+from workbench.yaml_text import load_yaml
 
 EntryKind = Literal["datasets", "models", "assets"]
 _SINGULAR: dict[EntryKind, str] = {"datasets": "data set", "models": "model", "assets": "asset"}
@@ -253,8 +253,7 @@ class Catalogue(_FrozenModel):
 def catalogue() -> Catalogue:
     """Return the catalogue of the workbench."""
     text = resources.files("workbench.data.catalogue").joinpath("catalogue.yaml").read_text(encoding="utf-8")
-    # The parser in C takes a tenth of the time; some builds of PyYAML lack it.
-    return Catalogue.model_validate(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return Catalogue.model_validate(load_yaml(text, "The catalogue"))
 
 
 def dataset(name: str) -> DatasetEntry:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
+from workbench.errors import DataError
 from workbench.types import Json
+from workbench.yaml_text import load_yaml
+
+_MAX_BYTES = 20 * 1024**2  # the largest file of the corpus has 130 kB
 
 
 @formats.register("chatterbot")
@@ -45,21 +47,9 @@ class ChatterBot(Format):
         return table
 
 
-class _Loader(yaml.BaseLoader):
-    """Loads YAML as text, lists and mappings only (``No`` is a text), and refuses aliases."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):  # a few lines of aliases could expand to gigabytes
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not supported", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-
 def _conversations(file: RawFile) -> list[Json]:
-    try:
-        document = yaml.load(file.text(), _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise malformed(file.name, f"not YAML: {' '.join(str(error).split())[:200]}") from error
+    text, hint = file.text(), "Correct the file."
+    document = load_yaml(text, file.name, error=DataError, hint=hint, only_text=True, max_bytes=_MAX_BYTES)
     return member(document, "conversations", list, file.name)
 
 
