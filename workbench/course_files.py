@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from workbench.files import read_json, storage_errors, write_json
+from workbench.files import SHARED, read_json, storage_errors, write_json
 from workbench.workspace import Workspace
 
 FOLDERS = ("notebooks", "tutorials")
@@ -55,7 +55,7 @@ def copy_course(workspace: Workspace, source: Path | None = None) -> Path:
                     name = file.relative_to(source).as_posix()
                     copied[name] = _copy(file, target / name, copied.get(name))
         target.mkdir(parents=True, exist_ok=True)
-    write_json(target / _COPIED, copied)
+    write_json(target / _COPIED, copied, SHARED)
     return target
 
 

@@ -161,4 +161,14 @@ class CheckpointError(RunError):
 
 
 class StorageError(RunError):
-    """The disk is full, read-only or broken."""
+    """The disk is full, read-only or broken.
+
+    Args:
+        message: what was wrong.
+        hint: what to do next.
+        reason: the cause in a few words, the same for every file: ``the disk is full``.
+    """
+
+    def __init__(self, message: str, hint: str = "", reason: str = "") -> None:
+        super().__init__(message, hint)
+        self.reason = reason

@@ -25,8 +25,12 @@ from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 from workbench.errors import RefusedError, StorageError, WorkbenchError
+from workbench.opening import MAX_DOCUMENT_BYTES, PRIVATE, is_deeper, open_regular, private_opener, read_limited
+from workbench.storage import room_hint
 
 TEMPORARY_PREFIX = ".tmp-"  # of what a crash may leave behind; such files are never read
+SHARED = 0o666  # less what the user's umask takes away
+MAX_DEPTH = 100  # levels of a JSON document; a deeper one is not ours
 
 _STORAGE_ERRNOS = {
     errno.ENOSPC: "the disk is full",
@@ -61,9 +65,24 @@ def storage_errors(path: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise StorageError(
-            f"{path.name} could not be written to {path.parent}: {reason}.",
-            "Free some space (workbench data clean) or set WORKBENCH_HOME to a folder with room, then resume the run.",
+            f"{path.name} could not be written to {path.parent}: {reason}.", _storage_hint(path.parent, error), reason
         ) from error
+
+
+@contextlib.contextmanager
+def optional_write() -> Iterator[None]:
+    """Do without a cache that cannot be written: leave the block at the first storage error.
+
+    For everything that is stored only so that it is faster the next time.
+    """
+    with contextlib.suppress(StorageError, OSError):
+        yield
+
+
+def _storage_hint(folder: Path, error: Exception) -> str:
+    if _errno_of(error) in (errno.ENOSPC, errno.EDQUOT):
+        return f"{room_hint(folder)} Or set WORKBENCH_HOME to a folder with room. Then resume the run."
+    return "Check the disk and its permissions, or set WORKBENCH_HOME to another folder. Then resume the run."
 
 
 def _errno_of(error: Exception) -> int:
@@ -100,13 +119,13 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o644) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int = PRIVATE) -> None:
     """Replace a file by what ``write(file)`` writes, completely or not at all.
 
     Args:
         path: the file; its folder must exist.
         write: called with a binary file.
-        mode: permissions of the new file.
+        mode: permissions of the new file: ``PRIVATE``, or ``SHARED`` for one that the user asked for elsewhere.
 
     Raises:
         StorageError: the disk is full, read-only or broken; the file is then as it was before, or (when only the
@@ -128,13 +147,13 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int
         fsync_folder(path.parent)
 
 
-def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+def write_text(path: Path, text: str, mode: int = PRIVATE) -> None:
     """Replace a file by a text in UTF-8, atomically.
 
     Args:
         path: the file; its folder must exist.
         text: the new content.
-        mode: permissions of the new file.
+        mode: permissions of the new file: ``PRIVATE``, or ``SHARED`` for one that the user asked for elsewhere.
     """
     write_atomically(path, lambda file: file.write(_encode(text)), mode)
 
@@ -144,13 +163,13 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", errors="backslashreplace")
 
 
-def write_json(path: Path, value: object, mode: int = 0o644) -> None:
+def write_json(path: Path, value: object, mode: int = PRIVATE) -> None:
     """Replace a file by a value as JSON, atomically. NaN and infinity become null: they are not JSON.
 
     Args:
         path: the file; its folder must exist.
         value: the new content.
-        mode: permissions of the new file.
+        mode: permissions of the new file: ``PRIVATE``, or ``SHARED`` for one that the user asked for elsewhere.
     """
     write_text(path, json.dumps(finite(value), indent=1, ensure_ascii=False) + "\n", mode)
 
@@ -170,15 +189,21 @@ def finite(value: object) -> object:
     return value
 
 
-def read_json(path: Path) -> Any | None:
+def read_json(path: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any | None:
     """Return the JSON in a file; None when it is missing or is not JSON (another program's, or damaged).
+
+    A special file, a file above the limit, and JSON of more than ``MAX_DEPTH`` levels are damaged, too.
 
     Args:
         path: the file.
+        max_bytes: the limit.
     """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = read_limited(path, max_bytes)
+        if content.count(b"[") + content.count(b"{") > MAX_DEPTH and is_deeper(content, MAX_DEPTH):
+            return None
+        return json.loads(content)
+    except (OSError, ValueError, RecursionError, MemoryError):
         return None
 
 
@@ -216,16 +241,16 @@ class _FileCache(Generic[C]):
         """
         key = str(path), bytes_read
         try:
-            stat = os.stat(path)
-        except OSError:
+            now = os.stat(path)
+        except (OSError, ValueError):
             self._contents.pop(key, None)
             return None
-        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        signature = (now.st_mtime_ns, now.st_size, now.st_ino)
         cached = self._contents.get(key)
         if cached is not None and cached[0] == signature:
             return cached[1]
         content = read(path)
-        if time.time_ns() - stat.st_mtime_ns > _RECENT:
+        if time.time_ns() - now.st_mtime_ns > _RECENT:
             with self._lock:
                 self._contents[key] = (signature, content)
                 while len(self._contents) > self._size:
@@ -237,16 +262,17 @@ _json_cache: _FileCache[Any] = _FileCache(30_000)
 _tail_cache: _FileCache[list[dict[str, Any]]] = _FileCache(16)
 
 
-def read_json_cached(path: Path) -> Any | None:
+def read_json_cached(path: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any | None:
     """Return the JSON in a file like :func:`read_json`; a file that has not changed is not read again.
 
     Args:
         path: the file.
+        max_bytes: the limit.
 
     Returns:
         The JSON, which the caller must not change.
     """
-    return _json_cache.read(path, read_json)
+    return _json_cache.read(path, lambda path: read_json(path, max_bytes))
 
 
 def append_line(path: Path, value: Mapping[str, object]) -> None:
@@ -262,7 +288,7 @@ def append_line(path: Path, value: Mapping[str, object]) -> None:
         StorageError: the disk is full, read-only or broken.
     """
     line = _encode(json.dumps(finite(value), ensure_ascii=False)) + b"\n"
-    with storage_errors(path), open(path, "ab+", buffering=0) as file:
+    with storage_errors(path), open(path, "ab+", buffering=0, opener=private_opener) as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)
@@ -284,7 +310,7 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         skipped.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if start > file.seek(0, os.SEEK_END):  # it has been replaced by a shorter one
                 start = 0
             file.seek(start)
@@ -310,7 +336,7 @@ def last_lines(path: Path, max_bytes: int) -> list[dict[str, Any]]:
 
 def _last_lines(path: Path, max_bytes: int) -> list[dict[str, Any]]:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             start = max(0, file.seek(0, os.SEEK_END) - max_bytes)
             file.seek(max(0, start - 1))
             content = file.read()

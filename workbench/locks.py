@@ -17,6 +17,7 @@ from typing import Any
 
 from workbench.errors import BusyError, UnknownNameError
 from workbench.files import read_json, storage_errors
+from workbench.opening import PRIVATE
 
 
 class Lock:
@@ -70,10 +71,14 @@ class Lock:
             if self._make_folder:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE)
             except FileNotFoundError as error:
                 folder = self.path.parent.name
                 raise UnknownNameError("folder", folder, (), "It may have been deleted meanwhile.") from error
+        with contextlib.suppress(OSError):  # who can read the file of an earlier version can take its lock
+            if os.fstat(handle).st_mode & 0o077:
+                os.fchmod(handle, PRIVATE)
+        return handle
 
     def inherit(self, handle: int) -> None:
         """Take over the lock from the process that started this one.
@@ -111,10 +116,22 @@ class Lock:
         note = read_json(self.path)
         return note if isinstance(note, dict) else {}
 
+    def is_current(self) -> bool:
+        """Return whether the lock that this object holds is still the one that others see.
+
+        The file may have been deleted, or its folder replaced: then another process can hold the new one.
+        """
+        if self._handle is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self.path))
+        except OSError:
+            return False
+
     def is_held(self) -> bool:
         """Return whether some process (this one included) holds the lock."""
         try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False
         try:
@@ -122,6 +139,8 @@ class Lock:
             return False
         except BlockingIOError:
             return True
+        except OSError:  # a special file in place of the lock
+            return False
         finally:
             os.close(handle)
 

@@ -10,12 +10,15 @@
     worker.lock      held by the process that runs the queue
     settings.json    settings and the dashboard's password (hashed), readable by the owner only
 
-Nothing is ever written outside it.
+Nothing is ever written outside it. Only its owner can open it: texts, predictions and notes may be private, and who
+can open a lock can hold it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +26,26 @@ from typing import TYPE_CHECKING
 from workbench.errors import StorageError
 from workbench.files import inside, read_json, safe_name, storage_errors, write_json
 from workbench.locks import waiting_lock
+from workbench.storage import workspace_root
 
 if TYPE_CHECKING:
     from workbench.types import Json, JsonObject
+
+
+def _make_private(folder: Path, is_root: bool) -> None:
+    """Create a folder that only its owner can open, and close one that an earlier version left open.
+
+    A root that holds other things than a workspace (somebody named a shared folder) stays as it is: then its
+    subfolders are closed.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    state = folder.stat()
+    if not state.st_mode & 0o077 or state.st_uid != os.geteuid() or state.st_mode & stat.S_ISVTX:
+        return
+    if is_root and not (folder / "runs").is_dir() and any(folder.iterdir()):
+        return
+    with contextlib.suppress(OSError):  # on a read-only disk, or one without permissions
+        folder.chmod(0o700)
 
 
 @dataclass(frozen=True)
@@ -41,14 +61,15 @@ class Workspace:
     @classmethod
     def current(cls) -> Workspace:
         """Return the workspace that ``WORKBENCH_HOME`` names (default ``~/.workbench``); create it if it is missing."""
-        return cls(Path(os.environ.get("WORKBENCH_HOME") or "~/.workbench").expanduser().absolute()).create()
+        return cls(workspace_root()).create()
 
     def create(self) -> Workspace:
-        """Create the folders that are missing. Raises StorageError when that is not possible."""
+        """Create the folders that are missing, for their owner only. Raises StorageError when that is not possible."""
         try:
             with storage_errors(self.root):
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 for folder in (self.root, self.runs, self.cache, self.uploads):
-                    folder.mkdir(parents=True, exist_ok=True)
+                    _make_private(folder, is_root=folder == self.root)
         except (FileExistsError, NotADirectoryError) as error:
             raise StorageError(
                 f"The workspace {self.root} cannot be created: there is a file of that name.",
@@ -101,4 +122,4 @@ class Workspace:
         """
         with waiting_lock(self.root / "settings.lock"):
             merged = {key: value for key, value in {**self.settings(), **changes}.items() if value is not None}
-            write_json(self.settings_file, merged, mode=0o600)
+            write_json(self.settings_file, merged)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.cli.output import console, table
 from workbench.errors import RequestError
-from workbench.files import write_text
+from workbench.files import SHARED, write_text
 from workbench.i18n import _
 from workbench.runs.run import Run
 from workbench.types import JsonObject
@@ -319,7 +319,7 @@ def write_page(result: ExplainResult, run: Run, path: Path) -> None:
 
     if not path.parent.is_dir():
         raise RequestError(f"The folder {path.parent} does not exist.", "Create it first.")
-    write_text(path, report(f"{run.id}: {result.explanation.target}", _sections(result)))
+    write_text(path, report(f"{run.id}: {result.explanation.target}", _sections(result)), SHARED)
 
 
 def _sections(result: ExplainResult) -> list[Section]:

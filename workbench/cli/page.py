@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from workbench.errors import RequestError
-from workbench.files import write_text
+from workbench.files import SHARED, write_text
 from workbench.i18n import _
 from workbench.runs.documents import RangeTestResult, Report, RunError, RunSummary
 from workbench.runs.report_notes import WarningNote
@@ -47,7 +47,7 @@ def write_page(run: Run, summary: RunSummary, path: Path) -> None:
         _samples(summary.samples),
     ]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.id)}</title>'
-    write_text(path, f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n")
+    write_text(path, f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n", SHARED)
 
 
 def _error(error: RunError | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import DataError, RequestError
-from workbench.files import finite, write_atomically
+from workbench.files import SHARED, finite, write_atomically
 from workbench.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         content = _to_csv(documents)
     else:
         content = "".join(json.dumps(finite(document), ensure_ascii=False) + "\n" for document in documents)
-    write_atomically(path, lambda file: file.write(content.encode("utf-8")))
+    write_atomically(path, lambda file: file.write(content.encode("utf-8")), SHARED)
 
 
 def _to_csv(documents: Sequence[JsonObject]) -> str:

@@ -19,7 +19,7 @@ from workbench.compare.figures import curve_svg, interval_svg, scatter_svg
 from workbench.compare.results import Comparison, SeedComparison
 from workbench.compare.seeds import compare_seeds, has_seed_groups
 from workbench.errors import RequestError, WorkbenchError
-from workbench.files import write_text
+from workbench.files import SHARED, write_text
 from workbench.formatting import shorten
 from workbench.metrics import measures
 from workbench.runs.documents import Number, RunSummary
@@ -99,7 +99,7 @@ def write_comparison(runs: Sequence[Run], path: Path, metric: str | None = None)
     """
     if not path.parent.is_dir():
         raise RequestError(f"The folder {path.parent} does not exist.", "Create it first.")
-    write_text(path, comparison_report(runs, metric))
+    write_text(path, comparison_report(runs, metric), SHARED)
 
 
 # -- sections -----------------------------------------------------------------------------------------------------

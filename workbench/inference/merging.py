@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import RequestError
-from workbench.files import replace_folder, write_json
+from workbench.files import SHARED, replace_folder, write_json
 from workbench.inference.model_card import write_model_card
 from workbench.models.export import save_tokenizer, to_plain
 from workbench.models.loading import BASE_FILE, load_adapter, load_folder, load_tokenizer
@@ -53,7 +53,7 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         save_tokenizer(tokenizer, draft, note.max_length or 512, note.head or "", plain.config.model_type)
         # The base's name may be a path on this machine, and is no longer needed.
         base = ModelBase(source=f"run:{run.id}", fingerprint=fingerprint)
-        write_json(draft / BASE_FILE, note.model_copy(update={"base": base, "adapter": False}).as_dict())
+        write_json(draft / BASE_FILE, note.model_copy(update={"base": base, "adapter": False}).as_dict(), SHARED)
         write_model_card(run, draft)
     return target
 

@@ -15,7 +15,7 @@ import yaml
 
 from workbench.data.catalogue.entries import DatasetEntry, Entry, HubSource, ModelEntry, catalogue
 from workbench.data.catalogue.naming import find_entry
-from workbench.files import read_json, write_atomically
+from workbench.files import SHARED, read_json, write_atomically
 from workbench.formatting import shorten
 from workbench.models.export import OUR_TYPES
 from workbench.models.safety import ADAPTER_FILE
@@ -78,7 +78,7 @@ def write_model_card(run: Run, folder: Path, report: Report | None = None) -> Pa
     """
     text = model_card(run, folder, report).encode("utf-8", "replace")
     path = folder / FILE_NAME
-    write_atomically(path, lambda file: file.write(text))
+    write_atomically(path, lambda file: file.write(text), SHARED)
     return path
 
 

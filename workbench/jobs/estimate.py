@@ -87,7 +87,7 @@ def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
     _remove_old(workspace)
     run = Run(_folder(resolved, workspace))
     with storage_errors(run.folder):
-        run.folder.mkdir(parents=True, exist_ok=True)
+        run.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = run.lock_for("estimating")
     if not lock.acquire():
         return

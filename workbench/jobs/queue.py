@@ -246,7 +246,7 @@ def resume(run: Run, workspace: Workspace, start: bool = True, variables: Mappin
     if run.is_alive():
         raise BusyError(f"The process of run {run.id} has not ended yet.", "Wait a moment, then try again.")
     run.clear_stop()
-    write_json(run.variables_file, own_variables() if variables is None else dict(variables), mode=0o600)
+    write_json(run.variables_file, own_variables() if variables is None else dict(variables))
     changes = {"order": next_order(workspace), "error": None, "process": None, "claimed": None}
     if not run.transition(RESUMABLE, "queued", **changes):
         raise BusyError(f"The run {run.id} is {run.state} now: another process changed it first.")

@@ -149,7 +149,7 @@ class Sweep:
         }
         sweep = cls(_new_folder(workspace, slug(plan.name or plan.spec.name or _default_name(plan))))
         write_text(sweep.folder / "sweep.yaml", plan.to_yaml())
-        write_json(sweep.variables_file, own_variables(), mode=0o600)
+        write_json(sweep.variables_file, own_variables())
         write_json(sweep.folder / "state.json", state)  # last: a folder with a state is complete
         if start:
             start_worker.ensure_worker(workspace)
@@ -279,7 +279,7 @@ class Sweep:
         with self.changing() as state:
             if state["state"] not in ("stopped", "failed"):
                 raise RequestError(f"The sweep {self.name} is {state['state']}: there is nothing to resume.")
-            write_json(self.variables_file, own_variables(), mode=0o600)
+            write_json(self.variables_file, own_variables())
             state["state"], state["error"], state["resuming"] = "running", None, True
         if start:
             start_worker.ensure_worker(self.workspace)
@@ -370,11 +370,11 @@ def _new_folder(workspace: Workspace, stem: str) -> Path:
     """Make a folder whose name is free: ``reviews``, ``reviews-2``, ..."""
     folder = sweeps_folder(workspace)
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in range(1, 10_000):
             path = folder / (stem if number == 1 else f"{stem}-{number}")
             with contextlib.suppress(FileExistsError):
-                path.mkdir()
+                path.mkdir(mode=0o700)
                 return path
     raise RequestError(f"There are too many sweeps named {stem}.", "Choose another name.")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from workbench.data.progress import Progress, silent
-from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
+from workbench.files import SHARED, TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
 from workbench.locks import Lock
 
 CONVERTED = "transformers"  # the folder next to the file
@@ -53,7 +53,7 @@ def convert_once(
     def write(draft: Path) -> None:
         convert(file, draft, lambda step: report(f"{name}: {step}", 0, None))
         sizes = {path.name: path.stat().st_size for path in draft.iterdir()}
-        write_json(draft / NOTE, {"version": version, "source_bytes": file.stat().st_size, "files": sizes})
+        write_json(draft / NOTE, {"version": version, "source_bytes": file.stat().st_size, "files": sizes}, SHARED)
 
     try:
         if not _is_complete(folder, file, version):

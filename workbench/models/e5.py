@@ -30,7 +30,7 @@ import numpy as np
 
 from workbench.data.progress import Progress
 from workbench.errors import RequestError
-from workbench.files import write_json
+from workbench.files import SHARED, write_json
 from workbench.locks import Lock
 from workbench.models.charsmap import build_charsmap
 from workbench.models.conversion import convert_once
@@ -228,9 +228,9 @@ def _convert(file: Path, draft: Path, report: Callable[[str], None]) -> None:
 
     report("converting its 4-bit weights to safetensors (once, some seconds)")
     content = read_e5(file)
-    write_json(draft / "config.json", _configuration(content.sizes, content.pieces))
+    write_json(draft / "config.json", _configuration(content.sizes, content.pieces), SHARED)
     make_tokenizer(content.pieces).save(str(draft / "tokenizer.json"), pretty=False)
-    write_json(draft / "tokenizer_config.json", _tokenizer_configuration(content.sizes))
+    write_json(draft / "tokenizer_config.json", _tokenizer_configuration(content.sizes), SHARED)
     save_file(content.weights, draft / "model.safetensors", metadata={"format": "pt"})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import RequestError, SpecError
-from workbench.files import read_json, write_json
+from workbench.files import SHARED, read_json, write_json
 from workbench.models.loading import register_models
 from workbench.models.safety import ADAPTER_FILE
 from workbench.types import Model, Tokenizer
@@ -40,7 +40,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, head: st
     settings = {name: value for name, value in config.items() if name not in earlier}
     if model_type == "gpt2":  # it would add the embedding of a word for each type
         settings["model_input_names"] = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
-    write_json(config_file, {**settings, "model_max_length": max_length})
+    write_json(config_file, {**settings, "model_max_length": max_length}, SHARED)
     backend = Backend.from_file(str(tokenizer_file))
     backend.no_padding()
     if head in GENERATING_HEADS:
@@ -90,4 +90,4 @@ def name_base(folder: Path, name: str, revision: str = "") -> None:
     """
     config = read_json(folder / ADAPTER_FILE)
     config = config if isinstance(config, dict) else {}
-    write_json(folder / ADAPTER_FILE, {**config, "base_model_name_or_path": name, "revision": revision or None})
+    write_json(folder / ADAPTER_FILE, {**config, "base_model_name_or_path": name, "revision": revision or None}, SHARED)

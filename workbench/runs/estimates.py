@@ -66,7 +66,7 @@ def save(estimate: Estimate, spec: RunSpec, workspace: Workspace) -> None:
         StorageError: the disk is full or read-only.
     """
     folder = workspace.root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_json(folder / f"{fingerprint(spec)}.json", estimate.as_dict())
 
 

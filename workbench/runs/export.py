@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RequestError
-from workbench.files import write_atomically
+from workbench.files import SHARED, write_atomically
 from workbench.runs.rows import INDEX, Row, as_text, column_names, to_arrow
 
 
@@ -63,4 +63,4 @@ def export(rows: Sequence[Row], path: Path) -> None:
     if path.suffix.lower() not in formats:
         raise RequestError(f"{path.name} is neither CSV nor Parquet.", "Use a file name that ends in .csv or .parquet.")
     content = formats[path.suffix.lower()]()
-    write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(content), SHARED)

@@ -33,6 +33,7 @@ from workbench.files import (
 )
 from workbench.locks import Lock, waiting_lock
 from workbench.machine import process_identity
+from workbench.opening import open_regular
 from workbench.runs import estimates
 from workbench.runs.documents import STATES, BaseNote, Environment, Report, RunError, RunSummary, Splits, State, Status
 from workbench.runs.folder import RunFolder
@@ -49,6 +50,7 @@ __all__ = ["FINISHED", "LOCK_VARIABLE", "RESUMABLE", "STATES", "Run", "State"]
 LOCK_VARIABLE = "WORKBENCH_RUN_LOCK"  # in the process of a run: the file descriptor under which it inherits its lock
 
 TAIL_BYTES = 2**19  # at the end of a file of lines, that are read
+MAX_SPLITS_BYTES = 2**30  # of splits.json, which names every example
 MAX_LABELS = 100  # of a confusion matrix that is stored at each evaluation
 MAX_LABEL_LENGTH = 200  # characters
 
@@ -91,7 +93,7 @@ class Run(RunFolder):
                     {**_first_status(spec, now, time.time() if order is None else order), "confined": confined},
                 )
                 if variables is not None:
-                    write_json(cls(draft).variables_file, dict(variables), mode=0o600)
+                    write_json(cls(draft).variables_file, dict(variables))
                 draft.rename(run_folder)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -221,7 +223,7 @@ class Run(RunFolder):
 
     def splits(self) -> Splits | None:
         """Return ``splits.json``; None before the data was read."""
-        content = read_json(self.splits_file)
+        content = read_json(self.splits_file, MAX_SPLITS_BYTES)
         return Splits.load(content) if isinstance(content, dict) else None
 
     def data_notes(self) -> list[str]:
@@ -293,7 +295,7 @@ class Run(RunFolder):
             last_bytes: how many bytes to read from the end of the log.
         """
         try:
-            with open(self.log_file, "rb") as file:
+            with open_regular(self.log_file) as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes))
                 return file.read().decode("utf-8", errors="replace")
         except OSError:
@@ -476,7 +478,7 @@ def _new_folder(runs: Path, stem: str) -> tuple[Path, Path]:
         run_id = f"{stem}-{secrets.token_hex(2)}"
         draft = runs / f"{TEMPORARY_PREFIX}{run_id}"
         try:
-            draft.mkdir()
+            draft.mkdir(mode=0o700)
         except FileExistsError:
             continue
         if not (runs / run_id).exists():

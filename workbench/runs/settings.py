@@ -11,6 +11,7 @@ from workbench.errors import SpecError
 from workbench.files import read_json_cached, write_json
 from workbench.formatting import flatten
 from workbench.locks import waiting_lock
+from workbench.opening import read_limited
 from workbench.runs.rows import Row
 from workbench.runs.run import Run
 from workbench.spec_versions import SCHEMA_VERSION, upgrade
@@ -36,7 +37,7 @@ def read_settings(run: Run) -> Row:
 def _read_settings(path: str, changed: int, size: int) -> Row:
     """Read a spec once for each time of change and size; a spec is written once."""
     try:  # not validated again: it was valid when it was written, and a damaged one has no fields
-        document = load_yaml(Path(path).read_bytes(), path)
+        document = load_yaml(read_limited(Path(path)), path)
     except (OSError, SpecError):
         return {}
     if not isinstance(document, dict):

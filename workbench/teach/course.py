@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import MissingPackageError
-from workbench.files import write_text
+from workbench.files import SHARED, write_text
 from workbench.teach.lessons import solved, stubbed
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def build(text: Path) -> bool:
     outdated = {path: notebook for path, notebook in notebooks(text).items() if _problem(path, notebook, text)}
     for path, notebook in outdated.items():
         path.parent.mkdir(exist_ok=True)
-        write_text(path, _jupytext().writes(notebook, fmt="ipynb"))
+        write_text(path, _jupytext().writes(notebook, fmt="ipynb"), SHARED)
     return bool(outdated)
 
 

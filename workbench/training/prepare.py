@@ -25,7 +25,7 @@ from workbench.errors import DataError, SpecError
 from workbench.files import read_json
 from workbench.models.base import LoadedModel
 from workbench.runs.report_notes import WarningNote, by_severity
-from workbench.runs.run import Run
+from workbench.runs.run import MAX_SPLITS_BYTES, Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import Task
 from workbench.tasks.contexts import Encoded
@@ -261,7 +261,7 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
     if not loaded.newly_initialized or type(resolved.task).init_head is Task.init_head:
         return loaded
     prepared = prepare(resolved, run.workspace, folder, hooks)
-    stored = read_json(run.splits_file)
+    stored = read_json(run.splits_file, MAX_SPLITS_BYTES)
     if isinstance(stored, dict) and stored.get("fingerprint") != prepared.dataset.fingerprint:
         raise DataError(
             f"The data of run {run.id} has changed: {resolved.spec.data.train} now has different examples. Its new "

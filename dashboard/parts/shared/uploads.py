@@ -46,7 +46,7 @@ def store(name: str, content: bytes, workspace: Workspace) -> Path:
         )
     stored_name = f"{slug(Path(base).stem, 40)}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     path = inside(workspace.uploads, safe_name(stored_name, "file name"))
-    write_atomically(path, lambda file: file.write(content), mode=0o600)
+    write_atomically(path, lambda file: file.write(content))
     try:
         read_table(path, collect_bad_rows=True)  # the Data page offers to leave them out
     except WorkbenchError:

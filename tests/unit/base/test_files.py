@@ -231,7 +231,7 @@ class Counting(io.FileIO):
         writes += 1
         return super().write(data)
 
-def opened(path, mode, buffering=-1):
+def opened(path, mode, buffering=-1, opener=None):
     raw = Counting(path, mode.replace("b", ""))
     return raw if buffering == 0 else io.BufferedRandom(raw)
 

@@ -49,6 +49,8 @@ LAYERS = [
         "spec_versions",
         "workspace",
         "files",
+        "opening",
+        "storage",
         "formatting",
         "errors",
         "machine",
@@ -56,6 +58,7 @@ LAYERS = [
         "i18n",
         "notes",
         "version",
+        "yaml_text",
     },
 ]
 

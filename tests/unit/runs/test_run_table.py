@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from workbench import files
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json_cached, write_json
 from workbench.runs import filter as filters
@@ -190,13 +191,18 @@ def age(workspace: Workspace, then: float = 1.7e9) -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the names of the files that are read from now on."""
     names: list[str] = []
-    read_bytes = Path.read_bytes
 
-    def recorded_read(path: Path) -> bytes:
-        names.append(path.name)
-        return read_bytes(path)
+    def record(owner: Any, name: str) -> None:
+        read = getattr(owner, name)
 
-    monkeypatch.setattr(Path, "read_bytes", recorded_read)
+        def recorded_read(path: Path, *limit: int) -> bytes:
+            names.append(path.name)
+            return read(path, *limit)
+
+        monkeypatch.setattr(owner, name, recorded_read)
+
+    record(Path, "read_bytes")
+    record(files, "read_limited")
     return names
 
 

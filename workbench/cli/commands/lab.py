@@ -13,7 +13,7 @@ import typer
 from workbench.cli.output import console
 from workbench.course_files import copy_course, course_root, is_checkout
 from workbench.errors import MissingPackageError, RequestError
-from workbench.files import storage_errors, write_json
+from workbench.files import SHARED, storage_errors, write_json
 from workbench.i18n import _
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
@@ -128,7 +128,7 @@ def jupyter_environment(workspace: Workspace) -> dict[str, str]:
 def _write(path: Path, value: JsonObject) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, value)
+    write_json(path, value, SHARED)
 
 
 def _is_below(root: Path, path: str) -> bool:

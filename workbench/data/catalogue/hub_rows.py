@@ -30,7 +30,7 @@ from workbench.data.catalogue.cache import downloads, entry_lock, exclusive, mak
 from workbench.data.catalogue.hub import check_reference, hub_error, hub_library
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, FetchError, MissingPackageError, RefusedError
-from workbench.files import read_json, slug, storage_errors, write_atomically, write_json
+from workbench.files import SHARED, read_json, slug, storage_errors, write_atomically, write_json
 from workbench.types import Json, JsonObject
 from workbench.workspace import Workspace
 
@@ -140,7 +140,7 @@ def fetch_rows(name: str, rows: int, workspace: Workspace, progress: Progress | 
         if isinstance(document, dict) and (folder / "rows.parquet").is_file():
             return folder / "rows.parquet", cast(HubSample, document)
         sample = _stream_to(folder, name, reference, rows, progress or silent)
-        write_json(folder / "about.json", sample)
+        write_json(folder / "about.json", sample, SHARED)
     return folder / "rows.parquet", sample
 
 
@@ -208,7 +208,9 @@ def _stream_to(folder: Path, name: str, reference: HubReference, rows: int, prog
         commit, licence = _find_commit(reference)
         stream = _open_stream(reference, commit, folder, buffer)
         counted = _CountedRows(islice(stream, rows), reference.repository, progress)
-        write_atomically(folder / "rows.parquet", lambda file: _write_parquet(file, counted, reference.repository))
+        write_atomically(
+            folder / "rows.parquet", lambda file: _write_parquet(file, counted, reference.repository), SHARED
+        )
     return {
         "reference": name,
         "repository": reference.repository,

@@ -40,7 +40,7 @@ from workbench.data.catalogue.docstrings import MAX_BYTES, MIN_CHARACTERS, Docst
 from workbench.data.catalogue.verify import size_of
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, RunError
-from workbench.files import read_json, storage_errors, write_json
+from workbench.files import SHARED, read_json, storage_errors, write_json
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def _write_tables(packages: list[Package], folder: Path, name: str, progress: Pr
         "unreadable": unreadable,
         "repeated": tables.repeated,
     }
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest, SHARED)
 
 
 def _read_documentation(package: Package) -> tuple[list[Docstring], int]:
