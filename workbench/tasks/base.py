@@ -430,7 +430,7 @@ class Task(ABC):
     def baseline_report(self, train: Split, reported: Split, outcome: Outcome) -> TaskReport | None:
         """Train a simple model on the same examples, and return ``baseline``, ``baseline_name`` and ``gain`` over it.
 
-        They replace those of ``report``. It must take a few seconds at most.
+        They replace those of ``report``, unless that baseline is better. It must take a few seconds at most.
 
         Args:
             train: the training split.
@@ -438,7 +438,8 @@ class Task(ABC):
             outcome: the result of ``finish``.
 
         Returns:
-            None for a task without such a model, or where it cannot be trained.
+            None for a task without such a model, or where it cannot be trained; :func:`missing_package` if a package
+            is missing.
         """
         return None
 
@@ -552,6 +553,16 @@ class ScoringTask(Task):
 
 
 # -- helpers for tasks -------------------------------------------------------------------------------------------------
+
+
+def missing_package(package: str, baseline: str) -> TaskReport:
+    """Return the result of ``baseline_report`` if a package is not installed: a note that says so.
+
+    Args:
+        package: its name in the package index.
+        baseline: the simple model that needs it.
+    """
+    return {"notes": [f"The baseline {baseline} was not trained, because {package} is not installed."]}
 
 
 tasks: Registry[Task] = Registry("task", package="workbench.tasks")

@@ -183,12 +183,15 @@ class MultipleChoice(Task):
             "the longest choice": float((targets.longest == targets.right).mean()),
         }
         better = max(baselines, key=baselines.__getitem__)
+        right = 1 / targets.count if better == "chance" else (targets.longest == targets.right)
+        before, after = {"right": right, "examples": np.ones(len(right))}, _sums(np.nanargmax(outcome, axis=1), targets)
         return {
-            "metrics": measures.intervals(_sums(np.nanargmax(outcome, axis=1), targets), MEASURES),
+            "metrics": measures.intervals(after, MEASURES),
             "measures": MEASURES,
             "baseline": {"accuracy": baselines[better]},
             "baseline_name": better,
             "baselines": baselines,
+            "gain": measures.improvements(before, after, MEASURES),
         }
 
     def prediction_rows(self, examples: Examples, outcome: Array, targets: Choices) -> PredictionRows:

@@ -27,8 +27,9 @@ from workbench.errors import DataError
 from workbench.metrics import measures, squad
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, ExtractedAnswer, Span
-from workbench.tasks.base import ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
+from workbench.tasks.base import ModelOutput, PredictionRows, Split, Target, TargetScore, Task, TaskReport, tasks
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
+from workbench.tasks.shared.baselines import shared_words
 from workbench.tasks.shared.inputs import refuse_missing_texts, with_options
 from workbench.tasks.shared.results import prediction_table
 from workbench.tasks.shared.sentence_pairs import sentences
@@ -313,13 +314,28 @@ class QuestionAnswering(Task):
         known = self._measures(targets)
         mostly_none = sum(not answers for answers in train_targets.right) > len(train_targets) / 2
         baseline = [("" if mostly_none else longest_sentence(context)) for context in targets.contexts]
+        before, after = sums(baseline, targets.right), self._sums(outcome, targets)
         return {
-            "metrics": measures.intervals(self._sums(outcome, targets), known),
+            "metrics": measures.intervals(after, known),
             "measures": known,
-            "baseline": measures.metric_values(sums(baseline, targets.right), known),
+            "baseline": measures.metric_values(before, known),
             "baseline_name": "always no answer" if mostly_none else "the longest sentence of the context",
+            "gain": measures.improvements(before, after, known),
             "questions": len(targets),
             "windows": len(targets.example),
+        }
+
+    def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
+        targets, columns = reported.targets, reported.examples.columns
+        known = self._measures(targets)
+        answers = shared_words.nearest_sentences(
+            columns["question"], columns["context"], train.examples.columns["context"]
+        )
+        before = sums(answers, targets.right)
+        return {
+            "baseline": measures.metric_values(before, known),
+            "baseline_name": shared_words.NAME,
+            "gain": measures.improvements(before, self._sums(outcome, targets), known),
         }
 
     def prediction_rows(self, examples: Examples, outcome: Array, targets: Questions) -> PredictionRows:

@@ -32,7 +32,16 @@ from workbench.metrics import measures, scores
 from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Relation, ScoredLabels
-from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Split, Task, TaskReport, tasks
+from workbench.tasks.base import (
+    HeadOptions,
+    ModelOutput,
+    PredictionRows,
+    Split,
+    Task,
+    TaskReport,
+    missing_package,
+    tasks,
+)
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
 from workbench.tasks.shared.baselines import tfidf
 from workbench.tasks.shared.head_options import label_options
@@ -250,14 +259,17 @@ class RelationExtraction(Task):
             "measures": {name: list(measure) for name, measure in self.measures().items()},
             "baseline": measures.metric_values(always, self.measures()),
             "baseline_name": f"always {self.labels[majority]!r} (most frequent in training)",
+            "gain": measures.improvements(always, columns, self.measures()),
             "labels": self.labels,
             "confusion": self.confusion(outcome, targets).tolist(),
             "per_class": self._per_relation(columns),
         }
 
     def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
-        if not tfidf.is_available(len(train.examples)):
+        if len(train.examples) < tfidf.MIN_EXAMPLES:
             return None
+        if not tfidf.is_available():
+            return missing_package("scikit-learn", "TF-IDF with logistic regression")
         known, texts = train.examples.columns["text"], reported.examples.columns["text"]
         baseline = tfidf.predict_labels(known, train.targets.classes, texts, len(self.labels))
         before, after = (self._columns(each, reported.targets.classes) for each in (baseline, outcome.argmax(axis=1)))

@@ -256,12 +256,12 @@ class SentenceSimilarity(Task):
             low, high = spearman_interval(true, outcome.similarity)
             metrics["spearman"] = {"value": spearman(true, outcome.similarity), "low": low, "high": high}
         results = {"words in common (TF-IDF)": search_by_words(targets, train_targets)}
-        name = next(iter(results))
         if self.untrained is not None:
             vectors, random = self.untrained
-            name = f"{UNTRAINED} (random weights)" if random else UNTRAINED
-            results = {name: search_by_vectors(vectors, targets), **results}
+            before_training = f"{UNTRAINED} (random weights)" if random else UNTRAINED
+            results = {before_training: search_by_vectors(vectors, targets), **results}
         baselines = {each: result.metrics(targets) for each, result in results.items()}
+        name = max(baselines, key=lambda each: baselines[each][self.primary_metric])  # the better one
         improvement = measures.improvements(results[name].retrieved.columns(), table, RETRIEVAL)
         before = results[name].similarity
         if true is not None and outcome.similarity is not None and before is not None:

@@ -27,6 +27,7 @@ from workbench.tasks.base import (
     Target,
     TargetScore,
     TaskReport,
+    missing_package,
     tasks,
 )
 from workbench.tasks.contexts import Array, Batch, Encoded, TaskInput
@@ -147,8 +148,10 @@ class TextClassification(ScoringTask):
         return self.labelling.report(outcome, targets, train_targets, self.labels)
 
     def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
-        if not tfidf.is_available(len(train.examples)):
+        if len(train.examples) < tfidf.MIN_EXAMPLES:
             return None
+        if not tfidf.is_available():
+            return missing_package("scikit-learn", "TF-IDF with logistic regression")
         known, texts = (self._joined_texts(split.examples) for split in (train, reported))
         return self.labelling.baseline_report(known, texts, train.targets, reported.targets, outcome)
 

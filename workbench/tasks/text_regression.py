@@ -30,6 +30,7 @@ from workbench.tasks.base import (
     ScoringTask,
     Split,
     TaskReport,
+    missing_package,
     tasks,
 )
 from workbench.tasks.contexts import Array, Batch, Encoded, TaskInput
@@ -154,8 +155,10 @@ class TextRegression(ScoringTask):
         }
 
     def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
-        if not tfidf.is_available(len(train.examples)):
+        if len(train.examples) < tfidf.MIN_EXAMPLES:
             return None
+        if not tfidf.is_available():
+            return missing_package("scikit-learn", "TF-IDF with ridge regression")
         known, texts = (list(self._texts(split.examples)) for split in (train, reported))
         before = _sums(tfidf.predict_numbers(known, train.targets, texts), reported.targets)
         return {

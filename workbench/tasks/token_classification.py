@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -27,8 +28,20 @@ from workbench.metrics import measures
 from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, LabeledSpans, Span
-from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
+from workbench.tasks.base import (
+    HeadOptions,
+    ModelOutput,
+    PredictionRows,
+    Split,
+    Target,
+    TargetScore,
+    Task,
+    TaskReport,
+    missing_package,
+    tasks,
+)
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput
+from workbench.tasks.shared.baselines import crf
 from workbench.tasks.shared.head_options import label_options
 from workbench.tasks.shared.inputs import with_options
 from workbench.tasks.shared.results import prediction_table
@@ -81,6 +94,11 @@ class WordTargets:
     labels: Ints
     learned: Ints
     types: list[str]
+
+    def tags_by_row(self) -> list[list[str]]:
+        """Return the tag ids of each row as texts, [N]."""
+        texts = self.tags.astype(str).tolist()
+        return [texts[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     def of_words(self, outputs: Array, missing: float) -> Array:
         """Return the outputs of the first token of each word, [words].
@@ -276,10 +294,26 @@ class TokenClassification(Task):
             "measures": {name: list(measure) for name, measure in MEASURES.items()},
             "baseline": measures.metric_values(_columns(majority), MEASURES),
             "baseline_name": "each word's most frequent tag in training",
+            "gain": measures.improvements(_columns(majority), _columns(counts), MEASURES),
             "labels": targets.types,
             "per_class": _per_type(counts, targets.types),
             "scheme": self.scheme,
             "notes": self._decoding_notes(outcome, targets, counts) if self.config.constrained else [],
+        }
+
+    def baseline_report(self, train: Split, reported: Split, outcome: Array) -> TaskReport | None:
+        if len(train.examples) < crf.MIN_ROWS:
+            return None
+        if not crf.is_available():
+            return missing_package("python-crfsuite", "a conditional random field on words and their shapes")
+        known, targets = train.targets, reported.targets
+        predicted = crf.predict_tags(known.words, known.tags_by_row(), targets.words)
+        tags = np.array([int(tag) for row in predicted for tag in row], dtype=np.int64)
+        before = _columns(EntityCounts.of(tags, targets.tags, targets.offsets, len(targets.types)))
+        return {
+            "baseline": measures.metric_values(before, MEASURES),
+            "baseline_name": crf.NAME,
+            "gain": measures.improvements(before, _columns(_counts(outcome, targets)), MEASURES),
         }
 
     def _decoding_notes(self, outcome: Array, targets: WordTargets, counts: EntityCounts) -> list[str]:

@@ -73,7 +73,9 @@ class Translation(Seq2Seq):
     def baseline_texts(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
         lexicon = Lexicon.learn(train.sources, [texts[0] for texts in train.references])
         return {
-            "word by word, with a lexicon of the training split": [lexicon.translate(text) for text in sources],
+            "word-by-word translation with a lexicon of the training split": [
+                lexicon.translate(text) for text in sources
+            ],
             "copying the source": list(sources),
         }
 

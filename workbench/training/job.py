@@ -118,7 +118,10 @@ class TrainingJob:
         if type(context.task).baseline_report is not Task.baseline_report:
             context.reporter.phase("training a simple baseline")
         baseline = baseline_report(prepared, final)
-        if baseline and (note := baseline_note(prepared, baseline, result.state)):
+        baseline_notes = baseline.pop("notes", [])
+        if note := baseline_note(prepared, baseline, result.state):
+            baseline_notes.append(note)
+        for note in baseline_notes:
             self.notes.append(note)
             context.reporter.info(note)
         context.reporter.phase("saving the model")

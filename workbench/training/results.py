@@ -5,6 +5,7 @@ The report compares the model with a simple one that learned from the same examp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from workbench.training.splits import EncodedSplit
 from workbench.types import Json, JsonObject, Model
 
 _MANY_TRUNCATED = 0.2  # share of the texts
+_KIND_OF_BASELINE = re.compile(r"[,;]")  # a baseline's name continues with details
 
 
 @dataclass(frozen=True)
@@ -128,30 +130,34 @@ def report_fields(prepared: Prepared, final: FinalEvaluation, notes: list[str]) 
 
 
 def baseline_report(prepared: Prepared, final: FinalEvaluation) -> TaskReport:
-    """Fit the task's simple model, and return the fields of the report that compare with it.
+    """Fit the task's simple model, and return the fields of the report that compare with the better simple one.
 
     Args:
         prepared: the run's data.
         final: the evaluation of the finished model.
 
     Returns:
-        ``baseline``, ``baseline_name``, ``gain`` and ``baselines``; empty for a task without a simple model.
+        ``baseline``, ``baseline_name``, ``gain`` and ``baselines``, and ``notes``; those of the task's report, for a
+        task without a simple model.
     """
+    task, name = prepared.task, prepared.task.primary_metric
     train = prepared.splits["train"]
-    train_split = Split(train.examples, train.encoded.targets)
     reported = Split(final.split.examples, final.split.encoded.targets)
-    fields = prepared.task.baseline_report(train_split, reported, final.outputs)
-    if fields is None:
-        return {}
-    before, name = final.result["baseline"], prepared.task.primary_metric
-    return {
-        **fields,
-        "baselines": {
-            **final.result.get("baselines", {}),
-            final.result["baseline_name"]: before[name],
-            fields["baseline_name"]: fields["baseline"][name],
-        },
+    fields = task.baseline_report(Split(train.examples, train.encoded.targets), reported, final.outputs) or {}
+    before: TaskReport = {
+        key: final.result[key] for key in ("baseline", "baseline_name", "gain") if key in final.result
     }
+    if "baseline" not in fields:
+        return {**before, **fields}
+    values = {each["baseline_name"]: each["baseline"][name] for each in (before, fields)}
+    better = (
+        before if _is_better(prepared, values[before["baseline_name"]], values[fields["baseline_name"]]) else fields
+    )
+    return {**better, "baselines": {**final.result.get("baselines", {}), **values}}
+
+
+def _is_better(prepared: Prepared, one: float, other: float) -> bool:
+    return one < other if prepared.task.smaller_is_better else one > other
 
 
 def baseline_note(prepared: Prepared, fields: TaskReport, state: TrainState) -> str | None:
@@ -163,14 +169,13 @@ def baseline_note(prepared: Prepared, fields: TaskReport, state: TrainState) -> 
         state: the state at the end of training.
 
     Returns:
-        None if the improvement is above zero with its whole interval.
+        None if the improvement is above zero with its whole interval, or if nothing is known about it.
     """
     name = prepared.task.primary_metric
-    gain = Interval.model_validate(fields["gain"][name])
-    assert gain.value is not None and gain.low is not None and gain.high is not None
-    if gain.low > 0:
+    gain = Interval.model_validate(fields.get("gain", {}).get(name, {}))
+    if gain.value is None or gain.low is None or gain.high is None or gain.low > 0:
         return None
-    kind = fields["baseline_name"].partition(",")[0]
+    kind = _KIND_OF_BASELINE.split(fields["baseline_name"])[0]
     numbers = f"{name} {fields['baseline'][name]:.4f}; this model minus the baseline: {gain.value:+.4f}"
     numbers += f", 95% interval {gain.low:+.4f} to {gain.high:+.4f}"
     verdict = "is better than this model" if gain.high < 0 else "is as good as this model, as far as the data can tell"

@@ -226,6 +226,9 @@ class SingleLabel(Labelling):
             "metrics": _with_intervals(scores.class_scores(confusion), scores.bootstrap_intervals(confusion)),
             "baseline": scores.class_scores(always),
             "baseline_name": f"always {labels[majority]!r} (most frequent in training)",
+            "gain": scores.paired_improvements(
+                targets, np.full_like(targets, majority), outputs.argmax(axis=1), len(labels)
+            ),
             "labels": labels,
             "confusion": confusion.tolist(),
             "per_class": scores.per_class(confusion, labels),
@@ -323,6 +326,7 @@ class MultiLabel(Labelling):
             "metrics": _with_intervals(scores.label_scores(gold, predicted), intervals),
             "baseline": scores.label_scores(gold, majority),
             "baseline_name": "the labels that more than half of the training examples have",
+            "gain": _label_gain(gold, majority, predicted),
             "labels": labels,
             "per_class": scores.per_label(scores.label_counts(gold, predicted), labels),
         }
@@ -332,14 +336,10 @@ class MultiLabel(Labelling):
     ) -> TaskReport:
         gold = targets > 0.5
         baseline = tfidf.predict_label_sets(train, train_targets, texts) >= 0.5
-        known = _label_measures(gold.shape[1])
-        gain = measures.improvements(
-            _label_columns(gold, baseline), _label_columns(gold, outputs >= self.threshold), known
-        )
         return {
             "baseline": scores.label_scores(gold, baseline),
             "baseline_name": tfidf.describe(train),
-            "gain": gain,
+            "gain": _label_gain(gold, baseline, outputs >= self.threshold),
         }
 
 
@@ -380,6 +380,11 @@ def _label_measures(count: int) -> measures.Measures:
         "micro_f1": ("f1", "hits", "predicted", "gold"),
         "macro_f1": ("macro_f1", *per_label),
     }
+
+
+def _label_gain(gold: Bools, before: Bools, after: Bools) -> dict[str, dict[str, float]]:
+    known = _label_measures(gold.shape[1])
+    return measures.improvements(_label_columns(gold, before), _label_columns(gold, after), known)
 
 
 def _label_columns(gold: Bools, predicted: Bools) -> dict[str, Floats]:

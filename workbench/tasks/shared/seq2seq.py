@@ -166,7 +166,7 @@ class Seq2Seq(Task):
 
     @abstractmethod
     def baseline_texts(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
-        """Return the texts of each baseline by its name; the first one is the run's main baseline.
+        """Return the texts of each baseline by its name; the best one is the run's main baseline.
 
         Args:
             sources: N sources.
@@ -368,7 +368,7 @@ class Seq2Seq(Task):
         baseline_texts = self.baseline_texts(sources, train_targets)
         counted = {name: self.counts(texts, references) for name, texts in baseline_texts.items()}
         baselines = {name: measures.metric_values(counts, self.text_measures) for name, counts in counted.items()}
-        name = next(iter(baselines))
+        name = max(baselines, key=lambda each: baselines[each][self.primary_metric])  # the best one
         unigram = measures.metric_values(unigram_columns(targets, train_targets), text_scores.measures(LOSSES))
         return {
             "metrics": measures.intervals(table, known),

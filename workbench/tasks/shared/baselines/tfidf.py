@@ -33,13 +33,9 @@ _WORDS = {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\w+|
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
-def is_available(examples: int) -> bool:
-    """Return whether the baseline is worth fitting, and scikit-learn is installed.
-
-    Args:
-        examples: number of training examples.
-    """
-    return examples >= MIN_EXAMPLES and importlib.util.find_spec("sklearn") is not None
+def is_available() -> bool:
+    """Return whether scikit-learn is installed."""
+    return importlib.util.find_spec("sklearn") is not None
 
 
 def describe(texts: Sequence[str], model: str = "logistic regression") -> str:
