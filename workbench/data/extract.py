@@ -214,5 +214,5 @@ def _parse_label(table: Table, value: Json, name: str, index: int) -> str | BadR
         table.rows[index],
         f"the value in column {name!r} is not valid",
         f"{table.where(index)}: column {name!r} holds {describe_type(value)}, but a single label is needed.",
-        "Choose another column (data.columns), or a task with several labels.",
+        "Choose another column (data.columns), or a task with several labels (task.multi_label).",
     )

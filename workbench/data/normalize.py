@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from workbench.data.examples import SplitName
 from workbench.data.labels.lists import name_of, read_label_lists, unwrap_single_labels
 from workbench.data.labels.tags import normalize_tags
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import Table, convert_rows
 from workbench.data.roles import Roles
 from workbench.spec import DataSpec
 
@@ -41,5 +41,6 @@ def _single_labels(table: Table, column: str, names: Sequence[str] | None) -> Ta
     table = unwrap_single_labels(table, column)
     if names is None:
         return table
-    cells = enumerate(table.columns[column])
-    return table.with_column(column, [name_of(table, i, column, value, names) for i, value in cells])
+    values = table.columns[column]
+    good, labels = convert_rows(table, lambda i: name_of(table, i, column, values[i], names), "the label has no name")
+    return good.with_column(column, labels)

@@ -16,6 +16,7 @@ from workbench.data.tables import read_tables
 from workbench.errors import DataError
 from workbench.runs.report_notes import warnings_in
 from workbench.spec import DataSpec
+from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 COLUMNS = (Column("text", "the text"), Column("label", "its class", kind="label"))
@@ -28,10 +29,10 @@ QUESTIONS = (
 GOOD = [f"text number {i},{'good' if i % 2 else 'bad'}" for i in range(20)]
 
 
-def load(workspace: Workspace, path: Path, content: bytes | str, columns: Any = COLUMNS, **spec: Any) -> Dataset:
+def load(workspace: Workspace, path: Path, content: bytes | str, roles: Any = COLUMNS, **spec: Any) -> Dataset:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     spec = {"holdout": {"valid": 0, "test": 0}, **spec}
-    return load_data(DataSpec.model_validate({"train": str(path), **spec}), columns, workspace)
+    return load_data(DataSpec.model_validate({"train": str(path), **spec}), roles, workspace)
 
 
 def table(*rows: str | bytes) -> bytes:
@@ -152,3 +153,76 @@ def test_the_other_rows_of_a_file_do_not_have_the_rest_of_a_bad_sentence(workspa
 def test_numbers_that_can_be_misread_are_refused(value: str) -> None:
     with pytest.raises(ValueError, match="number is needed"):
         as_number(value)
+
+
+RELATION = {"text": "Ada left Oslo", "head": "Ada", "tail": "Oslo", "relation": "left"}
+MESSAGES = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+MULTI = {"multi_label": True}
+SHAPES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    ("question-answering", {"question": "q", "context": "Ada sang", "answer": "Ada"}, {"answer": "Bob"}, {}, {}),
+    ("question-answering", {"question": "q", "context": "Ada sang", "answer": "Ada", "answer_start": 0},
+     {"answer_start": "x"}, {}, {}),
+    ("relation-extraction", RELATION, {"head": "Bob"}, {}, {}),
+    ("dialogue", {"messages": MESSAGES}, {"messages": [{"role": "alice", "content": "a"}, *MESSAGES]}, {}, {}),
+    ("dialogue", {"messages": MESSAGES}, {"messages": "x"}, {}, {}),
+    ("dialogue", {"prompt": "a", "completion": "b"}, {"prompt": {"x": 1}}, {}, {}),
+    ("translation", {"translation": {"en": "a", "de": "b"}}, {"translation": {"en": "a"}}, {},
+     {"columns": {"source": "en", "target": "de"}}),
+    ("text-classification", {"text": "a", "art": 1, "sport": 0}, {"art": "?"}, MULTI,
+     {"columns": {"label": ["art", "sport"]}}),
+    ("text-classification", {"text": "a", "art": 1, "sport": 0}, {"art": 0}, {},
+     {"columns": {"label": ["art", "sport"]}}),
+    ("text-classification", {"text": "a", "labels": "['art', 'b']"}, {"labels": "['art', b]"}, MULTI, {}),
+    ("text-classification", {"text": "a", "labels": [0, 1]}, {"labels": [7]}, MULTI, {"label_names": ["a", "b"]}),
+    ("text-classification", {"text": "a", "label": 0}, {"label": 7}, {}, {"label_names": ["a", "b"]}),
+    ("text-classification", {"text": "a", "label": "['art']"}, {"label": "['art', 'b']"}, {}, {}),
+    ("token-classification", {"words": ["Ada", "sang"], "tags": [1, 0]}, {"tags": [7, 0]}, {}, {"label_names": ["O", "B-PER"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "row", "change", "options", "spec"), SHAPES)
+def test_a_malformed_row_of_any_shape_is_refused_by_its_line_or_dropped(
+    task: str,
+    row: dict[str, Any],
+    change: dict[str, Any],
+    options: dict[str, Any],
+    spec: dict[str, Any],
+    workspace: Workspace,
+    tmp_path: Path,
+) -> None:
+    """The first 50 rows show what a column holds; the malformed ones are among the last."""
+    kind = tasks.get(task)
+    other = {"text-classification": {"label": {0: 1, "['art']": "['b']"}}}.get(task, {}).get("label", {})
+    rows = [dict(row, id=i) for i in range(56)]
+    if "label" in row:
+        rows[1]["label"] = other[row["label"]]
+    if "relation" in row:
+        rows[1]["relation"] = "other"
+    if row.get("art") == 1:
+        rows[1] |= {"art": 0, "sport": 1}
+    for bad in (53, 55):
+        rows[bad] |= change
+    content = "\n".join(map(json.dumps, rows))
+    columns = kind(kind.Config(**options)).columns()
+    with pytest.raises(BadRowsError, match=r"a\.jsonl, line 54\b.* 2 rows in all .*line 54, 56\)"):
+        load(workspace, tmp_path / "a.jsonl", content, columns, **spec)
+    data = load(workspace, tmp_path / "a.jsonl", content, columns, on_bad_rows="drop", **spec)
+    assert list(left_out(data).values()) == [[54, 56]] and len(data.train) == 54
+
+
+def test_a_malformed_row_of_a_test_file_is_dropped(workspace: Workspace, tmp_path: Path) -> None:
+    rows = [dict(RELATION, id=i, relation="ab"[i % 2]) for i in range(6)]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, [*rows[:2], dict(rows[2], tail="Rome"), rows[3]])))
+    columns = tasks.get("relation-extraction")().columns()
+    spec = {"test": str(tmp_path / "test.jsonl"), "on_bad_rows": "drop"}
+    data = load(workspace, tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)), columns, **spec)
+    assert left_out(data) == {"the relations are not valid": [3]} and len(data.test) == 3
+
+
+def test_empty_cells_and_ticks_in_columns_of_labels(workspace: Workspace, tmp_path: Path) -> None:
+    rows = ["text,art,sport", *(f"text {i},{'x' if i % 2 else ''},{'' if i % 2 else '✓'}" for i in range(6))]
+    kind = tasks.get("text-classification")
+    columns = kind(kind.Config(multi_label=True)).columns()
+    data = load(workspace, tmp_path / "a.csv", "\n".join(rows), columns, columns={"label": ["art", "sport"]})
+    assert data.train.columns["label"] == [["sport"], ["art"]] * 3
+    assert any("6 empty cells" in note for note in data.notes)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from workbench.data.cells.literals import parse_list, parse_literal
 from workbench.data.examples import SplitName
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import MalformedRowError, Table, convert_rows
 from workbench.data.report import format_list
 from workbench.errors import DataError
 from workbench.types import Json
@@ -21,10 +21,14 @@ OTHER_SEPARATORS = ("/", "+", "&", " ")  # more often a part of a label: named i
 MIN_COMBINED = 0.8  # the same for the other separators, from which on a note names them
 MIN_RECURRING = 0.5  # share of the pieces between commas that other cells have, too
 
+MIN_WRAPPED = 0.5  # share of cells with a list in a column of single labels that is written as lists
+
+_REASON = "the labels are not valid"
 _ZERO_ONE = re.compile(r"[01](?:[ ,;|][01])+")
 _SET = re.compile(r"""\s*(?:\{\s*["'].*\}|(?:frozen)?set\(.*\)|\(\s*\))\s*""", re.DOTALL)
 _TRUE = frozenset(("1", "1.0", "true", "yes"))
 _FALSE = frozenset(("0", "0.0", "false", "no"))
+_MARKS = frozenset(("x", "✓", "✔", "☑", "y"))  # in a column that is named as a label's, with empty cells
 
 
 def read_label_lists(
@@ -42,17 +46,19 @@ def read_label_lists(
         DataError: the cells of the splits are written in different ways, or hold numbers that have no names.
     """
     having = {split: table for split, table in tables.items() if column in table.columns}
-    cells = {split: _parsed_cells(table, column) for split, table in having.items()}
+    cells: dict[SplitName, list[Json]] = {}
+    for split, table in having.items():
+        having[split], cells[split] = _parsed_cells(table, column)
     texts = [value for values in cells.values() for value in values if isinstance(value, str)]
     if texts and all(_ZERO_ONE.fullmatch(text.strip()) for text in texts):
         cells = {split: [_digits(value) for value in values] for split, values in cells.items()}
         texts = []
     by = separator or _find_separator(texts, tables["train"].name, column)
     lists = {split: [_split_cell(value, by) for value in values] for split, values in cells.items()}
-    lists = {split: _named(having[split], column, values, lists, names) for split, values in lists.items()}
     result = dict(tables)
-    for split, table in having.items():
-        result[split] = table.with_column(column, lists[split])
+    for split, values in lists.items():
+        table, named = _named(having[split], column, values, lists, names)
+        result[split] = table.with_column(column, named)
     note = _separator_note(tables["train"].name, column, texts, by, separator is not None)
     result["train"].notes += [note] if note else []
     return result
@@ -69,33 +75,45 @@ def join_label_columns(table: Table, columns: Sequence[str], name: str) -> Table
     Raises:
         DataError: a cell is neither 0 nor 1, true nor false; the message names it.
     """
-    lists: list[list[Json]] = [[] for _ in table.rows]
-    for column in columns:
-        for i, value in enumerate(table.columns[column]):
-            if _is_set(table, i, column, value):
-                lists[i].append(column)
-    others = {key: values for key, values in table.columns.items() if key not in columns}
-    return table.with_columns({**others, name: lists})
+    blank = sum(_is_blank(value) for column in columns for value in table.columns[column])
+    good, lists = convert_rows(
+        table,
+        lambda i: [column for column in columns if _is_set(table, i, column, table.columns[column][i])],
+        _REASON,
+    )
+    others = {key: values for key, values in good.columns.items() if key not in columns}
+    result = good.with_columns({**others, name: lists})
+    if blank:
+        result.notes = [*table.notes, f"{table.name}: {blank:,} empty cells in the columns of labels were read as 0."]
+    return result
 
 
 def unwrap_single_labels(table: Table, column: str) -> Table:
-    """Return the table with labels instead of lists of one label; anything else stays as it is.
+    """Return the table with labels instead of lists of one label; a list of several stays, and is refused later.
 
     Args:
         table: the rows.
         column: the column with the labels.
     """
     cells: list[Json] = []
+    wrapped = several = 0
     for value in table.columns[column]:
         try:
             items = parse_list(value) if isinstance(value, str) else value
         except ValueError:
-            return table
-        if not isinstance(items, list) or len(items) > 1 or any(isinstance(item, list | dict) for item in items):
-            return table
-        cells.append(items[0] if items else None)
+            items = None
+        if not isinstance(items, list) or any(isinstance(item, list | dict) for item in items):
+            cells.append(value)
+            continue
+        wrapped += 1
+        several += len(items) > 1
+        cells.append(items if len(items) > 1 else items[0] if items else None)
+    if wrapped < MIN_WRAPPED * len(cells):
+        return table
     result = table.with_column(column, cells)
-    result.notes = [*table.notes, f"{table.name}: the lists in column {column!r} have one label each, which is used."]
+    if not several:
+        note = f"{table.name}: the lists in column {column!r} have one label each, which is used."
+        result.notes = [*table.notes, note]
     return result
 
 
@@ -109,12 +127,16 @@ def is_zero_one(values: Iterable[Json]) -> bool:
     return bool(seen & _TRUE) and bool(seen & _FALSE) and seen <= _TRUE | _FALSE
 
 
+def _is_blank(value: Json) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
 def _is_set(table: Table, index: int, column: str, value: Json) -> bool:
     text = str(value).strip().casefold()
-    if text in _TRUE:
+    if text in _TRUE or text in _MARKS:
         return True
-    if text not in _FALSE:
-        raise DataError(
+    if text not in _FALSE and not _is_blank(value):
+        raise MalformedRowError(
             f"{table.where(index)}: column {column!r} holds {str(value)[:40]!r}, but 0 or 1 is needed in the column of "
             "a label.",
             "Write 1 (or true) where the label applies, and 0 (or false) where it does not.",
@@ -125,18 +147,20 @@ def _is_set(table: Table, index: int, column: str, value: Json) -> bool:
 # -- cells -----------------------------------------------------------------------------------------------------------
 
 
-def _parsed_cells(table: Table, column: str) -> list[Json]:
-    """Return the cells; a printed list is read."""
-    cells: list[Json] = []
-    for i, value in enumerate(table.columns[column]):
-        try:
-            items = _parsed_cell(value)
-        except ValueError as error:
-            raise DataError(
-                f"{table.where(i)}: column {column!r} {error}.", "Write the labels as a JSON array, or separated by |."
-            ) from error
-        cells.append(value if items is None else items)
-    return cells
+def _parsed_cells(table: Table, column: str) -> tuple[Table, list[Json]]:
+    """Return the rows that can be used, and their cells; a printed list is read."""
+    return convert_rows(table, lambda index: _parsed(table, column, index), _REASON)
+
+
+def _parsed(table: Table, column: str, index: int) -> Json:
+    value = table.columns[column][index]
+    try:
+        items = _parsed_cell(value)
+    except ValueError as error:
+        raise MalformedRowError(
+            f"{table.where(index)}: column {column!r} {error}.", "Write the labels as a JSON array, or separated by |."
+        ) from error
+    return value if items is None else items
 
 
 def _parsed_cell(value: Json) -> list[Json] | None:
@@ -232,8 +256,8 @@ def _named(
     lists: list[list[Json]],
     every: Mapping[SplitName, list[list[Json]]],
     names: Sequence[str] | None,
-) -> list[list[Json]]:
-    """Return the labels by name: those of a list of 0 and 1, or of numbers."""
+) -> tuple[Table, list[list[Json]]]:
+    """Return the rows that can be used, and their labels by name: those of a list of 0 and 1, or of numbers."""
     length = _zero_one_length(items for values in every.values() for items in values)
     if length and names is None:
         raise DataError(
@@ -242,19 +266,20 @@ def _named(
             f"Name them in this order: data.label_names: [...] with {length} names.",
         )
     if names is None:
-        return lists
+        return table, lists
     if length and length != len(names):
         raise DataError(
             f"{table.where(0)}: the lists in column {column!r} have {length} numbers, but data.label_names has "
             f"{len(names)} names.",
             "Give one name for each number.",
         )
-    if length:
-        return [
-            [names[k] for k, item in enumerate(items) if _is_set(table, i, column, item)]
-            for i, items in enumerate(lists)
-        ]
-    return [[name_of(table, i, column, item, names) for item in items] for i, items in enumerate(lists)]
+
+    def named(i: int) -> list[Json]:
+        if length:
+            return [names[k] for k, item in enumerate(lists[i]) if _is_set(table, i, column, item)]
+        return [name_of(table, i, column, item, names) for item in lists[i]]
+
+    return convert_rows(table, named, _REASON)
 
 
 def name_of(table: Table, index: int, column: str, value: Json, names: Sequence[str]) -> Json:
@@ -268,7 +293,7 @@ def name_of(table: Table, index: int, column: str, value: Json, names: Sequence[
         names: the names, from number 0 on.
 
     Raises:
-        DataError: there is no such number.
+        MalformedRowError: there is no such number.
     """
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,9}(?:\.0)?", text):
@@ -277,7 +302,7 @@ def name_of(table: Table, index: int, column: str, value: Json, names: Sequence[
     if number == -1:
         return None  # the hub's sign for a missing label
     if not 0 <= number < len(names):
-        raise DataError(
+        raise MalformedRowError(
             f"{table.where(index)}: column {column!r} holds the number {number}, but there are names for 0 to "
             f"{len(names) - 1}.",
             "Name every number in data.label_names, from 0 on.",

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from workbench.data.cells.values import as_tags
 from workbench.data.examples import SplitName
 from workbench.data.labels.lists import name_of
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import MalformedRowError, Table, convert_rows
 from workbench.data.report import format_list
 from workbench.errors import DataError
 
@@ -95,7 +95,11 @@ def normalize_tags(
     Raises:
         DataError: the tags are numbers without names, none is the sign for words outside, or their form is unclear.
     """
-    rows = {split: _rows(table, column, names) for split, table in tables.items() if column in table.columns}
+    tables = dict(tables)
+    rows: dict[SplitName, list[list[str] | None]] = {}
+    for split, table in tables.items():
+        if column in table.columns:
+            tables[split], rows[split] = _rows(table, column, names)
     train = Counter(tag for tags in rows["train"] if tags is not None for tag in tags)
     if not train:
         return dict(tables)
@@ -119,23 +123,26 @@ def normalize_tags(
     return result
 
 
-def _rows(table: Table, column: str, names: Sequence[str] | None) -> list[list[str] | None]:
-    """Return the tags of each row; None for a row that cannot be read, which is refused later."""
-    rows: list[list[str] | None] = []
-    for index, cell in enumerate(table.columns[column]):
+def _rows(table: Table, column: str, names: Sequence[str] | None) -> tuple[Table, list[list[str] | None]]:
+    """Return the rows that can be used, and the tags of each; None for a row that cannot be read, which is refused
+    later."""
+
+    def tags_of(index: int) -> list[str] | None:
         try:
-            words = as_tags(cell)
+            words = as_tags(table.columns[column][index])
         except ValueError:
-            rows.append(None)
-            continue
-        rows.append(words if names is None else [_named(table, index, column, word, names) for word in words])
-    return rows
+            return None
+        return words if names is None else [_named(table, index, column, word, names) for word in words]
+
+    return convert_rows(table, tags_of, "a tag has no name")
 
 
 def _named(table: Table, index: int, column: str, word: str, names: Sequence[str]) -> str:
     name = name_of(table, index, column, word, names)
     if name is None:
-        raise DataError(f"{table.where(index)}: column {column!r} has a missing tag (-1).", "Give every word a tag.")
+        raise MalformedRowError(
+            f"{table.where(index)}: column {column!r} has a missing tag (-1).", "Give every word a tag."
+        )
     return str(name)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench.errors import DataError
+
+T = TypeVar("T")
 
 MAX_COLUMNS = 10_000
 
@@ -26,6 +28,14 @@ class BadRow:
     reason: str
     message: str
     hint: str
+
+
+class MalformedRowError(DataError):
+    """A row that cannot be converted; the other rows can be used."""
+
+    @property
+    def kind(self) -> str:
+        return "Data"
 
 
 @dataclass
@@ -78,6 +88,24 @@ class Table:
         columns = {name: [values[i] for i in selected] for name, values in self.columns.items()}
         return replace(self, columns=columns, rows=[self.rows[i] for i in selected])
 
+    def exclude(self, bad_rows: Mapping[int, BadRow]) -> Table:
+        """Return the table without some rows, which are added to its bad rows.
+
+        Args:
+            bad_rows: by position, why the row cannot be used.
+
+        Raises:
+            DataError: no row is left; the message is that of the first one.
+        """
+        if not bad_rows:
+            return self
+        if len(bad_rows) == len(self):
+            first = bad_rows[min(bad_rows)]
+            raise DataError(first.message, first.hint)
+        result = self.take(i for i in range(len(self)) if i not in bad_rows)
+        result.bad_rows = [*self.bad_rows, *bad_rows.values()]
+        return result
+
     def with_columns(self, columns: Mapping[str, Sequence[Any]]) -> Table:
         """Return the same rows with other columns.
 
@@ -94,6 +122,30 @@ class Table:
             values: its values, one per row.
         """
         return self.with_columns({**self.columns, name: values})
+
+
+def convert_rows(table: Table, convert: Callable[[int], T], reason: str) -> tuple[Table, list[T]]:
+    """Convert the rows of a table one by one, and collect the malformed ones among its bad rows.
+
+    Args:
+        table: the rows.
+        convert: returns what the row at an index becomes; raises MalformedRowError.
+        reason: a few words by which malformed rows are counted.
+
+    Returns:
+        The table of the rows that can be used, and a value for each of them.
+
+    Raises:
+        DataError: every row is malformed; the message is that of the first one.
+    """
+    values: list[T] = []
+    bad: dict[int, BadRow] = {}
+    for index in range(len(table)):
+        try:
+            values.append(convert(index))
+        except MalformedRowError as error:
+            bad[index] = BadRow(table.rows[index], reason, error.message, error.hint)
+    return table.exclude(bad), values
 
 
 def check_names(fields: list[str], name: str, line: int) -> list[str]:

@@ -12,8 +12,18 @@ from __future__ import annotations
 
 import re
 
-from workbench.data.readers.table import Table
-from workbench.data.shapes.base import Needs, Shape, find_column, first_values, refused, shapes, unprinted, without
+from workbench.data.readers.table import Table, convert_rows
+from workbench.data.shapes.base import (
+    Needs,
+    Shape,
+    find_column,
+    first_values,
+    is_missing,
+    refused,
+    shapes,
+    unprinted,
+    without,
+)
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -57,22 +67,23 @@ class AnswerColumns(Shape):
                 f"{table.name} lacks the contexts or answers of the training data.", "Use the same columns."
             )
         texts, starts = columns
-        answers, repeated = [], 0
-        for i in range(len(table)):
-            where = f"{table.where(i)}: column {texts!r}"
-            passage = table.columns[context][i]
-            own, several = _answers(
-                unprinted(table.columns[texts][i]),
-                unprinted(table.columns[starts][i]) if starts else None,
+
+        def read_row(index: int) -> tuple[list[dict[str, Json]], int]:
+            passage = table.columns[context][index]
+            return _answers(
+                unprinted(table.columns[texts][index]),
+                unprinted(table.columns[starts][index]) if starts else None,
                 passage if isinstance(passage, str) else "",
-                where,
+                f"{table.where(index)}: column {texts!r}",
             )
-            answers.append(own)
-            repeated += several
-        rest = without(table, texts, starts).columns
-        result = table.with_columns({**rest, context: table.columns[context], needs.name("answers"): answers})
+
+        good, rows = convert_rows(table, read_row, "the answer is not valid")
+        rest = without(good, texts, starts).columns
+        answers = [own for own, _ in rows]
+        result = good.with_columns({**rest, context: good.columns[context], needs.name("answers"): answers})
         if context != needs.name("context"):
-            result = without(result, context).with_column(needs.name("context"), table.columns[context])
+            result = without(result, context).with_column(needs.name("context"), good.columns[context])
+        repeated = sum(several for _, several in rows)
         source = f"and their positions from {starts!r}" if starts else "which are searched in the context"
         result.notes = [*table.notes, f"{table.name}: the answers are from column {texts!r}, {source}."]
         if repeated:
@@ -100,12 +111,15 @@ def _columns(table: Table, needs: Needs) -> tuple[str, str | None] | None:
 def _answers(texts: Json, starts: Json, context: str, where: str) -> tuple[list[dict[str, Json]], int]:
     """Return the answers of a row, and how many of them were found several times."""
     texts = texts if isinstance(texts, list) else [texts]
-    answers = [text for text in texts if text is not None and str(text).strip()]
-    if starts is None or starts == "":
+    answers = [text for text in texts if text is not None and text == text and str(text).strip()]
+    if not isinstance(starts, list) and (is_missing(starts) or str(starts).strip() == "-1"):
+        answers = [text for text in answers if not is_missing(text) or str(text) in context]
         pairs = [(_start_of(str(text), context, where), str(text)) for text in answers]
         repeated = sum(context.count(text) > 1 for _, text in pairs)
         return [{"text": text, "start": start} for start, text in dict.fromkeys(pairs)], repeated
-    positions = starts if isinstance(starts, list) else [starts]
+    positions: list[Json] = starts if isinstance(starts, list) else [starts]
+    if isinstance(starts, str) and len(answers) > 1:
+        positions = [*re.split(r"[\s,;|]+", starts.strip())]
     if answers and len(positions) != len(answers):
         raise refused(where, f"holds {len(answers)} answers, but there are {len(positions)} starts", _HINT)
     pairs = [(_number(start, where), str(text)) for start, text in zip(positions, answers, strict=False)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from workbench.data.cells.literals import parse_literal
 from workbench.data.columns import Column
 from workbench.data.examples import SplitName
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import MalformedRowError, Table
 from workbench.errors import DataError
 from workbench.registry import Registry
 from workbench.spec import DataSpec
@@ -104,7 +104,7 @@ class Shape(ABC):
             needs: what the task needs.
 
         Raises:
-            DataError: a row is malformed; the message names it.
+            DataError: no row can be used; single malformed rows are in the table's ``bad_rows``.
         """
 
 
@@ -199,15 +199,16 @@ def unprinted(value: Json) -> Json:
     return value
 
 
-def objects(table: Table, column: str) -> Iterator[tuple[int, str, Json]]:
-    """Yield the index, the location and the value of each row; a printed list or object is read.
+MISSING = frozenset(("", "nan", "null", "none", "n/a", "<na>", "na"))  # how programs write an empty cell
+
+
+def is_missing(value: Json) -> bool:
+    """Return whether a cell where a number is expected is empty, in any of the ways that programs write it.
 
     Args:
-        table: the rows.
-        column: the column.
+        value: a cell.
     """
-    for index, value in enumerate(table.columns[column]):
-        yield index, f"{table.where(index)}: column {column!r}", unprinted(value)
+    return value is None or value != value or (isinstance(value, str) and value.strip().casefold() in MISSING)
 
 
 def are_objects(values: Sequence[Json], *keys: str) -> bool:
@@ -230,7 +231,7 @@ def are_lists_of_objects(values: Sequence[Json], *keys: str) -> bool:
     return bool(values) and all(isinstance(value, list) and are_objects(value, *keys) for value in values)
 
 
-def refused(where: str, problem: str, hint: str) -> DataError:
+def refused(where: str, problem: str, hint: str) -> MalformedRowError:
     """Return the error for a malformed row.
 
     Args:
@@ -238,7 +239,7 @@ def refused(where: str, problem: str, hint: str) -> DataError:
         problem: what is wrong.
         hint: what to do.
     """
-    return DataError(f"{where} {problem}.", hint)
+    return MalformedRowError(f"{where} {problem}.", hint)
 
 
 def without(table: Table, *columns: str | None) -> Table:

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from workbench.data.catalogue.entries import catalogue
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import Table, convert_rows
 from workbench.data.shapes.base import (
     Needs,
     Shape,
@@ -173,10 +173,13 @@ class Conversations(Shape):
             return _without_opening(table, column, needs)
         reader = ConversationReader(table.name)
         system = find_column(table, ("system", "system_prompt"))
-        turns = [
-            reader.turns(value, table.columns[system][i] if system else None, f"{table.where(i)}: column {column!r}")
-            for i, value in enumerate(values)
-        ]
+        table, turns = convert_rows(
+            table,
+            lambda i: reader.turns(
+                values[i], table.columns[system][i] if system else None, f"{table.where(i)}: column {column!r}"
+            ),
+            "the messages are not valid",
+        )
         return with_turns(without(table, column, system), needs.name("turns"), turns, reader)
 
 

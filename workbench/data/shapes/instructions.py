@@ -10,8 +10,17 @@ Prompts and completions may be lists of messages, as in the shape ``conversation
 
 from __future__ import annotations
 
-from workbench.data.readers.table import Table
-from workbench.data.shapes.base import Needs, Shape, find_column, first_values, refused, shapes, unprinted, without
+from workbench.data.readers.table import Table, convert_rows
+from workbench.data.shapes.base import (
+    Needs,
+    Shape,
+    find_column,
+    first_values,
+    refused,
+    shapes,
+    unprinted,
+    without,
+)
 from workbench.data.shapes.conversations import COLUMNS, ConversationReader, is_messages, with_turns
 from workbench.errors import DataError
 from workbench.types import Json
@@ -44,8 +53,8 @@ class Instructions(Shape):
         further = find_column(table, ("input", "context")) if prompt == "instruction" else None
         system, history = find_column(table, ("system", "system_prompt")), find_column(table, ("history",))
         reader = ConversationReader(table.name)
-        turns: list[list[str] | None] = []
-        for i in range(len(table)):
+
+        def read_row(i: int) -> list[str] | None:
             where = table.where(i)
             messages = _messages(table.columns[prompt][i], "user", f"{where}: column {prompt!r}")
             more = table.columns[further][i] if further else None
@@ -53,9 +62,10 @@ class Instructions(Shape):
                 messages[-1] = {"role": "user", "content": f"{messages[-1]['content']}\n\n{more.strip()}"}
             earlier = _history(table.columns[history][i], f"{where}: column {history!r}") if history else []
             replies = _messages(table.columns[reply][i], "assistant", f"{where}: column {reply!r}")
-            system_text = table.columns[system][i] if system else None
-            turns.append(reader.turns([*earlier, *messages, *replies], system_text, where))
-        result = without(table, prompt, reply, further, system, history)
+            return reader.turns([*earlier, *messages, *replies], table.columns[system][i] if system else None, where)
+
+        good, turns = convert_rows(table, read_row, "the instruction or reply is not valid")
+        result = without(good, prompt, reply, further, system, history)
         result.notes = [*table.notes, f"{table.name}: {prompt!r} is the user's turn, and {reply!r} the reply."]
         return with_turns(result, needs.name("turns"), turns, reader)
 

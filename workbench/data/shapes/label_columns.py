@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from workbench.data.columns import CLASSES, require_column
 from workbench.data.labels.lists import is_zero_one, join_label_columns
-from workbench.data.readers.table import Table
-from workbench.data.shapes.base import Needs, Shape, find_column, shapes
+from workbench.data.readers.table import Table, convert_rows
+from workbench.data.shapes.base import Needs, Shape, find_column, refused, shapes
 from workbench.errors import DataError
+from workbench.types import Json
 
 
 @shapes.register("label-columns")
@@ -40,21 +41,22 @@ class LabelColumns(Shape):
         name = needs.name("label")
         joined = join_label_columns(table, columns, name)
         if needs.column("label").kind == "label":
-            _refuse_several(joined, name)
-            return joined.with_column(name, [labels[0] for labels in joined.columns[name]])
+            good, labels = convert_rows(joined, lambda i: _only_label(joined, name, i), "there is not one label")
+            return good.with_column(name, labels)
         return joined
 
 
-def _refuse_several(table: Table, column: str) -> None:
-    """Raise DataError for a row that has no label, or several."""
-    for i, labels in enumerate(table.columns[column]):
-        if len(labels) != 1:
-            raise DataError(
-                f"{table.where(i)} has {len(labels)} labels ({', '.join(labels)}), but one is needed."
-                if labels
-                else f"{table.where(i)} has no label: all its columns are 0.",
-                "Write 1 in one of the columns, or use a task with several labels (task.multi_label).",
-            )
+def _only_label(table: Table, column: str, index: int) -> Json:
+    """Return the label of a row; raise MalformedRowError if it has none or several."""
+    labels: list[str] = table.columns[column][index]
+    if len(labels) != 1:
+        problem = f"has {len(labels)} labels ({', '.join(labels)}), but one is needed"
+        raise refused(
+            table.where(index),
+            problem if labels else "has no label: all its columns are 0",
+            "Write 1 in one of the columns, or use a task with several labels (task.multi_label).",
+        )
+    return labels[0]
 
 
 def _suggest_columns(table: Table) -> None:

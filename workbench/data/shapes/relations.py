@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import Table, convert_rows
 from workbench.data.shapes.base import (
     Needs,
     Shape,
@@ -196,25 +196,21 @@ class _Reader:
 
     def read(self) -> Table:
         """Return the table with marked sentences."""
-        texts: list[str] = []
-        labels: list[Json] = []
-        rows: list[int] = []
-        without = overlapping = 0
-        for i in range(len(self.table)):
-            where = f"{self.table.where(i)}:"
-            sentence = self._sentence(i, where)
-            relations = list(self._relations(i, sentence, where))
-            without += not relations
-            for relation in relations:
-                marked = mark_expressions(sentence.text, relation.head, relation.tail)
-                overlapping += marked is None
-                if marked is not None:
-                    texts.append(marked)
-                    labels.append(relation.label)
-                    rows.append(i)
-        if not rows:
+        self.table, rows = convert_rows(self.table, self._marked, "the relations are not valid")
+        texts = [text for own in rows for text, _ in own if text is not None]
+        labels = [label for own in rows for text, label in own if text is not None]
+        indices = [i for i, own in enumerate(rows) for text, _ in own if text is not None]
+        if not texts:
             raise DataError(f"{self.table.name}: no sentence has a relation.", _HINT)
-        return self._table(texts, labels, rows, without, overlapping)
+        overlapping = sum(text is None for own in rows for text, _ in own)
+        return self._table(texts, labels, indices, sum(not own for own in rows), overlapping)
+
+    def _marked(self, index: int) -> list[tuple[str | None, Json]]:
+        """Return a row's sentence with marks, and its label, for each relation; None if its expressions overlap."""
+        where = f"{self.table.where(index)}:"
+        sentence = self._sentence(index, where)
+        relations = self._relations(index, sentence, where)
+        return [(mark_expressions(sentence.text, each.head, each.tail), each.label) for each in relations]
 
     def _table(self, texts: list[str], labels: list[Json], rows: list[int], without: int, overlapping: int) -> Table:
         table = self.table

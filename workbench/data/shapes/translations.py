@@ -11,8 +11,17 @@ from __future__ import annotations
 
 import re
 
-from workbench.data.readers.table import Table
-from workbench.data.shapes.base import Needs, Shape, are_objects, first_values, refused, shapes, unprinted, without
+from workbench.data.readers.table import Table, convert_rows
+from workbench.data.shapes.base import (
+    Needs,
+    Shape,
+    are_objects,
+    first_values,
+    refused,
+    shapes,
+    unprinted,
+    without,
+)
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -37,19 +46,21 @@ class Translations(Shape):
         column = _find_object(table)
         languages = _languages_of(table, column) if column is not None else _language_columns(table)
         source, target = _choose(languages, needs, table.name)
+        good = table
         if column is None:
             texts = {language: table.columns[language] for language in (source, target)}
         else:
             cells = [unprinted(value) for value in table.columns[column]]
-            texts = {
-                language: [
-                    _text(cell, language, f"{table.where(i)}: column {column!r}") for i, cell in enumerate(cells)
-                ]
-                for language in (source, target)
-            }
-        rest = without(table, column, *((source, target) if column is None else ()))
+
+            def read_row(i: int) -> tuple[Json, Json]:
+                where = f"{table.where(i)}: column {column!r}"
+                return _text(cells[i], source, where), _text(cells[i], target, where)
+
+            good, pairs = convert_rows(table, read_row, "the translations are not valid")
+            texts = {source: [pair[0] for pair in pairs], target: [pair[1] for pair in pairs]}
+        rest = without(good, column, *((source, target) if column is None else ()))
         named = {needs.name("source"): texts[source], needs.name("target"): texts[target]}
-        result = table.with_columns({**rest.columns, **named})
+        result = good.with_columns({**rest.columns, **named})
         result.notes = [*table.notes, f"{table.name}: {source!r} is translated into {target!r}."]
         return result
 
