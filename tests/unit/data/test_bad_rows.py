@@ -212,7 +212,8 @@ def test_a_malformed_row_of_any_shape_is_refused_by_its_line_or_dropped(
 
 def test_a_malformed_row_of_a_test_file_is_dropped(workspace: Workspace, tmp_path: Path) -> None:
     rows = [dict(RELATION, id=i, relation="ab"[i % 2]) for i in range(6)]
-    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, [*rows[:2], dict(rows[2], tail="Rome"), rows[3]])))
+    test = [*rows[:2], dict(rows[2], tail="Rome"), rows[3]]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, test)))
     columns = tasks.get("relation-extraction")().columns()
     spec = {"test": str(tmp_path / "test.jsonl"), "on_bad_rows": "drop"}
     data = load(workspace, tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)), columns, **spec)
