@@ -176,7 +176,8 @@ SHAPES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], dict[str
     ("text-classification", {"text": "a", "labels": [0, 1]}, {"labels": [7]}, MULTI, {"label_names": ["a", "b"]}),
     ("text-classification", {"text": "a", "label": 0}, {"label": 7}, {}, {"label_names": ["a", "b"]}),
     ("text-classification", {"text": "a", "label": "['art']"}, {"label": "['art', 'b']"}, {}, {}),
-    ("token-classification", {"words": ["Ada", "sang"], "tags": [1, 0]}, {"tags": [7, 0]}, {}, {"label_names": ["O", "B-PER"]}),
+    ("token-classification", {"words": ["Ada", "sang"], "tags": [1, 0]}, {"tags": [7, 0]}, {},
+     {"label_names": ["O", "B-PER"]}),
 ]  # fmt: skip
 
 
