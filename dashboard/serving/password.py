@@ -19,6 +19,8 @@ MAX_LENGTH = 1024  # characters; hashing more would only be work for the server
 # 32 MB and about 0.1 s a try (n: cost, r: block size, p: parallelism; RFC 7914).
 _COST = {"n": 2**15, "r": 8, "p": 1}
 _MEMORY = 2**26
+AT_ONCE = 2  # comparisons at once, whoever asks for them: 64 MB
+_comparing = threading.BoundedSemaphore(AT_ONCE)
 
 
 def set_password(workspace: Workspace, password: str) -> None:
@@ -81,7 +83,7 @@ def _count_try() -> None:
             raise RequestError("Too many wrong passwords.", f"Try again in {wait:.0f} s.")
         _tries["failures"] += 1
         if _tries["failures"] > 2:
-            _tries["until"] = time.monotonic() + min(2.0 ** (_tries["failures"] - 2), _MAX_WAIT)
+            _tries["until"] = time.monotonic() + min(2.0 ** min(_tries["failures"] - 2, 10), _MAX_WAIT)
 
 
 def stored_hash(workspace: Workspace) -> dict[str, str] | None:
@@ -107,7 +109,10 @@ def is_right(password: str, stored: Mapping[str, str]) -> bool:
         salt, expected = bytes.fromhex(stored["salt"]), bytes.fromhex(stored["hash"])
     except (KeyError, TypeError, ValueError):
         return False
-    return hmac.compare_digest(_hash(password[:MAX_LENGTH], salt), expected)
+    if len(password) > MAX_LENGTH:
+        return False
+    with _comparing:
+        return hmac.compare_digest(_hash(password, salt), expected)
 
 
 def _hash(password: str, salt: bytes) -> bytes:

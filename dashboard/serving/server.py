@@ -24,8 +24,10 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from dashboard.serving import heads
+from dashboard.serving.connections import connection_limit, limited_to
 from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed
 from dashboard.serving.password import set_password, stored_hash
+from dashboard.serving.websockets import CLOSED_SCRIPT, MAX_PAGES
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
 from workbench.machine import limit_onednn_cache
 from workbench.workspace import Workspace
@@ -38,6 +40,7 @@ _APP = Path(__file__).parents[1] / "app.py"
 PAGES = ("/", "/data", "/launch", "/sweeps", "/runs", "/compare", "/explain", "/playground", "/learn", "/settings")
 _PORTS_TRIED = 50
 _BACKLOG = 128
+_MAX_MESSAGE_BYTES = 16 * 2**20  # of a page's message: texts and settings; files are sent in requests of their own
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
 _READ_AHEAD_AFTER = 1500  # milliseconds after the page has loaded: what it needs itself comes first
 
@@ -72,6 +75,7 @@ def serve(
     port: int = 8501,
     open_browser: bool = False,
     allow_hosts: Iterable[str] = (),
+    https: tuple[Path, Path] | None = None,
 ) -> None:
     """Serve the dashboard until the process is stopped (Ctrl-C, SIGTERM).
 
@@ -83,9 +87,11 @@ def serve(
         port: the first port to try; 0 for any free port.
         open_browser: open the first page in the user's browser.
         allow_hosts: further host names that browsers may use.
+        https: files with the certificate (and its chain) and its key, in PEM format; plain HTTP without them.
 
     Raises:
         RefusedError: other machines could reach the server and no password is set.
+        RequestError: the certificate or its key cannot be read, or they do not match.
         BusyError: no port is free.
     """
     import uvicorn
@@ -98,14 +104,24 @@ def serve(
             "and no password is set.",
             "Set one with `workbench dashboard --set-password`, or leave --host and --allow-host out.",
         )
+    if https is not None:
+        _check_certificate(*https)
     listener = _bind(host, port)
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}"
+    scheme = "http" if https is None else "https"
+    url = f"{scheme}://{shown if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}"
+    limit = connection_limit()
+    guard = create_app(workspace, host, port, allow_hosts)
+    guard.pages.limit = min(MAX_PAGES, limit // 2)
     config = uvicorn.Config(
-        create_app(workspace, host, port, allow_hosts),
+        guard,
+        http=limited_to(limit),
+        loop="dashboard.serving.connections:new_loop",
         ws="websockets-sansio",
-        ws_max_size=UPLOAD_MEGABYTES * 2**20,
+        ws_max_size=_MAX_MESSAGE_BYTES,
+        ssl_certfile=https[0] if https else None,
+        ssl_keyfile=https[1] if https else None,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -118,6 +134,18 @@ def serve(
         threading.Timer(1.0, webbrowser.open, [url]).start()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise RequestError(
+            f"The certificate {certificate} and the key {key} cannot be used: {error}.",
+            "Name two files in PEM format that belong together: --https-cert and --https-key.",
+        ) from error
 
 
 def _keep_memory_small() -> None:
@@ -174,8 +202,8 @@ def _pages() -> list[Route]:
 
     static = Path(streamlit.__file__).with_name("static")
     document = static.joinpath("index.html").read_text(encoding="utf-8")
-    head = f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin}};{_read_ahead(static)}</script>"
-    html = document.replace("<head>", f"<head>{head}", 1)
+    script = f"window.__streamlit={{BACKEND_BASE_URL:location.origin}};{CLOSED_SCRIPT}{_read_ahead(static)}"
+    html = document.replace("<head>", f"<head><script>{script}</script>", 1)
 
     def page(request: Request) -> HTMLResponse:
         return HTMLResponse(html, headers={"cache-control": "no-cache"})

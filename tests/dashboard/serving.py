@@ -20,8 +20,10 @@ import sys
 from pathlib import Path
 from dashboard.serving.server import serve
 from workbench.workspace import Workspace
-home, host, *allowed = sys.argv[1:]
-serve(Workspace(Path(home)).create(), host=host, port=0, allow_hosts=allowed)
+home, host, patch, certificate, key, *allowed = sys.argv[1:]
+exec(patch)
+https = (Path(certificate), Path(key)) if key else None
+serve(Workspace(Path(home)).create(), host=host, port=0, allow_hosts=allowed, https=https)
 """
 
 
@@ -40,10 +42,12 @@ class Answer:
 class Server:
     port: int
     log: Path
+    process: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def ask(self, path: str = "/", method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """One request; ``Host`` may be given as it is, other header names with ``_`` for ``-``."""
@@ -74,12 +78,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def served(workspace: Workspace, host: str = "127.0.0.1", *allowed: str, **environment: str) -> Iterator[Server]:
-    """The dashboard of ``workspace`` on any free port, ended at the end."""
+def served(
+    workspace: Workspace,
+    host: str = "127.0.0.1",
+    *allowed: str,
+    patch: str = "",
+    https: tuple[Path, Path] | None = None,
+    **environment: str,
+) -> Iterator[Server]:
+    """The dashboard of ``workspace`` on any free port, ended at the end; ``patch`` is run in its process first."""
+    files = [str(path) for path in https or ("", "")]
     log = workspace.root.parent / "server.log"
     with open(log, "wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(workspace.root), host, *allowed],
+            [sys.executable, "-c", _SERVE, str(workspace.root), host, patch, *files, *allowed],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -89,8 +101,9 @@ def served(workspace: Workspace, host: str = "127.0.0.1", *allowed: str, **envir
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line.startswith("Dashboard: http://"), f"{line!r}: {log.read_text()}"
-        yield Server(int(line.rsplit(":", 1)[1]), log)
+        scheme = "http" if https is None else "https"
+        assert line.startswith(f"Dashboard: {scheme}://"), f"{line!r}: {log.read_text()}"
+        yield Server(int(line.rsplit(":", 1)[1]), log, process.pid, scheme)
     finally:
         process.terminate()
         process.wait(15)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workbench.cli.output import console
-from workbench.errors import MissingPackageError, UnknownNameError
+from workbench.errors import MissingPackageError, RequestError, UnknownNameError
 from workbench.i18n import _
 from workbench.workspace import Workspace
 
@@ -20,6 +21,10 @@ def dashboard_command(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A host name that browsers may use for this server. Repeatable.")
     ] = None,
+    https_cert: Annotated[
+        Path | None, typer.Option(help="Serve HTTPS with this certificate, a PEM file. Needs --https-key.")
+    ] = None,
+    https_key: Annotated[Path | None, typer.Option(help="Key of the certificate, a PEM file.")] = None,
     set_password: Annotated[
         bool, typer.Option(help="Prompt for a new password, store its hash, and exit. An empty one removes it.")
     ] = False,
@@ -30,10 +35,25 @@ def dashboard_command(
     if set_password:
         _set_password(workspace)
     else:
-        serve_dashboard(workspace, host, port, allow_host or [], browser)
+        serve_dashboard(workspace, host, port, allow_host or [], browser, _https(https_cert, https_key))
 
 
-def serve_dashboard(workspace: Workspace, host: str, port: int, allow_hosts: list[str], open_browser: bool) -> None:
+def _https(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    if certificate is not None and key is not None:
+        return certificate, key
+    if certificate is None and key is None:
+        return None
+    raise RequestError("HTTPS needs a certificate and its key.", "Name both: --https-cert and --https-key.")
+
+
+def serve_dashboard(
+    workspace: Workspace,
+    host: str,
+    port: int,
+    allow_hosts: list[str],
+    open_browser: bool,
+    https: tuple[Path, Path] | None = None,
+) -> None:
     """Serve the dashboard until the process is ended.
 
     Args:
@@ -42,6 +62,7 @@ def serve_dashboard(workspace: Workspace, host: str, port: int, allow_hosts: lis
         port: the first to try.
         allow_hosts: further names by which browsers may call the server.
         open_browser: open one.
+        https: files with the certificate and its key; plain HTTP without them.
 
     Raises:
         MissingPackageError: streamlit is not installed.
@@ -54,7 +75,7 @@ def serve_dashboard(workspace: Workspace, host: str, port: int, allow_hosts: lis
         from dashboard.serving.server import serve
     except ImportError as error:
         raise UnknownNameError("module", "dashboard", [], f"The dashboard cannot be loaded: {error}.") from error
-    serve(workspace, host=host, port=port, allow_hosts=allow_hosts, open_browser=open_browser)
+    serve(workspace, host=host, port=port, allow_hosts=allow_hosts, open_browser=open_browser, https=https)
 
 
 def _set_password(workspace: Workspace) -> None:
