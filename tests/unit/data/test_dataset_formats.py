@@ -62,6 +62,7 @@ def test_conll_takes_the_first_and_the_last_field() -> None:
         "tags": [["B-ORG", "O"]],
         "column_2": [["NNP", "VBZ"]],
         "column_3": [["B-NP", "B-VP"]],
+        "column_4": [["B-ORG", "O"]],
     }
 
 

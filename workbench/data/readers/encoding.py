@@ -23,6 +23,7 @@ _NOT_ENCODINGS = ("idna", "punycode", "undefined")  # text codecs of Python that
 _SHOWN_LINES = 3
 _MIXED_LINES = 10_000
 _NOT_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+_SINGLE_PAIR = re.compile(rb"[\0-\x7f]*[\xc2-\xdf][\x80-\xbf][\0-\x7f]*")
 _SET_ENCODING = "Set the file's encoding as data.encoding (for example gb18030 or cp1252), or save it as UTF-8."
 
 
@@ -177,7 +178,8 @@ def _utf16_by_zeros(content: bytes) -> str | None:
 def _count_utf8_lines(content: bytes) -> tuple[int, int]:
     """Return how many of the first lines outside ASCII are UTF-8, and how many such lines there are."""
     lines = [match.group() for match in itertools.islice(_NOT_ASCII.finditer(content), _MIXED_LINES)]
-    return sum(is_utf8(line) for line in lines), len(lines)
+    # One character of two bytes is no evidence: in other encodings, many single characters look like UTF-8.
+    return sum(is_utf8(line) and not _SINGLE_PAIR.fullmatch(line) for line in lines), len(lines)
 
 
 def is_utf8(content: bytes) -> bool:

@@ -20,7 +20,7 @@ from itertools import pairwise
 from workbench.data.cells.literals import parse_list
 from workbench.data.cells.values import as_text
 from workbench.data.readers.table import Table
-from workbench.data.shapes.base import Needs, Shape, shapes
+from workbench.data.shapes.base import Needs, Shape, is_missing, shapes
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -123,7 +123,7 @@ def _runs(values: Sequence[Json], named: bool) -> list[int] | None:
     """
     filled: list[Json] = []
     for value in values:
-        empty = value is None or (isinstance(value, str) and not value.strip())
+        empty = is_missing(value)
         if empty and not filled:
             return None
         filled.append(filled[-1] if empty else value)

@@ -5,8 +5,8 @@
     German  JJ   B-NP  B-MISC       2  sagte       O      O
 
 Fields are separated by tabs or spaces. The word is the first field, or the second if the first numbers the words. The
-tag is the last field; of two levels of tags with the same types (GermEval) it is the first. The other fields are the
-columns ``column_2``, ``column_3`` and so on, for ``columns: {tags: column_3}``.
+tag is the last field; of two levels of tags (GermEval) it is the first. All fields are also the columns ``column_1``,
+``column_2`` and so on, for ``columns: {tags: column_3}``, or the names in a first line such as ``token pos ner``.
 
 In CoNLL-U, tags may be in the last field (``B-PER``, or ``NER=B-PER`` among other pairs). Ranges of words (``3-4``)
 and empty nodes (``8.1``) are skipped. Lines ``-DOCSTART-`` and ``# newdoc`` begin a document; if there are two or
@@ -28,13 +28,33 @@ from pathlib import Path
 from workbench.data.examples import SplitName
 from workbench.data.readers.file_types import CONLL
 from workbench.data.readers.formats.base import Format, RawFile, formats, read_head
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import BadRow, Table
 from workbench.errors import DataError
 
 MIN_TAGS = 0.99  # share of the values of a field that are tags, if it holds tags
 MAX_TYPES = 40  # different values of a field of types without a prefix
 MIN_OUTSIDE = 0.2  # share of O in a field of types without a prefix
 MIN_NUMBERED = 0.95  # share of the words that the first field numbers, if it does
+MAX_MALFORMED = 0.5  # share of sentences with a malformed line, above which the file has another format
+CHUNKS = frozenset(("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "PNP", "VG"))
+WORD_NAMES = frozenset(("word", "words", "token", "tokens", "form", "text", "term", "id", "#", "index", "nr", "no"))
+TAG_NAMES = frozenset(
+    (
+        "tag",
+        "tags",
+        "ner",
+        "ner_tag",
+        "ner_tags",
+        "label",
+        "labels",
+        "iob",
+        "bio",
+        "ne",
+        "entity",
+        "entities",
+        "ner-tag",
+    )
+)
 _HEAD = 1 << 16  # bytes that show whether a text file is in this format
 
 _DOCUMENT = "-DOCSTART-"  # a line that separates documents, and is not a sentence
@@ -71,6 +91,7 @@ class Sentences:
         comments: lines with a comment.
         skipped: lines of ranges of words and of empty nodes.
         numbered: whether the first field numbers the words.
+        names: the names of the fields in a first line; empty without one.
     """
 
     lines: list[list[Line]] = field(default_factory=list)
@@ -79,6 +100,7 @@ class Sentences:
     comments: int = 0
     skipped: int = 0
     numbered: bool = False
+    names: list[str] = field(default_factory=list)
 
 
 @formats.register("conll")
@@ -91,8 +113,10 @@ class Conll(Format):
         (file,) = files
         sentences = _read_sentences(file)
         first = int(sentences.numbered)
-        words = [[_word(line, first, file.name) for line in sentence] for sentence in sentences.lines]
+        bad = _without_malformed(sentences, first, file.name)
+        words = [[line.fields[first] for line in sentence] for sentence in sentences.lines]
         table = self.table({"words": words}, (sentence[0].number for sentence in sentences.lines), "line")
+        table.bad_rows = bad
         _add_fields(table, sentences, first, file.name)
         if len(set(sentences.documents)) > 1:
             table.columns["document"], table.group = [str(number) for number in sentences.documents], "document"
@@ -136,6 +160,10 @@ def _read_sentences(file: RawFile) -> Sentences:
     lines = [Line(number, _split(line), line) for number, line in enumerate(file.text().split("\n"), start=1)]
     result = Sentences()
     width = _usual_width(lines)
+    header = _header(lines)
+    if header is not None:
+        result.names = header.fields
+        lines = [line for line in lines if line is not header]
     documents = 0
     is_open = False
     for line in lines:
@@ -196,14 +224,38 @@ def _is_numbered(sentences: Sequence[Sequence[Line]], width: int) -> bool:
     return right > 0 and (right >= MIN_NUMBERED * total or (counts_on and total > 1))
 
 
-def _word(line: Line, first: int, name: str) -> str:
+def _header(lines: Sequence[Line]) -> Line | None:
+    """Return the first line if it names the fields, such as ``token ner``; None if it is a word and its tag."""
+    first = next((line for line in lines if line.text.strip()), None)
+    if first is None or len(first.fields) < 2 or len(set(first.fields)) < len(first.fields):
+        return None
+    names = [name.casefold() for name in first.fields]
+    return first if names[0] in WORD_NAMES and set(names[1:]) & TAG_NAMES else None
+
+
+def _without_malformed(sentences: Sentences, first: int, name: str) -> list[BadRow]:
+    """Remove the sentences with a malformed line, and return them; raise DataError if most have one."""
+    bad: dict[int, BadRow] = {}
+    for index, sentence in enumerate(sentences.lines):
+        line = next((line for line in sentence if _is_malformed(line, first)), None)
+        if line is not None:
+            bad[index] = BadRow(
+                sentence[0].number,
+                "a line is not a word and its tag",
+                f"{name}, line {line.number}: {line.text[:60]!r} is not a word and its tag.",
+                "Write a word, a tab (or a space) and its tag; an empty line ends a sentence.",
+            )
+    if len(bad) > MAX_MALFORMED * len(sentences.lines) or (bad and len(bad) == len(sentences.lines)):
+        problem = bad[min(bad)]
+        raise DataError(problem.message, problem.hint)
+    sentences.lines = [lines for i, lines in enumerate(sentences.lines) if i not in bad]
+    sentences.documents = [number for i, number in enumerate(sentences.documents) if i not in bad]
+    return list(bad.values())
+
+
+def _is_malformed(line: Line, first: int) -> bool:
     word = line.fields[first] if len(line.fields) > first else ""
-    if not word or len(line.fields) < first + 2 or not line.fields[-1]:
-        raise DataError(
-            f"{name}, line {line.number}: {line.text[:60]!r} is not a word and its tag.",
-            "Write a word, a tab (or a space) and its tag; an empty line ends a sentence.",
-        )
-    return word
+    return not word or len(line.fields) < first + 2 or not line.fields[-1]
 
 
 # -- fields -----------------------------------------------------------------------------------------------------------
@@ -233,7 +285,20 @@ def _add_fields(table: Table, sentences: Sentences, first: int, name: str) -> No
                 f"{name}: the words are in field {first + 1} of {width}, and the tags in field {chosen + 1}."
             )
     if width > first + 2:
-        table.columns |= {f"column_{index + 1}": values for index, values in columns.items() if index != chosen}
+        table.columns |= {f"column_{index + 1}": values for index, values in columns.items()}
+        levels = [index for index, rows in columns.items() if _types(rows) and index != chosen]
+        if chosen is not None and levels and not all(_types(columns[index]) <= CHUNKS for index in levels):
+            others = ", ".join(f"column_{index + 1}" for index in levels)
+            table.notes.append(
+                f"{name}: field {chosen + 1} of {width} was chosen for the tags, but others hold tags, too: {others}. "
+                f"To use one of them, set data.columns.tags."
+            )
+    if sentences.names:
+        table.notes.append(f"{name}: the first line names the fields: {', '.join(sentences.names)[:120]}.")
+        named = dict(enumerate(sentences.names))
+        table.columns |= {named[i]: rows for i, rows in columns.items() if i in named and named[i] not in table.columns}
+        if first in named and named[first] not in table.columns:
+            table.columns[named[first]] = table.columns["words"]
 
 
 def _tag_field(columns: dict[int, list[list[str]]], sentences: Sentences, name: str) -> int | None:
@@ -250,7 +315,10 @@ def _tag_field(columns: dict[int, list[list[str]]], sentences: Sentences, name: 
     levels = [
         index
         for index in range(min(types), chosen)
-        if all(types.get(i, set()) & types[index] for i in range(index, chosen + 1))
+        if all(
+            (types.get(i, set()) & types[chosen] or sentences.numbered) and not types.get(i, CHUNKS) <= CHUNKS
+            for i in range(index, chosen)
+        )
     ]
     return levels[0] if levels else chosen
 
@@ -293,6 +361,8 @@ def _tags_of_pairs(rows: Sequence[Sequence[str]]) -> list[list[str]] | None:
 def _looks_like_conll(lines: Sequence[str]) -> bool:
     """Return whether lines are words with tags, in at least two sentences."""
     numbered = [Line(number, _split(line), line) for number, line in enumerate(lines, start=1)]
+    header = _header(numbered)
+    numbered = [line for line in numbered if line is not header]
     width = _usual_width(numbered)
     words = list(_token_lines(numbered, width))
     if len(words) < 5 or width < 2 or len({line.number - i for i, line in enumerate(words)}) < 2:
