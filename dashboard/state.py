@@ -50,6 +50,8 @@ class Data:
     SPLIT = Linked("split", "data.split")
     USE = Linked("use", "data.use")  # the task that an uploaded file is used for
     ROLES = Linked("roles", "data.roles")  # which of its columns plays which role, as JSON
+    READING = Linked("reading", "data.reading")  # how it is read: fields of the data section, as JSON
+    OPTIONS = Linked("options", "data.task_options")  # options of the task, as JSON
     UPLOADED = "data.uploaded"
 
 

@@ -30,7 +30,8 @@ with show_errors("data_choice_error"):
         choice.draw_upload(workspace)
     with browse:
         name = choice.choose(workspace)
-    choice.draw_catalogue(name, workspace)
+    with choice.catalogue_container(name):
+        choice.draw_catalogue(name, workspace)
 if name is None:
     st.info(_("Choose a data set, or upload a file."), icon=":material/table:")
     st.stop()

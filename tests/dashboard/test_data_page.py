@@ -89,7 +89,7 @@ def test_labels_in_two_spellings_are_merged_on_request(workspace: Workspace) -> 
     name = store("labels.csv", f"text,label\n{rows}".encode(), workspace).name
     page = well(open_page("data", data=name))
     assert any("differ only in case" in str(warning.value) for warning in page.warning)
-    merges = page.multiselect(key=f"data.merges.{name}")
+    merges = page.pills(key=f"data.merges.{name}")
     page = well(merges.set_value(["Good", "Bad"]).run())
     assert not any("differ only in case" in str(warning.value) for warning in page.warning)
     page = well(page.button(key="data_use").click().run())

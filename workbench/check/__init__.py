@@ -8,7 +8,7 @@ from workbench.check.fitting import fitting_datasets, fitting_models, fitting_tu
 from workbench.check.language import AUTO
 from workbench.check.paths import with_absolute_paths
 from workbench.check.presets import load_spec, presets
-from workbench.check.resolving import Resolved, check, require_usable, resolve
+from workbench.check.resolving import Resolved, check, make_task, require_usable, resolve
 from workbench.problem import Problem, Severity, problems_of
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "fitting_models",
     "fitting_tunings",
     "load_spec",
+    "make_task",
     "presets",
     "problems_of",
     "require_usable",

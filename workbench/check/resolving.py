@@ -140,6 +140,25 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
     return resolved
 
 
+def make_task(spec: RunSpec) -> Task:
+    """Return the task of a spec with its options.
+
+    Args:
+        spec: names the task and its options.
+
+    Raises:
+        UnknownNameError: there is no such task.
+        SpecError: an option is not allowed.
+    """
+    kind = tasks.get(spec.task.name)
+    try:
+        return kind(kind.Config.model_validate(spec.task.options))
+    except ValidationError as error:
+        problems = "; ".join(f"task.{field}: {message}" for field, message in explain_validation(error))
+        options = ", ".join(kind.Config.model_fields) or "none"
+        raise SpecError(f"The options cannot be used: {problems}.", f"Options of {kind.name}: {options}.") from error
+
+
 def _examine(spec: RunSpec, workspace: Workspace, confined: bool) -> _Parts:
     """Make what a spec names, and collect every problem."""
     problems: list[Problem] = []

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from workbench.check import make_task
 from workbench.check.contents import load_examples
 from workbench.cli.options import change_spec
 from workbench.cli.output import console, download_bars, show_notes
-from workbench.cli.proposing import with_columns
-from workbench.errors import DataError, FetchError, RequestError, SpecError
+from workbench.cli.proposing import with_answers
+from workbench.errors import DataError, FetchError, RequestError
 from workbench.formatting import shorten
 from workbench.i18n import _
 from workbench.runs.report_notes import WarningNote, by_severity, from_json, to_json
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from workbench.data.load import Dataset
     from workbench.data.near_duplicates import OverlapRecord
     from workbench.data.overview import Overview
-    from workbench.tasks.base import Task
 
 SHOWN = 5  # near-duplicates that are printed for each pair of splits; --json has more
 MAX_TEXT = 100  # characters
@@ -64,14 +62,14 @@ def check_data(
 
     workspace = Workspace.current()
     spec = _spec(name, task, test, columns, sets)
-    chosen, source = _task(spec), make_source(model, workspace)
+    chosen, source = make_task(spec), make_source(model, workspace)
 
     def load(each: RunSpec) -> Dataset:
         with download_bars() as progress:  # closed before anything is asked: it would erase the question
             return load_examples(each.data, chosen, workspace, progress)
 
     with _naming_options():
-        dataset = with_columns(spec, load)
+        dataset = with_answers(spec, load)
         report = overview.overview(dataset, chosen.columns())
         report["near_duplicates"] = overview.find_near_duplicates(dataset, chosen.columns(), similarity)
     languages = Languages(**report["languages"])
@@ -96,20 +94,6 @@ def _spec(name: str, task: str | None, test: str | None, columns: Sequence[str],
     of_data = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
     document = {"task": task or (entry.task if entry else "text-classification"), "data": of_data, "model": "minilm"}
     return change_spec(RunSpec.parse(document), list(sets))
-
-
-def _task(spec: RunSpec) -> Task:
-    """Return the task of a spec with its options."""
-    from workbench.spec import explain_validation
-    from workbench.tasks.base import tasks
-
-    kind = tasks.get(spec.task.name)
-    try:
-        return kind(kind.Config.model_validate(spec.task.options))
-    except ValidationError as error:
-        problems = "; ".join(f"task.{field}: {message}" for field, message in explain_validation(error))
-        options = ", ".join(kind.Config.model_fields) or "none"
-        raise SpecError(f"The options cannot be used: {problems}.", f"Options of {kind.name}: {options}.") from error
 
 
 @contextmanager

@@ -76,6 +76,10 @@ def unclear_columns(
     if proposal:
         line = yaml.safe_dump({"columns": proposal}, default_flow_style=True, sort_keys=False, width=10_000).strip()
         hint = f"Probably: {line[1:-1]} in the data section, or on the command line {options_of(proposal)}."
+    elif any(column.kind == "label" and column.required and column.role not in known for column in columns):
+        lists = [name for name, values in table.columns.items() if _are_lists(values[:_READ])]
+        if lists:
+            hint += f" If {lists[0]!r} holds several labels of each row, set task.multi_label to true."
     return UnclearColumnsError(message, hint, proposal, rows)
 
 
@@ -127,7 +131,18 @@ def _fitness(kind: str, values: Sequence[Json]) -> float:
         return 1 / classes if 2 <= classes <= min(_MOST_CLASSES, max(2, len(filled) // 2)) else 0.0
     if kind == "number":
         return float(all(_is_number(value) for value in filled))
-    return 0.0  # lists and answers have to be named
+    if kind in ("labels", "tags") and _are_lists(values):
+        return 1 / (1 + len({str(item) for value in values if isinstance(value, list) for item in value}))
+    if kind in ("words", "texts") and _are_lists(values):
+        return float(len({str(item) for value in values if isinstance(value, list) for item in value}))
+    return 0.0  # answers have to be named
+
+
+def _are_lists(values: Sequence[Json]) -> bool:
+    """Return whether a column holds lists of texts, and nothing else."""
+    items = [item for value in values if isinstance(value, list) for item in value]
+    only_lists = all(value is None or isinstance(value, list) for value in values)
+    return only_lists and bool(items) and all(isinstance(item, str) for item in items)
 
 
 def _is_number(value: Json) -> bool:

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.data.readers.file_types import SUFFIXES
+from workbench.data.readers.file_types import ARCHIVES, SUFFIXES
+from workbench.data.readers.formats import formats
 from workbench.errors import DataError, RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, storage_errors
 from workbench.runs.run import Run
@@ -30,6 +31,12 @@ class Upload:
     name: str
     path: Path
     bytes: int
+
+
+def upload_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of the files that can be uploaded, sorted."""
+    of_formats = (suffix for _, kind in formats.items() for suffix in kind.suffixes)
+    return tuple(sorted({*SUFFIXES, *ARCHIVES, *of_formats}))
 
 
 def confined_path(workspace: Workspace, name: str) -> Path:
@@ -64,9 +71,9 @@ def list_uploads(workspace: Workspace) -> list[Upload]:
     Args:
         workspace: whose uploads are meant.
     """
-    uploads = []
+    uploads, suffixes = [], upload_suffixes()
     for path in sorted(workspace.uploads.iterdir()) if workspace.uploads.is_dir() else ():
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_symlink():
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_symlink():
             with contextlib.suppress(OSError):  # deleted just now
                 if path.is_file():
                     uploads.append(Upload(path.name, path, path.stat().st_size))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
+from pydantic import ValidationError
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import state
-from dashboard.parts.data import data_catalogue
+from dashboard.parts.data import data_catalogue, reading
 from dashboard.parts.launch import launch_form
 from dashboard.parts.shared import uploads
 from dashboard.parts.shared.errors import show_errors
@@ -18,6 +21,7 @@ from dashboard.parts.shared.text import cut, gigabytes, md
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import describe, fetch
 from workbench.data.columns import Column
+from workbench.data.readers.encoding import UncertainEncodingError
 from workbench.data.uploads import active_runs_using, delete_upload, list_uploads
 from workbench.errors import WorkbenchError
 from workbench.i18n import _
@@ -79,6 +83,17 @@ def _filter(label: str, options: Sequence[str], choice: state.Linked, help: str 
     )
     state.to_url(choice, value or "")
     return value
+
+
+def catalogue_container(chosen: str | None) -> DeltaGenerator:
+    """Return where the catalogue is drawn: folded away while a file of the user is shown.
+
+    Args:
+        chosen: the data set or upload that is chosen.
+    """
+    if chosen is None or chosen in catalogue().datasets:
+        return st.container(key="data_catalogue")
+    return st.expander(_("Data sets of the catalogue"), icon=":material/table:", key="data_catalogue")
 
 
 def draw_catalogue(chosen: str | None, workspace: Workspace) -> None:
@@ -169,25 +184,36 @@ def choose_use(name: str, workspace: Workspace) -> RunSpec:
         SpecError, DataError: the data cannot be used like this.
     """
     entry = catalogue().datasets.get(name)
-    data: dict[str, object] = {"train": name}
-    task = entry.task if entry else DEFAULT_TASK
-    if entry is None:
-        path = workspace.uploads / name
-        data["train"] = str(path)
-        choice = state.Data.USE
-        state.from_url(choice, state.known(tasks.names()))
-        if st.session_state.get(choice.key) not in tasks.names():
-            st.session_state[choice.key] = task
-        task = st.selectbox(_("Task"), tasks.names(), key=choice.key, help=help_for("task"))
-        state.to_url(choice, "" if task == DEFAULT_TASK else task)
-        roles = list(tasks.get(task)(tasks.get(task).Config()).columns())
-        columns = st.expander(_("Columns"), icon=":material/view_column:", key="data_columns")
-        with columns, show_errors("columns_error"):
-            data["columns"] = _columns(roles, str(path))
+    if entry is not None:
+        return _spec({"name": entry.task}, {"train": name})
+    path, choice = str(workspace.uploads / name), state.Data.USE
+    state.from_url(choice, state.known(tasks.names()))
+    if st.session_state.get(choice.key) not in tasks.names():
+        st.session_state[choice.key] = DEFAULT_TASK
+    task = st.selectbox(_("Task"), tasks.names(), key=choice.key, help=help_for("task"))
+    state.to_url(choice, "" if task == DEFAULT_TASK else task)
+    fields, options = reading.draw(path, task)
+    data: dict[str, object] = {"train": path, **fields}
+    columns = st.expander(_("Columns"), icon=":material/view_column:", key="data_columns")
+    with columns, show_errors("columns_error"), contextlib.suppress(UncertainEncodingError):  # asked below
+        data["columns"] = _columns(_roles(task, options), uploads.columns_of(path, **fields))
+    return _spec({"name": task, **options}, data)
+
+
+def _spec(task: Mapping[str, object], data: Mapping[str, object]) -> RunSpec:
     return RunSpec.parse({"task": task, "data": data, "model": "minilm", "tuning": "full"}, "This data")
 
 
-def _columns(roles: Sequence[Column], path: str) -> dict[str, str]:
+def _roles(name: str, options: Mapping[str, object]) -> list[Column]:
+    """Return the roles of a task; those of its defaults while its options are invalid."""
+    task = tasks.get(name)
+    try:
+        return list(task(task.Config.model_validate(options)).columns())
+    except ValidationError:
+        return list(task(task.Config()).columns())
+
+
+def _columns(roles: Sequence[Column], names: Sequence[str]) -> dict[str, str]:
     """Return the column of each role; as the link says, until a field is changed."""
     keys = {role.role: f"data.columns.{role.role}" for role in roles}
 
@@ -208,7 +234,7 @@ def _columns(roles: Sequence[Column], path: str) -> dict[str, str]:
     if any(key in st.session_state for key in keys.values()):
         st.session_state[choice.key] = held
     state.from_url(choice, read)
-    columns = uploads.draw_columns(roles, uploads.columns_of(path), "data.columns")
+    columns = uploads.draw_columns(roles, names, "data.columns")
     st.session_state[choice.key] = columns
     state.to_url(choice, json.dumps(columns, ensure_ascii=False) if columns else "")
     return columns

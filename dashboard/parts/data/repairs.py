@@ -1,4 +1,4 @@
-"""What can be repaired without editing the file: rows to leave out, and labels to merge."""
+"""What can be resolved without editing the file: its encoding and columns, rows to leave out, and labels to merge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.parts.shared import data_reports
+from dashboard.parts.data import reading
+from dashboard.parts.shared import data_reports, offers
+from dashboard.parts.shared.errors import show_error
 from dashboard.parts.shared.text import cut
 from workbench.data.bad_rows import BadRowsError
 from workbench.data.labels.spelling import find_merges
@@ -30,18 +32,25 @@ def draw(spec: RunSpec, workspace: Workspace) -> RunSpec:
 
 
 def _leave_out_rows(spec: RunSpec, workspace: Workspace) -> RunSpec:
-    """Offer to leave out the rows that cannot be used, and the other rows as a file."""
+    """Offer to leave out the rows that cannot be used, and the other rows as a file.
+
+    Other doubts come first. The page ends with an offer until it is accepted.
+    """
     try:
         data_reports.read_overview(spec, workspace)
         return spec
     except BadRowsError as error:
-        count = error.count
-    except WorkbenchError:
+        refusal = error
+    except WorkbenchError as error:
+        if offers.has_offer(error):
+            offers.draw(error, reading.accept)
+            st.stop()
         return spec  # shown below
     path = Path(spec.data.train)
-    text = ngettext("Leave out {n} row that cannot be used", "Leave out {n} rows that cannot be used", count)
-    if not st.toggle(text.format(n=f"{count:,}"), key=f"data.leave_out.{path.name}"):
-        return spec
+    text = ngettext("Leave out {n} row that cannot be used", "Leave out {n} rows that cannot be used", refusal.count)
+    if not st.toggle(text.format(n=f"{refusal.count:,}"), key=f"data.leave_out.{path.name}"):
+        show_error(refusal, "data_error")
+        st.stop()
     dropped = spec.changed({"data.on_bad_rows": "drop"})
     try:
         rest = data_reports.usable_rows(dropped, workspace)
@@ -71,9 +80,10 @@ def _merge_labels(spec: RunSpec, workspace: Workspace) -> RunSpec:
     targets = {merge.name: merge.target for merge in find_merges(counts)}
     if not targets:
         return spec
-    chosen = st.multiselect(
+    chosen = st.pills(
         _("Labels to merge"),
         list(targets),
+        selection_mode="multi",
         format_func=lambda name: cut(f"{name} → {targets[name]}", 100),
         key=f"data.merges.{Path(spec.data.train).name}",
         help=_("These labels look like another one. A merge applies to the run that you start from here."),

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.parts.shared.text import cut, md
+from workbench.check import make_task
 from workbench.check.language import warn_of_languages
 from workbench.data.overview import Overview
 from workbench.data.text.language import Languages
 from workbench.i18n import _, ngettext
 from workbench.models.loading import make_source
 from workbench.spec import RunSpec
-from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 
@@ -59,10 +59,9 @@ def draw_languages(report: Overview, spec: RunSpec, workspace: Workspace) -> Non
     """
     languages = Languages(**report["languages"])
     st.caption(_("Language: {languages}").format(languages=md(languages.describe())))
-    kind = tasks.get(spec.task.name)
     texts = [value for row in report["parts"]["train"]["sample"] for role, value in row.items() if role != "place"]
     source = make_source(spec.model.source, workspace)
-    for warning in warn_of_languages(kind(kind.Config()), source, languages, lambda: texts):
+    for warning in warn_of_languages(make_task(spec), source, languages, lambda: texts):
         st.warning(md(f"{warning.message} {warning.hint}", 600), icon=":material/translate:")
 
 

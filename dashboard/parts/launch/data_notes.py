@@ -1,4 +1,4 @@
-"""The warnings on an uploaded file, before a run trains on it."""
+"""The warnings on an uploaded file, before a run trains on it, and what a click can resolve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.parts.shared import data_reports, notes
+from dashboard.parts.launch import launch_form
+from dashboard.parts.shared import data_reports, notes, offers
 from workbench.errors import WorkbenchError
 from workbench.i18n import _
 from workbench.runs.report_notes import WarningNote
@@ -17,7 +18,7 @@ MAX_BYTES = 20_000_000  # a larger file would delay the form; the page Data chec
 
 
 def draw(spec: RunSpec | None, workspace: Workspace) -> None:
-    """Draw the warnings on the spec's own file; nothing for other data, and for a file that cannot be used.
+    """Draw the warnings on the spec's own file, or the offer that makes it usable; nothing for other data.
 
     Args:
         spec: what the form holds; None if it is no spec.
@@ -28,8 +29,9 @@ def draw(spec: RunSpec | None, workspace: Workspace) -> None:
     try:
         with st.spinner(_("Reading the data ...")):
             all_notes = data_reports.data_notes(spec, workspace)
-    except WorkbenchError:
-        return  # the run would fail: the page Data shows the row
+    except WorkbenchError as error:
+        offers.draw(error, launch_form.accept)  # what is wrong is among the problems
+        return
     notes.draw(note for note in all_notes if isinstance(note, WarningNote))
 
 

@@ -18,6 +18,7 @@ from dashboard.state import Launch
 from workbench.check import AUTO, fitting_models, fitting_tunings
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
 from workbench.data.columns import Column
+from workbench.data.readers.encoding import UncertainEncodingError
 from workbench.i18n import N_, _, ngettext
 from workbench.models.base import models
 from workbench.registry import Registry
@@ -77,6 +78,7 @@ def draw() -> JsonObject:
     with left:
         task_name = choose("task", _("Task"), tasks, help_for("task"))
         data: spec_form.Values = {"train": choose_data(task_name)}
+        _forget_other_data(task_name, str(data["train"]))
     configured = _configured(task_name)
     with right:
         fitting = fitting_models(configured)
@@ -96,12 +98,9 @@ def draw() -> JsonObject:
     is_upload = data["train"] in uploads.stored(Workspace.current())
     if is_upload:
         with show_errors("columns_error"):
-            names = uploads.columns_of(str(data["train"]))
-            columns = uploads.draw_columns(_roles(task), names, f"{Launch.PREFIX}.data_fields.columns")
-            data |= {"columns": columns} if columns else {}
+            data |= _reading_of_upload(str(data["train"]), configured)
         data |= _other_files()
-    _forget_columns_of_other_data(task_name, str(data["train"]))
-    data |= _all_data_fields(limit, query, ("columns",) if is_upload else ())
+    data |= _all_data_fields(limit, query, ("columns", "sheet") if is_upload else ())
     options = {
         "task": _options("task", task.Config, task_name, query),
         "model": _options("model", model.Config, model_name, query),
@@ -325,11 +324,45 @@ def _other_files() -> dict[str, object]:
     return values
 
 
-def _forget_columns_of_other_data(task_name: str, train: str) -> None:
-    """Empty the field of the columns when the task or the data has changed."""
-    if st.session_state.get(COLUMNS_FOR) != (task_name, train):
-        st.session_state.pop(f"{Launch.PREFIX}.data_fields.columns", None)
-        st.session_state[COLUMNS_FOR] = (task_name, train)
+def _reading_of_upload(path: str, task: Task) -> spec_form.Values:
+    """Draw the sheet of an upload and the column of each role; return both as fields of the data section."""
+    prefix = f"{Launch.PREFIX}.data_fields"
+    sheet = uploads.draw_sheet(path, f"{prefix}.sheet")
+    values: spec_form.Values = {"sheet": sheet} if sheet else {}
+    written = {name: st.session_state.get(f"{prefix}.{name}") or None for name in ("encoding", "delimiter")}
+    try:
+        names = uploads.columns_of(path, **values, **written)
+    except UncertainEncodingError:
+        return values  # the page asks which one it is
+    columns = uploads.draw_columns(list(task.columns()), names, f"{prefix}.columns")
+    return values | ({"columns": columns} if columns else {})
+
+
+def accept(changes: Mapping[str, object]) -> None:
+    """Put fields of the data section into the form: what an offer proposes.
+
+    Args:
+        changes: by the name of the field.
+    """
+    prefix = f"{Launch.PREFIX}.data_fields"
+    for name, value in changes.items():
+        if name == "columns" and isinstance(value, Mapping):
+            for role, column in value.items():
+                st.session_state[f"{prefix}.columns.{role}"] = column
+        else:
+            st.session_state[f"{prefix}.{name}"] = value
+
+
+def _forget_other_data(task_name: str, train: str) -> None:
+    """Empty the field of the columns when the task or the data has changed, and how other data was read."""
+    prefix, before = f"{Launch.PREFIX}.data_fields", st.session_state.get(COLUMNS_FOR)
+    if before == (task_name, train):
+        return
+    st.session_state.pop(f"{prefix}.columns", None)
+    if before is not None and before[1] != train:
+        for name in ("encoding", "delimiter", "sheet", "on_bad_rows", "labels"):
+            st.session_state.pop(f"{prefix}.{name}", None)
+    st.session_state[COLUMNS_FOR] = (task_name, train)
 
 
 def _all_data_fields(limit: object, query: str, drawn: Sequence[str]) -> spec_form.Values:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import streamlit as st
 
+from workbench.check import make_task
+from workbench.check.contents import load_examples
 from workbench.data.bad_rows import rest_as_csv
 from workbench.data.columns import Column
-from workbench.data.load import Dataset, load_data, read_splits
+from workbench.data.load import Dataset, read_splits
 from workbench.data.near_duplicates import OverlapRecord
 from workbench.data.overview import Overview, find_near_duplicates, overview
 from workbench.data.tables import read_tables
 from workbench.runs.report_notes import from_json
 from workbench.spec import ModelChoice, RunSpec
-from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 
@@ -37,7 +38,8 @@ def read_overview(spec: RunSpec, workspace: Workspace) -> Overview:
         workspace: whose cache is used.
 
     Raises:
-        DataError: the data cannot be used.
+        DataError: the data cannot be used for this task.
+        SpecError: an option of the task is not allowed.
     """
     return _overview(_only_data(spec), changed(spec), str(workspace.root))
 
@@ -78,16 +80,10 @@ def usable_rows(spec: RunSpec, workspace: Workspace) -> str:
     Raises:
         DataError: the data cannot be used.
     """
-    columns = _columns(spec)
+    columns = make_task(spec).columns()
     read = read_splits(spec.data, columns, workspace)
     table = read_tables(spec.data, None, columns, workspace)["train"]
     return rest_as_csv(table, read.extracted["train"].bad_rows, read.tables["train"].rows)
-
-
-def _columns(spec: RunSpec) -> Sequence[Column]:
-    """Return the roles of the spec's task."""
-    task = tasks.get(spec.task.name)
-    return task(task.Config.model_validate(spec.task.options)).columns()
 
 
 def _only_data(spec: RunSpec) -> str:
@@ -107,5 +103,5 @@ def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord]
 
 def _load(document: str, root: str) -> tuple[Dataset, Sequence[Column]]:
     spec = RunSpec.model_validate_json(document)
-    columns = _columns(spec)
-    return load_data(spec.data, columns, Workspace(Path(root))), columns
+    task = make_task(spec)
+    return load_examples(spec.data, task, Workspace(Path(root))), task.columns()

@@ -11,11 +11,15 @@ import streamlit as st
 from dashboard.parts.shared.errors import with_hint
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
-from workbench.data.readers.file_types import SUFFIXES
-from workbench.data.readers.read import read_table
+from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.excel_reader import sheet_names
+from workbench.data.readers.file_types import ARCHIVES, EXCEL
+from workbench.data.tables import read_user_file
+from workbench.data.uploads import list_uploads, upload_suffixes
 from workbench.errors import DataError, WorkbenchError
 from workbench.files import inside, safe_name, slug, write_atomically
 from workbench.i18n import _
+from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
 MEGABYTES = 200
@@ -39,20 +43,43 @@ def store(name: str, content: bytes, workspace: Workspace) -> Path:
             f"The file has {len(content) / 2**20:.0f} MB; at most {MEGABYTES} MB are allowed.", "Split the file."
         )
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    suffix = Path(base).suffix.lower()
-    if suffix not in SUFFIXES:
+    stem, suffix = Path(base).stem, Path(base).suffix.lower()
+    if suffix not in upload_suffixes():
         raise DataError(
-            f"{base[:80]!r} is not a supported kind of file.", f"Supported files: {', '.join(sorted(SUFFIXES))}."
+            f"{base[:80]!r} is not a supported kind of file.", f"Supported files: {', '.join(upload_suffixes())}."
         )
-    stored_name = f"{slug(Path(base).stem, 40)}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
+    inner = Path(stem).suffix.lower() if suffix in ARCHIVES else ""
+    if inner in upload_suffixes():  # reviews.csv.gz: the name of the file in it is that without .gz
+        stem, suffix = Path(stem).stem, inner + suffix
+    stored_name = f"{slug(stem, 40)}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     path = inside(workspace.uploads, safe_name(stored_name, "file name"))
     write_atomically(path, lambda file: file.write(content))
     try:
-        read_table(path, collect_bad_rows=True)  # the Data page offers to leave them out
+        _check_readable(path)
     except WorkbenchError:
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+def _check_readable(path: Path) -> None:
+    """Raise an error for a file that no choice on a page can make readable."""
+    try:
+        read_user_file(path, DataSpec(train=str(path)), ())
+    except UncertainEncodingError:
+        return  # the pages ask which encoding it is
+    except DataError:
+        sheets = sheet_names(path) if path.suffix.lower() in EXCEL else []
+        if not any(_is_readable(path, sheet) for sheet in sheets[1:]):
+            raise
+
+
+def _is_readable(path: Path, sheet: str) -> bool:
+    try:
+        read_user_file(path, DataSpec(train=str(path), sheet=sheet), ())
+        return True
+    except DataError:
+        return False
 
 
 def stored(workspace: Workspace) -> list[str]:
@@ -61,8 +88,7 @@ def stored(workspace: Workspace) -> list[str]:
     Args:
         workspace: where they are stored.
     """
-    files = (path for path in workspace.uploads.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(str(path) for path in files if not path.name.startswith("."))
+    return [str(upload.path) for upload in list_uploads(workspace)]
 
 
 def draw_uploader(target: str) -> None:
@@ -84,7 +110,7 @@ def draw_uploader(target: str) -> None:
 
     st.file_uploader(
         _("Your own file"),
-        type=[suffix.lstrip(".") for suffix in sorted(SUFFIXES)],
+        type=[suffix.lstrip(".") for suffix in upload_suffixes()],
         key=UPLOADER,
         on_change=take,
         max_upload_size=MEGABYTES,
@@ -98,23 +124,51 @@ def draw_uploader(target: str) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _columns(path: str, changed: int, delimiter: str | None, encoding: str | None) -> list[str]:
-    return list(read_table(Path(path), delimiter, encoding, collect_bad_rows=True).columns)
+def _columns(document: str, changed: int) -> list[str]:
+    data = DataSpec.model_validate_json(document)
+    return list(read_user_file(Path(data.train), data, ()).columns)
 
 
-def columns_of(path: str, delimiter: str | None = None, encoding: str | None = None) -> list[str]:
+@st.cache_data(show_spinner=False, max_entries=8)
+def _sheets(path: str, changed: int) -> list[str]:
+    return sheet_names(Path(path))
+
+
+def columns_of(path: str, **settings: object) -> list[str]:
     """Return the names of a file's columns.
 
     Args:
         path: path of the file.
-        delimiter: between columns; detected if left out.
-        encoding: encoding of the text; detected if omitted.
+        settings: fields of the data section that say how it is written; detected without them.
 
     Raises:
+        SpecError: there is no such setting.
         DataError: the file cannot be read.
     """
+    data = DataSpec.model_validate({"train": path, **settings})
     with st.spinner(_("Reading the file ...")):
-        return _columns(path, Path(path).stat().st_mtime_ns, delimiter, encoding)
+        return _columns(data.model_dump_json(), Path(path).stat().st_mtime_ns)
+
+
+def draw_sheet(path: str, key: str) -> str | None:
+    """Draw the choice of a sheet, if the file is a workbook that has several; return the chosen one.
+
+    Args:
+        path: path of the file.
+        key: key of the session; None there is the first sheet.
+
+    Raises:
+        DataError: the workbook cannot be read.
+    """
+    if Path(path).suffix.lower() not in EXCEL:
+        return None
+    sheets = _sheets(path, Path(path).stat().st_mtime_ns)
+    if len(sheets) < 2:
+        return None
+    if st.session_state.get(key) not in sheets:
+        st.session_state[key] = sheets[0]
+    sheet = st.selectbox(_("Sheet"), sheets, key=key, help=_("Sheet of the workbook."), persist_state="session")
+    return None if sheet == sheets[0] else sheet
 
 
 def draw_columns(roles: Sequence[Column], names: Sequence[str], prefix: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def test_two_readings_that_fit_are_shown_with_lines(tmp_path: Path) -> None:
         read_table(path)
     message = str(caught.value)
     assert "could be cp1252 or mac_roman" in message
-    assert "line 3: 'l desayuno estaba fr’o.,b' (cp1252) or 'l desayuno estaba frío.,b' (mac_roman)" in message
+    assert "line 3: 'El desayuno estaba fr’o.,b' (cp1252) or 'El desayuno estaba frío.,b' (mac_roman)" in message
     assert "data.encoding=mac_roman" in caught.value.hint
     assert read_table(path, encoding="mac_roman").columns["text"][1] == "El desayuno estaba frío."
 

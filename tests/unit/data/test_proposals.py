@@ -10,7 +10,7 @@ import pytest
 
 from workbench.cli import proposing
 from workbench.cli.options import change_spec
-from workbench.cli.proposing import with_columns
+from workbench.cli.proposing import with_answers
 from workbench.data.load import Dataset, load_data
 from workbench.data.proposals import UnclearColumnsError
 from workbench.spec import RunSpec
@@ -74,10 +74,10 @@ def test_only_a_yes_in_a_terminal_accepts_the_proposal(
     monkeypatch.setattr(proposing, "sys", SimpleNamespace(stdin=stream, stderr=stream))
     monkeypatch.setattr(proposing.typer, "confirm", lambda *args, **options: answer)
     if terminal and answer:
-        assert with_columns(unclear, lambda each: load(workspace, each)).mapping["text"] == "Rezension"
+        assert with_answers(unclear, lambda each: load(workspace, each)).mapping["text"] == "Rezension"
     else:
         with pytest.raises(UnclearColumnsError):
-            with_columns(unclear, lambda each: load(workspace, each))
+            with_answers(unclear, lambda each: load(workspace, each))
     assert "Rezension: a long film number 10" in capsys.readouterr().err, "the first rows are shown"
 
 

@@ -10,7 +10,7 @@ from workbench.cli import views
 from workbench.cli.options import RunId, Sets, SpecName, read_spec
 from workbench.cli.output import Finished, Json, console, errors, print_result
 from workbench.cli.progress import show_progress
-from workbench.cli.proposing import with_columns
+from workbench.cli.proposing import with_answers
 from workbench.i18n import _
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
@@ -25,7 +25,7 @@ def run_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> Non
     from workbench.jobs import submit
 
     workspace = Workspace.current()
-    run = with_columns(read_spec(spec, sets), lambda each: submit(each, workspace))
+    run = with_answers(read_spec(spec, sets), lambda each: submit(each, workspace))
     _wait(run, workspace, as_json)
 
 
@@ -44,7 +44,7 @@ def submit_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> 
     """Put a run into the queue and return at once."""
     from workbench.jobs import submit
 
-    run = with_columns(read_spec(spec, sets), lambda each: submit(each, Workspace.current()))
+    run = with_answers(read_spec(spec, sets), lambda each: submit(each, Workspace.current()))
     text = _("Queued {id}\nWatch it: workbench show {id}").format(id=run.id)
     print_result(run.summary(), as_json, lambda: console.print(text))
 

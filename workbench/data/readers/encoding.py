@@ -6,6 +6,8 @@ import codecs
 import contextlib
 import itertools
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.data.readers.file_types import ALLOWED
@@ -25,6 +27,40 @@ _MIXED_LINES = 10_000
 _NOT_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 _SINGLE_PAIR = re.compile(rb"[\0-\x7f]*[\xc2-\xdf][\x80-\xbf][\0-\x7f]*")
 _SET_ENCODING = "Set the file's encoding as data.encoding (for example gb18030 or cp1252), or save it as UTF-8."
+
+
+@dataclass(frozen=True)
+class LineInTwoEncodings:
+    """A part of a line that two encodings read differently: the number of the line, and both readings."""
+
+    number: int
+    readings: tuple[str, str]
+
+
+class UncertainEncodingError(DataError):
+    """Two encodings fit a file.
+
+    Args:
+        name: the file's name.
+        encodings: both encodings, the more probable one first.
+        lines: the first lines that they read differently.
+    """
+
+    def __init__(self, name: str, encodings: tuple[str, str], lines: Sequence[LineInTwoEncodings]) -> None:
+        first, second = encodings
+        shown = "; ".join(
+            f"line {line.number}: {line.readings[0]!r} ({first}) or {line.readings[1]!r} ({second})" for line in lines
+        )
+        super().__init__(
+            f"{name} is not UTF-8, and its encoding could be {first} or {second}. {shown}.",
+            f"Set data.encoding={first} or data.encoding={second}, whichever reads right, or save the file as UTF-8.",
+        )
+        self.encodings = encodings
+        self.lines = tuple(lines)
+
+    @property
+    def kind(self) -> str:
+        return "Data"
 
 
 def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str, list[str]]:
@@ -134,7 +170,8 @@ def detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
         The encoding, and a note if it was guessed.
 
     Raises:
-        DataError: several encodings fit, or none does.
+        UncertainEncodingError: two encodings fit.
+        DataError: no encoding fits.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
@@ -158,7 +195,7 @@ def detect_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
     if not readings:
         raise _undecodable(content, name, "utf-8", problem) from problem
     if not is_certain(readings):
-        raise _ambiguous(content, name, readings[0], readings[1])
+        raise _uncertain(content, name, readings[0], readings[1])
     note = (
         f"{name}: the encoding is not UTF-8; {readings[0].encoding} was used, which fits {readings[0].language}. "
         "If letters look wrong, set the right one as data.encoding."
@@ -195,29 +232,24 @@ def is_utf8(content: bytes) -> bool:
         return False
 
 
-def _ambiguous(content: bytes, name: str, first: Reading, second: Reading) -> DataError:
+def _uncertain(content: bytes, name: str, first: Reading, second: Reading) -> UncertainEncodingError:
     """Return the error for a text that two encodings fit, with lines that they read differently."""
     names = first.encoding, second.encoding
-    lines: list[str] = []
+    lines: list[LineInTwoEncodings] = []
     for number, line in enumerate(re.split(rb"\r\n|\r|\n", content), start=1):
-        readings = [line.decode(encoding, errors="replace") for encoding in names]
-        if readings[0] != readings[1] and len(lines) < _SHOWN_LINES:
-            shown = " or ".join(
-                f"{_around(own, other)!r} ({encoding})"
-                for own, other, encoding in zip(readings, reversed(readings), names, strict=True)
-            )
-            lines.append(f"line {number}: {shown}")
-    return DataError(
-        f"{name} is not UTF-8, and its encoding could be {names[0]} or {names[1]}. " + "; ".join(lines) + ".",
-        f"Set data.encoding={names[0]} or data.encoding={names[1]}, whichever reads right, or save the file as UTF-8.",
-    )
+        one, other = (line.decode(encoding, errors="replace") for encoding in names)
+        if one != other:
+            lines.append(LineInTwoEncodings(number, (_around(one, other), _around(other, one))))
+        if len(lines) == _SHOWN_LINES:
+            break
+    return UncertainEncodingError(name, names, lines)
 
 
 def _around(text: str, other: str) -> str:
     """Return the part of a line around the first character that another reading has not."""
     first = next((i for i, pair in enumerate(zip(text, other, strict=False)) if pair[0] != pair[1]), 0)
-    start = max(0, first - 20)
-    return text[start : start + 50].strip()
+    start = max(0, first - 30)
+    return text[start : start + 60].strip()
 
 
 def _is_damaged_utf8(content: bytes) -> bool:

@@ -16,6 +16,7 @@ from workbench.errors import DataError, MissingPackageError
 from workbench.types import Json
 
 if TYPE_CHECKING:
+    from openpyxl import Workbook
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 MAX_UNPACKED = 1024**3  # bytes of all parts of a workbook
@@ -40,34 +41,58 @@ def read_excel(path: Path, sheet: str | None = None, max_rows: int | None = None
         DataError: it cannot be read, is too large, has no such sheet, or the sheet is not a table.
         MissingPackageError: openpyxl is not installed.
     """
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise MissingPackageError("openpyxl", "to read Excel files") from error
-    _check_parts(path)
-    try:
-        workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except Exception as error:  # openpyxl raises errors of every kind for a damaged workbook
-        raise _unreadable(path, error) from error
+    workbook = _open(path)
     try:
         names = [worksheet.title for worksheet in workbook.worksheets]
         name = _choose_sheet(names, sheet, path.name)
         try:
             table = _read_sheet(islice(_rows(workbook[name], path.name), max_rows), path.name)
-        except DataError:
+        except DataError as error:
+            if sheet is None and len(names) > 1:
+                error.hint += f" Or set data.sheet to another sheet: {_list_sheets(names[1:])}."
             raise
         except Exception as error:
             raise _unreadable(path, error) from error
     finally:
         workbook.close()
     if sheet is None and len(names) > 1:
-        others = ", ".join(map(repr, names[1:6])) + (" ..." if len(names) > 6 else "")
+        others = _list_sheets(names[1:])
         table.notes.insert(0, f"{path.name}: read the first sheet, {name!r}; data.sheet chooses another ({others}).")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(name.encode())
     table.sha256 = digest.hexdigest()
     return table
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Return the names of the sheets of an Excel workbook.
+
+    Args:
+        path: a file ``.xlsx`` or ``.xlsm``.
+
+    Raises:
+        DataError: it cannot be read.
+        MissingPackageError: openpyxl is not installed.
+    """
+    workbook = _open(path)
+    try:
+        return [worksheet.title for worksheet in workbook.worksheets]
+    finally:
+        workbook.close()
+
+
+def _open(path: Path) -> Workbook:
+    """Open a workbook for reading."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise MissingPackageError("openpyxl", "to read Excel files") from error
+    _check_parts(path)
+    try:
+        return openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    except Exception as error:  # openpyxl raises errors of every kind for a damaged workbook
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -106,6 +131,10 @@ def _choose_sheet(names: Sequence[str], sheet: str | None, file: str) -> str:
         listed = ", ".join(map(repr, names[:20]))
         raise DataError(f"{file} has no sheet {sheet[:60]!r}.", f"Set data.sheet to one of: {listed}.")
     return sheet
+
+
+def _list_sheets(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
 
 
 def _rows(worksheet: ReadOnlyWorksheet, file: str) -> Iterator[NumberedCells]:
