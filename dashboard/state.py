@@ -153,8 +153,8 @@ def from_url(choice: Linked, read: Callable[[str], object]) -> None:
         st.session_state[seen_key], st.session_state[held_key] = text, st.session_state[key]
         return
     if text is None:
-        if key not in st.session_state and _remembered(param) is not None:
-            text = _remembered(param)
+        if key not in st.session_state:
+            text = _remembered(param) or None  # an empty one was removed
     elif text == st.session_state.get(seen_key) and key in st.session_state:
         return
     if text is not None:

@@ -43,7 +43,7 @@ with show_errors("data_error"):
         st.stop()
     spec = repairs.draw(choice.choose_use(name, workspace), workspace)
     if st.button(_("Train on this data"), type="primary", icon=":material/rocket_launch:", key="data_use"):
-        choice.use(spec)
+        choice.use(spec, workspace)
     view = url_widgets.segments(_("Show"), list(VIEWS), state.Data.VIEW, format_func=lambda view: _(VIEWS[view]))
     if view == "near":
         overview.draw_near_duplicates(spec, workspace)

@@ -29,7 +29,7 @@ with side:
     st.subheader(_("Check"), help=help, anchor=False)
     spec, problems = problems_of(document, workspace)
     show_problems(problems)
-    data_notes.draw(spec, workspace)
+    data_notes.draw(spec, problems, workspace)
     spec_yaml.warn_about_lost_settings(document)
     blocked = spec is None or any(problem.severity == "error" for problem in problems)
     seeds = start.choose_seeds(document)

@@ -51,3 +51,25 @@ def test_a_wrong_row_is_mended_and_trained_on(chromium: Browser, workspace: Work
             expect(page.get_by_text("succeeded").first).to_be_visible()
     finally:
         jobs.stop_worker(workspace)
+
+
+def test_doubts_about_a_file_are_resolved_by_clicks(chromium: Browser, workspace: Workspace) -> None:
+    rows = "".join(f"{n},{text} in short,{label}\n" for n, (text, label) in enumerate(reviews(60)))
+    table = f"nummer,rezension,urteil\n{rows}0,El desayuno estaba frío.,good\n".encode("mac_roman")
+    with served(workspace) as server, visitor(chromium, server.url) as someone:
+        page = someone.open("/data")
+        files = page.locator("input[type=file]")
+        files.set_input_files({"name": "reviews.csv", "mimeType": "text/csv", "buffer": table})
+        expect(page.get_by_text("El desayuno estaba fr’o.")).to_be_visible()
+        by_key(page, "offer_encoding_1").get_by_role("button").click()
+        expect(page.get_by_text("Which column is which?")).to_be_visible()
+        settle(page)
+        by_key(page, "offer_columns_accept").get_by_role("button").first.click()
+        expect(page.get_by_text("Rows, training set")).to_be_visible()
+        settle(page)
+        link = page.url
+        by_key(page, "data_use").get_by_role("button").click()
+        page.wait_for_url("**/launch*")
+        expect(page.get_by_text("No problems found.")).to_be_visible()
+        shared = someone.open(link.removeprefix(server.url))
+        expect(shared.get_by_text("Rows, training set")).to_be_visible()

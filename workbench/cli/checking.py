@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # near-duplicates that are printed for each pair of splits; --json has more
 MAX_TEXT = 100  # characters
+_OPTIONS = {  # of fields that hints name
+    "data.sheet": "--sheet NAME",
+    "data.encoding": "--encoding NAME",
+    "data.delimiter": "--delimiter CHARACTER",
+    "data.on_bad_rows": "--on-bad-rows drop",
+    "data.group": "--group COLUMN",
+    "columns:": "--column ROLE=COLUMN",
+}
 
 
 def check_data(
@@ -36,6 +44,7 @@ def check_data(
     model: str = "minilm",
     similarity: float = 0.8,
     sets: Sequence[str] = (),
+    fields: Mapping[str, str | None] | None = None,
 ) -> Overview:
     """Check a file or a data set.
 
@@ -47,6 +56,7 @@ def check_data(
         model: a model source; a note warns if it was not trained on the language of the texts.
         similarity: from which on two texts are near-duplicates, from 0 to 1.
         sets: other fields of a spec's data and task: ``data.FIELD=VALUE`` or ``task.OPTION=VALUE`` each.
+        fields: fields of a spec's data that have an option of their own; None for their defaults.
 
     Raises:
         DataError: the data cannot be used, or not for this task.
@@ -61,7 +71,7 @@ def check_data(
     from workbench.models.loading import make_source
 
     workspace = Workspace.current()
-    spec = _spec(name, task, test, columns, sets)
+    spec = _spec(name, task, test, columns, sets, fields or {})
     chosen, source = make_task(spec), make_source(model, workspace)
 
     def load(each: RunSpec) -> Dataset:
@@ -80,7 +90,14 @@ def check_data(
     return report
 
 
-def _spec(name: str, task: str | None, test: str | None, columns: Sequence[str], sets: Sequence[str]) -> RunSpec:
+def _spec(
+    name: str,
+    task: str | None,
+    test: str | None,
+    columns: Sequence[str],
+    sets: Sequence[str],
+    fields: Mapping[str, str | None],
+) -> RunSpec:
     """Return a spec with the data and the task that the options name."""
     from workbench.data.catalogue.naming import find_entry
 
@@ -91,7 +108,8 @@ def _spec(name: str, task: str | None, test: str | None, columns: Sequence[str],
                 "For example: --set data.encoding=cp1252 or --set task.multi_label=true.",
             )
     entry = find_entry(name)
-    of_data = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
+    of_data = {"train": name, "columns": _columns(columns)}
+    of_data |= {field: value for field, value in {"test": test, **fields}.items() if value is not None}
     document = {"task": task or (entry.task if entry else "text-classification"), "data": of_data, "model": "minilm"}
     return change_spec(RunSpec.parse(document), list(sets))
 
@@ -103,9 +121,17 @@ def _naming_options() -> Iterator[None]:
         yield
     except (DataError, FetchError) as error:
         error.exit_code = RequestError.exit_code
-        if "--set" not in error.hint and any(word in error.hint for word in ("data.", "columns:", "limit:", "task.")):
-            error.hint += " " + _("With this command: --set data.FIELD=VALUE or --set task.OPTION=VALUE.")
+        error.hint += _options_hint(error.hint)
         raise
+
+
+def _options_hint(hint: str) -> str:
+    """Return the end of a hint that names fields of a spec: the options of this command that set them."""
+    if "--set" in hint or not any(word in hint for word in ("data.", "columns:", "limit:", "task.")):
+        return ""
+    options = [option for field, option in _OPTIONS.items() if field in hint]
+    named = _("With this command: {options}.").format(options=" ".join(options)) if options else ""
+    return f" {named or _('With this command: --set data.FIELD=VALUE or --set task.OPTION=VALUE.')}"
 
 
 def _columns(options: Sequence[str]) -> dict[str, str | list[str]]:

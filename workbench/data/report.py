@@ -163,7 +163,7 @@ class ExcludedRows:
 
     def note(self) -> str:
         """Return the exclusion as a note, a warning unless it was chosen."""
-        rows = f" (rows {format_list(self.rows)})" if self.rows else ""
+        rows = f" (row{'s' if len(self.rows) > 1 else ''} {format_list(self.rows)})" if self.rows else ""
         note = f"{self.split}: {self.count or len(self.rows):,} excluded: {self.reason}{rows}."
         return note if self.by_choice else WarningNote(note)
 

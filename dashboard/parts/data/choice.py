@@ -18,6 +18,8 @@ from dashboard.parts.shared import uploads
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, gigabytes, md
+from workbench.check import make_task
+from workbench.check.language import AutoChoice, choose_model, data_languages
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import describe, fetch
 from workbench.data.columns import Column
@@ -240,13 +242,17 @@ def _columns(roles: Sequence[Column], names: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def use(spec: RunSpec) -> None:
-    """Open Launch with this data in the form.
+def use(spec: RunSpec, workspace: Workspace) -> None:
+    """Open Launch with this data in the form, and with a model that knows its language.
 
     Args:
         spec: the spec from :func:`choose_use`.
+        workspace: whose uploads.
     """
-    launch_form.fill(spec)
+    task = make_task(spec)
+    languages = data_languages(spec.data, task, workspace, confined=True)
+    choice = choose_model(task, languages) if languages is not None else None
+    launch_form.fill(spec.changed({"model": choice.source}) if isinstance(choice, AutoChoice) else spec)
     state.to_url(state.Launch.PRESET, "")
     state.to_url(state.Launch.FROM, "")
     st.switch_page(state.LAUNCH_PAGE)

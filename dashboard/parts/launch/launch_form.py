@@ -353,6 +353,15 @@ def accept(changes: Mapping[str, object]) -> None:
             st.session_state[f"{prefix}.{name}"] = value
 
 
+def use_model(source: str) -> None:
+    """Choose a model in the form.
+
+    Args:
+        source: its name.
+    """
+    st.session_state[f"{Launch.PREFIX}.model"] = source
+
+
 def _forget_other_data(task_name: str, train: str) -> None:
     """Empty the field of the columns when the task or the data has changed, and how other data was read."""
     prefix, before = f"{Launch.PREFIX}.data_fields", st.session_state.get(COLUMNS_FOR)

@@ -97,4 +97,31 @@ def test_the_task_checks_the_rows_and_hints_name_options_of_the_command(
         checking.check_data(str(path), "relation-extraction")
     with pytest.raises(DataError) as caught:
         checking.check_data(file, sets=["data.group=nosuch"])
-    assert "--set data.FIELD=VALUE" in caught.value.hint and caught.value.exit_code == 2
+    assert "With this command: --group COLUMN." in caught.value.hint and caught.value.exit_code == 2
+
+
+def test_how_a_file_is_written_has_options_that_the_hints_name(tmp_path: Path, workspace: Workspace) -> None:
+    import openpyxl
+
+    rows = [("text", "label"), *((f"{GERMAN} {i}", "ja" if i % 2 else "nein") for i in range(40))]
+    book = openpyxl.Workbook()
+    second = book.create_sheet("second")
+    for row in rows:
+        second.append(row)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError) as caught:
+        checking.check_data(str(tmp_path / "a.xlsx"))
+    assert "'second'" in caught.value.hint and "--sheet NAME" in caught.value.hint
+    assert checking.check_data(str(tmp_path / "a.xlsx"), fields={"sheet": "second", "group": None})["parts"]["train"]
+
+    lines = "".join(f"{text};{label}\n" for text, label in rows)
+    (tmp_path / "a.csv").write_text(lines + "no label;\n", encoding="cp1252")
+    with pytest.raises(DataError) as caught:
+        checking.check_data(str(tmp_path / "a.csv"))
+    assert "--on-bad-rows drop" in caught.value.hint
+    report = checking.check_data(
+        str(tmp_path / "a.csv"), fields={"on_bad_rows": "drop", "delimiter": ";", "encoding": "cp1252"}
+    )
+    assert [group["count"] for group in report["left_out"]] == [1]
+    with pytest.raises(SpecError, match=r"on_bad_rows.*'refuse' or 'drop'"):
+        checking.check_data(str(tmp_path / "a.csv"), fields={"on_bad_rows": "maybe"})

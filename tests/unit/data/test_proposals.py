@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from workbench.cli.options import change_spec
 from workbench.cli.proposing import with_answers
 from workbench.data.load import Dataset, load_data
 from workbench.data.proposals import UnclearColumnsError
+from workbench.data.readers.encoding import UncertainEncodingError
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
@@ -79,6 +81,47 @@ def test_only_a_yes_in_a_terminal_accepts_the_proposal(
         with pytest.raises(UnclearColumnsError):
             with_answers(unclear, lambda each: load(workspace, each))
     assert "Rezension: a long film number 10" in capsys.readouterr().err, "the first rows are shown"
+
+
+@pytest.mark.parametrize(("terminal", "answer"), [(False, 2), (True, 0), (True, 2), (True, 7)])
+def test_in_a_terminal_one_of_two_encodings_is_chosen(
+    terminal: bool,
+    answer: int,
+    tmp_path: Path,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a.csv"
+    plain = "".join(f"plain {n},1,{'a' if n % 2 else 'b'}\n" for n in range(60))
+    path.write_bytes(f"satz,zahl,urteil\n{plain}El desayuno estaba frío.,1,b\n".encode("mac_roman"))
+    doubtful = RunSpec.parse({"task": "text-classification", "data": str(path), "model": "minilm"})
+    stream = SimpleNamespace(isatty=lambda: terminal)
+    monkeypatch.setattr(proposing, "sys", SimpleNamespace(stdin=stream, stderr=stream))
+    monkeypatch.setattr(proposing.typer, "prompt", lambda *args, **options: answer)
+    monkeypatch.setattr(proposing.typer, "confirm", lambda *args, **options: True)
+    if terminal and answer == 2:
+        dataset = with_answers(doubtful, lambda each: load(workspace, each))
+        texts = [text for split in (dataset.train, dataset.valid, dataset.test) for text in split.columns["text"]]
+        assert "El desayuno estaba frío." in texts and dataset.mapping["label"] == "urteil", "both questions are asked"
+    else:
+        with pytest.raises(UncertainEncodingError):
+            with_answers(doubtful, lambda each: load(workspace, each))
+    assert ("El desayuno estaba fr’o" in capsys.readouterr().err) == terminal
+
+
+def test_columns_of_lists_are_proposed_for_several_labels(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [json.dumps({"satz": f"a long text {n}", "arten": ["x", "y"] if n % 2 else ["x"]}) for n in range(40)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    lists = RunSpec.parse({"task": "text-classification", "data": str(path), "model": "minilm"})
+    with pytest.raises(UnclearColumnsError) as caught:
+        load(workspace, lists)
+    assert not caught.value.proposal and "set task.multi_label to true" in caught.value.hint
+    several = tasks.get("text-classification")(tasks.get("text-classification").Config(multi_label=True))
+    with pytest.raises(UnclearColumnsError) as caught:
+        load_data(lists.data, several.columns(), workspace)
+    assert caught.value.proposal == {"text": "satz", "label": "arten"}
 
 
 def test_a_table_is_a_spec_that_classifies_its_texts(unclear: RunSpec) -> None:

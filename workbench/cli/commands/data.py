@@ -68,6 +68,13 @@ def check_command(
     column: Annotated[
         list[str] | None, typer.Option(help="ROLE=COLUMN, when columns cannot be matched by name. Repeatable.")
     ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel file. Default: the first one.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help=r"CSV delimiter, \t for a tab. Default: detected.")] = None,
+    on_bad_rows: Annotated[
+        str | None, typer.Option(help="Rows that cannot be used: refuse the data, or drop them. Default: refuse.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Column whose values never appear in two splits.")] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,7 +94,8 @@ def check_command(
     """Check data before training: rows, labels, lengths, language, duplicates, and near-duplicates across splits."""
     from workbench.cli.checking import check_data, show_report
 
-    report = check_data(name, task, test, column or [], model, similarity, sets or [])
+    fields = {"sheet": sheet, "encoding": encoding, "delimiter": delimiter, "on_bad_rows": on_bad_rows, "group": group}
+    report = check_data(name, task, test, column or [], model, similarity, sets or [], fields)
     print_result(report, as_json, lambda: show_report(report, similarity))
 
 
