@@ -137,6 +137,7 @@ def test_a_classifier_and_its_copy(workspace: Workspace) -> None:
     assert_same_classes(longer, longer.model_folder)
 
 
+@pytest.mark.slow
 def test_pairs_of_texts(workspace: Workspace) -> None:
     path = workspace.uploads / "pairs.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,6 +159,7 @@ def test_several_labels(workspace: Workspace) -> None:
         assert {row["label"]: row["score"] for row in scored} == pytest.approx(answer.scores, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_names(workspace: Workspace) -> None:
     run = rows_run(workspace, "token-classification", **{"training.epochs": 6})
     texts = ["Mary left New York", "Anna met Peter in Paris yesterday", " ".join(["Mary left New York and"] * 30)]
@@ -172,6 +174,7 @@ def test_names(workspace: Workspace) -> None:
     assert isinstance(long, list), "a text longer than the model's positions must not raise an error"
 
 
+@pytest.mark.slow
 def test_answers_in_a_context(workspace: Workspace) -> None:
     lines = (ROWS / "question-answering.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["answers"]]
@@ -194,6 +197,7 @@ def test_answers_in_a_context(workspace: Workspace) -> None:
     assert len(set(ours)) > 3 and theirs == ours
 
 
+@pytest.mark.slow
 def test_scores_of_liked_items(workspace: Workspace) -> None:
     run = rows_run(workspace, "recommendation")
     rows = [json.loads(line) for line in (ROWS / "recommendation.jsonl").read_text().splitlines()[:6]]

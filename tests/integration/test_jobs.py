@@ -193,7 +193,7 @@ def test_a_detached_worker_starts_once_and_ends_when_idle(workspace: Workspace) 
     assert os.getsid(pid) == pid != os.getsid(0)  # it outlives this session
     assert jobs.ensure_worker(workspace) is False
     wait_until(lambda: not jobs.worker_status(workspace)["running"], "it ended automatically")
-    assert "has ended" in (workspace.root / "worker.log").read_text()
+    wait_until(lambda: "has ended" in (workspace.root / "worker.log").read_text(), "its last line is written")
     assert jobs.ensure_worker(workspace, idle_seconds=60, wait=TIMEOUT) is True
     assert jobs.stop_worker(workspace, TIMEOUT) is True
 

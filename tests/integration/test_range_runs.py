@@ -86,6 +86,7 @@ def test_a_resumed_range_test_has_the_same_result(kind: str, server: Any, worksp
 # -- through the installed command ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_range_test_through_the_command_line(live_workspace: Workspace, tmp_path: Path) -> None:
     spec = write_spec(live_workspace, batch_size=16)
     document = call_json(live_workspace, "range-test", spec, "--set", "range_test.steps=60")

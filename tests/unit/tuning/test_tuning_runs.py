@@ -65,6 +65,7 @@ def test_a_merged_run_predicts_the_same_without_its_base(workspace: Workspace, m
     assert loaded.newly_initialized == frozenset()
 
 
+@pytest.mark.slow
 def test_merging_does_not_overwrite_other_folders(workspace: Workspace, tmp_path: Path) -> None:
     """The command overwrites an earlier merged model, but nothing else."""
     run = make_run(workspace, {"tuning": "lora", "training.epochs": 1, "data.max_length": 32})
