@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import difflib
 import io
-import json
 import operator
 import re
-import subprocess
-import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from workbench.errors import MissingPackageError, RequestError
+from workbench.limited_process import Limits, call
 from workbench.runs.rows import INDEX, Row, column_names, to_arrow
+from workbench.types import JsonObject
 
 if TYPE_CHECKING:
     import pyarrow
@@ -32,8 +32,8 @@ EXAMPLES = (
     "title ILIKE '%reviews%' OR seconds < 60",
 )
 TIMEOUT_SECONDS = 3.0  # for evaluating a filter
-TIMED_OUT = 3  # exit status of workbench.runs.filter_process
-_START_SECONDS = 30.0  # for starting a process on a busy machine
+MAX_LENGTH = 1_000  # characters of a filter
+_MEMORY = 2 * 1024**3  # bytes of address space of the process that evaluates one
 _MAX_CACHED = 50  # conditions
 _WORDS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _DEPENDS_ON_TIME = re.compile(r"now|current|today|local|age|random|uuid|txid|time\s*\(", re.IGNORECASE)
@@ -56,11 +56,16 @@ def filter_rows(rows: Sequence[Row], condition: str) -> list[Row]:
         condition: what follows ``WHERE`` in SQL; fields with dots need no quotes.
 
     Raises:
-        RequestError: the condition cannot be evaluated; the message says why and names similar fields.
+        RequestError: the condition cannot be evaluated (the message says why and names similar fields), has more than
+            ``MAX_LENGTH`` characters, or takes more than ``TIMEOUT_SECONDS``.
         MissingPackageError: duckdb or pyarrow is not installed.
     """
     if not condition.strip() or not rows:
         return list(rows)
+    if len(condition) > MAX_LENGTH:
+        raise RequestError(
+            f"The filter has {len(condition):,} characters; at most {MAX_LENGTH:,} are allowed.", _SIMPLER
+        )
     cached = _results.get(condition)
     if cached is not None and cached.is_of(rows):
         return [rows[index] for index in cached.indices]
@@ -120,6 +125,7 @@ def matching_indices(table: pyarrow.Table, expression: str) -> list[int]:
 
     Raises:
         duckdb.Error: the expression cannot be evaluated.
+        RequestError: it takes more than ``TIMEOUT_SECONDS``.
     """
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
@@ -129,35 +135,31 @@ def matching_indices(table: pyarrow.Table, expression: str) -> list[int]:
         for setting in _LOCKS:
             connection.execute(setting)
         # The relation parses one expression, whereas SQL text could hold several statements.
-        matches = connection.table("runs").filter(expression).project(INDEX).fetchall()
+        timer = threading.Timer(TIMEOUT_SECONDS, connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            matches = connection.table("runs").filter(expression).project(INDEX).fetchall()
+        except duckdb.InterruptException as error:
+            raise _timed_out() from error
+        finally:
+            timer.cancel()
     return [index for (index,) in matches]
 
 
 def _in_own_process(table: pyarrow.Table, expression: str) -> list[int]:
-    """Evaluate as :func:`matching_indices` in a process that ends itself after ``TIMEOUT_SECONDS``."""
+    """Evaluate as :func:`matching_indices` in a process that is killed after ``TIMEOUT_SECONDS``."""
     import pyarrow as pa
 
-    request = io.BytesIO(json.dumps({"expression": expression, "seconds": TIMEOUT_SECONDS}).encode() + b"\n")
-    request.seek(0, io.SEEK_END)
-    with pa.ipc.new_stream(request, table.schema) as stream:
+    payload = io.BytesIO()
+    with pa.ipc.new_stream(payload, table.schema) as stream:
         stream.write_table(table)
-    command = [sys.executable, "-m", "workbench.runs.filter_process"]
-    try:
-        done = subprocess.run(
-            command, input=request.getvalue(), capture_output=True, timeout=TIMEOUT_SECONDS + _START_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _timed_out() from error
-    if done.returncode == TIMED_OUT:
-        raise _timed_out()
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError as error:
-        reason = done.stderr.decode("utf-8", errors="replace").strip()[-200:]
-        raise RequestError(f"The filter failed: {reason or 'it needed too much memory'}.", _SIMPLER) from error
+    limits = Limits(_MEMORY, TIMEOUT_SECONDS, "The filter", _SIMPLER, RequestError)
+    function = "workbench.runs.filter_process:evaluate"
+    answer = cast("JsonObject", call(function, {"expression": expression}, limits, payload=payload.getvalue()))
     if "error" in answer:
-        raise _duckdb().Error(answer["error"])
-    return [int(index) for index in answer["indices"]]
+        raise _duckdb().Error(str(answer["error"]))
+    return [int(index) for index in cast("list[int]", answer["indices"])]
 
 
 def _timed_out() -> RequestError:

@@ -1,38 +1,33 @@
-"""Evaluate a filter in a process that ends itself after a time limit: ``python -m workbench.runs.filter_process``.
+"""Evaluate a filter in a process of its own, which :mod:`workbench.limited_process` starts.
 
 DuckDB can be interrupted between values, but not inside one: a regular expression over a long text would block the
-calling process for minutes. Standard input: a line of JSON (``expression``, ``seconds``), then the table as an Arrow
-stream. Standard output: ``{"indices": [...]}`` or ``{"error": "..."}``.
+calling process for minutes.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import threading
+from typing import IO
 
-from workbench.runs.filter import TIMED_OUT, matching_indices
+import duckdb
+import pyarrow
+
+from workbench.runs.filter import matching_indices
+from workbench.types import Json, JsonObject
 
 
-def main() -> None:
-    """Read the request, evaluate it, and print the result."""
-    request = json.loads(sys.stdin.buffer.readline())
-    import duckdb
-    import pyarrow
+def evaluate(expression: str, payload: IO[bytes]) -> JsonObject:
+    """Evaluate an expression.
 
-    with pyarrow.ipc.open_stream(sys.stdin.buffer) as stream:
+    Args:
+        expression: one SQL expression.
+        payload: the table as an Arrow stream.
+
+    Returns:
+        ``{"indices": [...]}`` or ``{"error": "..."}``.
+    """
+    with pyarrow.ipc.open_stream(payload) as stream:
         table = stream.read_all()
-    timer = threading.Timer(request["seconds"], os._exit, (TIMED_OUT,))
-    timer.daemon = True
-    timer.start()
-    answer: dict[str, list[int] | str]
     try:
-        answer = {"indices": matching_indices(table, request["expression"])}
+        return {"indices": list[Json](matching_indices(table, expression))}
     except duckdb.Error as error:
-        answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main()
+        return {"error": str(error)}
