@@ -29,6 +29,7 @@ from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed
 from dashboard.serving.password import set_password, stored_hash
 from dashboard.serving.websockets import CLOSED_SCRIPT, MAX_PAGES
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
+from workbench.limited_process import keep_ready
 from workbench.machine import limit_onednn_cache
 from workbench.workspace import Workspace
 
@@ -97,6 +98,7 @@ def serve(
     import uvicorn
 
     _keep_memory_small()
+    keep_ready()  # a process for the first file
     allow_hosts = list(allow_hosts)
     if is_exposed(host, allow_hosts) and stored_hash(workspace) is None:
         raise RefusedError(

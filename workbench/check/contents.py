@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from workbench.check.paths import absolute_data
 from workbench.data.catalogue import hub_rows
@@ -24,7 +25,9 @@ from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.load import Dataset, load_data, read_splits
 from workbench.data.progress import Progress
 from workbench.data.readers.head import copy_head
+from workbench.data.readers.limits import UPLOAD
 from workbench.errors import WorkbenchError
+from workbench.limited_process import call
 from workbench.problem import Problem
 from workbench.spec import DataSpec
 from workbench.tasks.base import Task
@@ -91,7 +94,11 @@ def check_contents(
     key = (data.model_dump_json(), task.name, options, tuple(labels), str(workspace.root), stats, whole, minute)
     if key not in _results:
         size = sum(stat.st_size for stat in files.values())
-        _results[key] = _read(data, _fresh(task, labels), workspace, whole or size <= SMALL, whole)
+        everything = whole or size <= SMALL
+        if confined and _names_files(data):  # a stranger's file
+            _results[key] = _read_in_own_process(data, task, labels, workspace, everything)
+        else:
+            _results[key] = read_contents(data, _fresh(task, labels), workspace, everything, whole)
         if len(_results) > _REMEMBERED:
             _results.popitem(last=False)
     _results.move_to_end(key)
@@ -123,8 +130,40 @@ def _files(data: DataSpec, workspace: Workspace) -> dict[Path, os.stat_result]:
     return {path: path.stat() for path in paths}
 
 
-def _read(data: DataSpec, task: Task, workspace: Workspace, everything: bool, fetch: bool) -> ContentCheck:
-    """Read the data, all of it or the first rows of each file."""
+def _names_files(data: DataSpec) -> bool:
+    """Return whether a split is a file of the user."""
+    return any(source_kind(name, split) == "path" for split, name in _names(data).items())
+
+
+def _read_in_own_process(
+    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, everything: bool
+) -> ContentCheck:
+    """Read data as :func:`read_contents`, in a process with limits of memory and time."""
+    arguments = {
+        "data": data.model_dump(mode="json", exclude_unset=True),
+        "task": task.name,
+        "options": task.config.model_dump(mode="json"),
+        "labels": labels,
+        "root": str(workspace.root),
+        "everything": everything,
+    }
+    try:
+        unread = call("workbench.check.limited:read_and_check", arguments, UPLOAD)
+    except WorkbenchError as error:
+        return ContentCheck(error)
+    return ContentCheck(unread=tuple(cast("list[str]", unread)))
+
+
+def read_contents(data: DataSpec, task: Task, workspace: Workspace, everything: bool, fetch: bool) -> ContentCheck:
+    """Read the data of a spec, all of it or the first rows of each file.
+
+    Args:
+        data: the section of a spec.
+        task: with its options; it learns the labels.
+        workspace: whose cache is used.
+        everything: read all rows.
+        fetch: download what is not on this machine.
+    """
     try:
         if not fetch and not _is_here(data, workspace):
             return ContentCheck()

@@ -8,19 +8,24 @@ downloaded.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import cast
 
 from workbench.data.catalogue.cache import downloads
 from workbench.data.catalogue.entries import ModelEntry, catalogue
 from workbench.data.catalogue.naming import find_entry, source_kind
+from workbench.data.readers.file_types import ARCHIVES, EXCEL, PARQUET
+from workbench.data.readers.limits import UPLOAD
 from workbench.data.readers.sample import sample_texts
 from workbench.data.text.language import NAMES, UNKNOWN, Languages, detect_languages, spread_sample
 from workbench.data.text.unknown_tokens import load_backend, unknown_share
 from workbench.data.uploads import confined_path
 from workbench.errors import WorkbenchError
+from workbench.limited_process import call
 from workbench.models.base import ModelSource, models
 from workbench.problem import Problem
 from workbench.spec import DataSpec, RunSpec
@@ -32,6 +37,7 @@ _ENOUGH = 0.8  # share of the letters that a model must know
 _WORTH_NOTING = 0.01  # share of unknown tokens
 _TOO_MANY_UNKNOWN = 0.1  # share of unknown tokens from which a model of unknown languages is warned about
 _NAMED = 3  # languages of a model that are named
+_BINARY = (*PARQUET, *EXCEL, *ARCHIVES)
 _SAMPLE = 200  # texts whose tokens are counted
 
 
@@ -74,7 +80,24 @@ def data_texts(data: DataSpec, task: Task, workspace: Workspace, confined: bool 
             mapped = roles.get(column.role, ())
             alone = [(name,) for name in ([mapped] if isinstance(mapped, str) else mapped)]
             names += alone or [(column.role, *column.guesses)]
+    if confined and entry is None and path.suffix.lower() in _BINARY:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            alternatives = tuple(tuple(each) for each in names)
+            return list(_sample_upload(path, alternatives, data.encoding, data.sheet, stat.st_mtime_ns, stat.st_size))
     return sample_texts(path, names, data.encoding, data.sheet)
+
+
+@lru_cache(maxsize=32)
+def _sample_upload(
+    path: Path, names: tuple[tuple[str, ...], ...], encoding: str | None, sheet: str | None, changed: int, size: int
+) -> tuple[str, ...]:
+    """Return texts of a stranger's file that has to be unpacked: in a process with limits."""
+    arguments = {"path": str(path), "columns": names, "encoding": encoding, "sheet": sheet}
+    try:
+        return tuple(cast("list[str]", call("workbench.data.limited:read_sample", arguments, UPLOAD)))
+    except WorkbenchError:
+        return ()  # loading it reports why
 
 
 def data_languages(data: DataSpec, task: Task, workspace: Workspace, confined: bool = False) -> Languages | None:

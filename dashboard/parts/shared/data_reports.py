@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import streamlit as st
 
 from workbench.check import make_task
 from workbench.check.contents import load_examples
-from workbench.data.bad_rows import rest_as_csv
+from workbench.data.catalogue.naming import source_kind
 from workbench.data.columns import Column
-from workbench.data.load import Dataset, read_splits
+from workbench.data.examples import SPLITS
+from workbench.data.load import Dataset
 from workbench.data.near_duplicates import OverlapRecord
 from workbench.data.overview import Overview, find_near_duplicates, overview
-from workbench.data.tables import read_tables
+from workbench.data.readers.limits import COMPARING, UPLOAD
+from workbench.errors import DataError
+from workbench.limited_process import call
 from workbench.runs.report_notes import from_json
 from workbench.spec import ModelChoice, RunSpec
 from workbench.workspace import Workspace
@@ -26,7 +31,8 @@ def changed(spec: RunSpec) -> int:
     Args:
         spec: whose data.
     """
-    paths = [Path(name) for name in (spec.data.train, spec.data.valid, spec.data.test) if name]
+    names = {split: name for split in SPLITS if (name := getattr(spec.data, split))}
+    paths = [Path(name) for split, name in names.items() if source_kind(name, split) == "path"]
     return sum(path.stat().st_mtime_ns for path in paths if path.is_absolute() and path.is_file())
 
 
@@ -41,7 +47,10 @@ def read_overview(spec: RunSpec, workspace: Workspace) -> Overview:
         DataError: the data cannot be used for this task.
         SpecError: an option of the task is not allowed.
     """
-    return _overview(_only_data(spec), changed(spec), str(workspace.root))
+    result = _overview(_only_data(spec), changed(spec), str(workspace.root))
+    if isinstance(result, DataError):
+        raise result
+    return result
 
 
 def near_duplicates(spec: RunSpec, workspace: Workspace) -> list[OverlapRecord] | None:
@@ -54,7 +63,10 @@ def near_duplicates(spec: RunSpec, workspace: Workspace) -> list[OverlapRecord] 
     Raises:
         DataError: the data cannot be used.
     """
-    return _near_duplicates(_only_data(spec), changed(spec), str(workspace.root))
+    result = _near_duplicates(_only_data(spec), changed(spec), str(workspace.root))
+    if isinstance(result, DataError):
+        raise result
+    return result
 
 
 def data_notes(spec: RunSpec, workspace: Workspace) -> list[str]:
@@ -80,28 +92,48 @@ def usable_rows(spec: RunSpec, workspace: Workspace) -> str:
     Raises:
         DataError: the data cannot be used.
     """
-    columns = make_task(spec).columns()
-    read = read_splits(spec.data, columns, workspace)
-    table = read_tables(spec.data, None, columns, workspace)["train"]
-    return rest_as_csv(table, read.extracted["train"].bad_rows, read.tables["train"].rows)
+    arguments = {"spec": spec.model_dump(mode="json", exclude_unset=True), "root": str(workspace.root)}
+    return cast("str", call("workbench.check.limited:read_usable_rows", arguments, UPLOAD))
 
 
 def _only_data(spec: RunSpec) -> str:
     """Return the spec as it is for every model and training: the cache's key."""
-    return RunSpec(task=spec.task, data=spec.data, model=ModelChoice(source="minilm")).model_dump_json()
+    return RunSpec(task=spec.task, data=spec.data, model=ModelChoice(source="minilm")).model_dump_json(
+        exclude_unset=True
+    )
 
 
-@st.cache_data(show_spinner=False, max_entries=4)
-def _overview(document: str, when: int, root: str) -> Overview:
-    return overview(*_load(document, root))
-
-
-@st.cache_data(show_spinner=False, max_entries=4)
-def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord] | None:
-    return find_near_duplicates(*_load(document, root))
-
-
-def _load(document: str, root: str) -> tuple[Dataset, Sequence[Column]]:
+# An error of the data is a result, too: a file that takes long to refuse is not read again at each redraw.
+@st.cache_data(show_spinner=False, max_entries=4, ttl=3600)
+def _overview(document: str, when: int, root: str) -> Overview | DataError:
     spec = RunSpec.model_validate_json(document)
+    try:
+        if _is_own_file(spec):
+            arguments = {"spec": json.loads(document), "root": root}
+            return cast("Overview", call("workbench.check.limited:read_overview", arguments, UPLOAD))
+        return overview(*_load(spec, root))
+    except DataError as error:
+        return error
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=3600)
+def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord] | DataError | None:
+    spec = RunSpec.model_validate_json(document)
+    try:
+        if _is_own_file(spec):
+            arguments = {"spec": json.loads(document), "root": root}
+            result = call("workbench.check.limited:read_near_duplicates", arguments, COMPARING)
+            return cast("list[OverlapRecord] | None", result)
+        return find_near_duplicates(*_load(spec, root))
+    except DataError as error:
+        return error
+
+
+def _is_own_file(spec: RunSpec) -> bool:
+    """Return whether the data is a file of the user, which is read in a process with limits."""
+    return source_kind(spec.data.train) == "path"
+
+
+def _load(spec: RunSpec, root: str) -> tuple[Dataset, Sequence[Column]]:
     task = make_task(spec)
     return load_examples(spec.data, task, Workspace(Path(root))), task.columns()

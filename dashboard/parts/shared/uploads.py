@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import streamlit as st
 
 from dashboard.parts.shared.errors import with_hint
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
-from workbench.data.readers.encoding import UncertainEncodingError
-from workbench.data.readers.excel_reader import sheet_names
 from workbench.data.readers.file_types import ARCHIVES, EXCEL
-from workbench.data.tables import read_user_file
+from workbench.data.readers.limits import UPLOAD
 from workbench.data.uploads import list_uploads, upload_suffixes
 from workbench.errors import DataError, WorkbenchError
 from workbench.files import inside, safe_name, slug, write_atomically
 from workbench.i18n import _
+from workbench.limited_process import call
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
@@ -36,7 +37,8 @@ def store(name: str, content: bytes, workspace: Workspace) -> Path:
         workspace: where it is stored.
 
     Raises:
-        DataError, RefusedError: it is too large, or not a table that can be read. Nothing is stored then.
+        DataError, RefusedError: it is too large, is not a table, or needs too much memory or time to be read. Nothing
+            is stored then.
     """
     if len(content) > MEGABYTES * 2**20:
         raise DataError(
@@ -55,31 +57,11 @@ def store(name: str, content: bytes, workspace: Workspace) -> Path:
     path = inside(workspace.uploads, safe_name(stored_name, "file name"))
     write_atomically(path, lambda file: file.write(content))
     try:
-        _check_readable(path)
+        call("workbench.data.limited:check_readable", {"path": str(path)}, UPLOAD)
     except WorkbenchError:
         path.unlink(missing_ok=True)
         raise
     return path
-
-
-def _check_readable(path: Path) -> None:
-    """Raise an error for a file that no choice on a page can make readable."""
-    try:
-        read_user_file(path, DataSpec(train=str(path)), ())
-    except UncertainEncodingError:
-        return  # the pages ask which encoding it is
-    except DataError:
-        sheets = sheet_names(path) if path.suffix.lower() in EXCEL else []
-        if not any(_is_readable(path, sheet) for sheet in sheets[1:]):
-            raise
-
-
-def _is_readable(path: Path, sheet: str) -> bool:
-    try:
-        read_user_file(path, DataSpec(train=str(path), sheet=sheet), ())
-        return True
-    except DataError:
-        return False
 
 
 def stored(workspace: Workspace) -> list[str]:
@@ -125,13 +107,12 @@ def draw_uploader(target: str) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _columns(document: str, changed: int) -> list[str]:
-    data = DataSpec.model_validate_json(document)
-    return list(read_user_file(Path(data.train), data, ()).columns)
+    return cast("list[str]", call("workbench.data.limited:read_columns", {"data": json.loads(document)}, UPLOAD))
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _sheets(path: str, changed: int) -> list[str]:
-    return sheet_names(Path(path))
+    return cast("list[str]", call("workbench.data.limited:read_sheets", {"path": path}, UPLOAD))
 
 
 def columns_of(path: str, **settings: object) -> list[str]:
@@ -147,7 +128,7 @@ def columns_of(path: str, **settings: object) -> list[str]:
     """
     data = DataSpec.model_validate({"train": path, **settings})
     with st.spinner(_("Reading the file ...")):
-        return _columns(data.model_dump_json(), Path(path).stat().st_mtime_ns)
+        return _columns(data.model_dump_json(exclude_unset=True), Path(path).stat().st_mtime_ns)
 
 
 def draw_sheet(path: str, key: str) -> str | None:

@@ -149,7 +149,7 @@ def test_one_table_in_gzip_or_zip(tmp_path: Path) -> None:
         ({}, "holds 0 files"),
         ({"a_exe": b"MZ"}, "holds 'a.exe', which is not a table"),
         ({"a_zip": b"PK"}, "holds 'a.zip', which is not a table"),
-        ({"a_csv": b"0" * 40_000_000}, "unpacks to more than 16,777,216 bytes"),
+        ({"a_csv": b"0" * 40_000_000}, "unpacks to at least .* the maximum is 16,777,216"),
     ],
 )
 def test_other_zip_files_are_refused(tmp_path: Path, members: dict[str, bytes], message: str) -> None:
@@ -172,7 +172,7 @@ def test_gzip_bombs_and_cut_files_are_refused_and_leave_nothing(tmp_path: Path, 
     (tmp_path / "temporary").mkdir()
     content = gzip.compress(b"0" * 40_000_000)
     (tmp_path / "a.csv.gz").write_bytes(content)
-    with pytest.raises(DataError, match="unpacks to more than"):
+    with pytest.raises(DataError, match="unpacks to at least"):
         read_table(tmp_path / "a.csv.gz")
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(_CSV)[:-9])
     with pytest.raises(DataError, match="cannot be unpacked"):

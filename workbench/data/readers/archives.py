@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from workbench.data.readers.file_types import ARCHIVES, MAX_BYTES, SUFFIXES
+from workbench.data.readers.file_types import ARCHIVES, SUFFIXES
+from workbench.data.readers.limits import check_unpacked
 from workbench.errors import DataError
 
-MAX_RATIO = 200  # unpacked to packed, in files that unpack to more than _SMALL bytes: text is rarely above 20
 # What zipfile raises for a damaged or protected file; a name that is not UTF-8 is a ValueError.
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError, NotImplementedError, ValueError)
-_SMALL = 16 * 1024**2
 _CHUNK = 1 << 20
 _IGNORED = ("__MACOSX/", ".DS_Store", "desktop.ini", "Thumbs.db")
 
@@ -92,16 +91,11 @@ def _copy(source: IO[bytes] | gzip.GzipFile, folder: Path, name: str, path: Path
             f"{path.name} holds {name[:60]!r}, which is not a table.", f"Use one of: {', '.join(SUFFIXES)}."
         )
     target = folder / name
-    limit = min(MAX_BYTES, max(_SMALL, MAX_RATIO * path.stat().st_size))
+    packed = path.stat().st_size
     size = 0
     with open(target, "wb") as file:
         while (head is None or size < head) and (chunk := source.read(_CHUNK)):
             size += len(chunk)
-            if size > limit:
-                raise DataError(
-                    f"{path.name} unpacks to more than {limit:,} bytes ({MAX_RATIO} times its size is allowed, and "
-                    f"{MAX_BYTES // 1024**3} GiB).",
-                    "Unpack it and use the file in it.",
-                )
+            check_unpacked(path.name, size, packed)
             file.write(chunk)
     return target

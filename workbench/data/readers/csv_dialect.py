@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from workbench.data.readers.options import ReadOptions
-from workbench.data.readers.table import check_names
+from workbench.data.readers.table import check_names, check_width
 from workbench.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -23,6 +23,7 @@ NumberedFields: TypeAlias = tuple[int, list[str]]  # the line where a row begins
 _SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=(.)\1*"?\s*', re.IGNORECASE)
 _BACKSLASHES = re.compile(r'\\+(?!["\\])')  # a run that does not end before a quote
 _WHOLE_NUMBER = re.compile(r"\d{1,15}")
+_MAX_EMPTY = 100_000  # records among which those are; a file can begin with millions of empty lines
 _MAX_LEADING = 1000  # comment lines before the header
 
 
@@ -284,7 +285,8 @@ def _count_fields(lines: Iterable[str], dialect: Dialect) -> tuple[list[int], bo
 
     skipping = replace(dialect, width=0)  # in a sample, every comment before the header is skipped, and no other
     try:
-        for _, fields in read_records(watched(), replace(skipping, comments=dialect.leading_comments > 0), Skipped()):
+        records = read_records(watched(), replace(skipping, comments=dialect.leading_comments > 0), Skipped())
+        for _, fields in itertools.islice(records, _MAX_EMPTY):
             if fields:
                 widths.append(len(fields))
             if len(widths) >= SAMPLE_ROWS:
@@ -333,8 +335,9 @@ def find_columns(
     Raises:
         DataError: a column with values has no name, or two have the same.
     """
-    names = [each.strip().strip("\ufeff\u200b").strip() for each in header]
     widths = {len(fields) for fields in rows}
+    check_width(max(len(header), *widths, 0), name)
+    names = [each.strip().strip("\ufeff\u200b").strip() for each in header]
     if len(widths) == 1 and (width := widths.pop()) > len(names):
         missing = width - len(names)
         if all(not cell.strip() for fields in rows for cell in fields[len(names) :]):

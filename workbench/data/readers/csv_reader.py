@@ -22,6 +22,7 @@ from workbench.data.readers.csv_dialect import (
     read_records,
     spell,
 )
+from workbench.data.readers.limits import MAX_VALUES, too_many_values
 from workbench.data.readers.options import ReadOptions
 from workbench.data.readers.table import BadRow, Table
 from workbench.errors import DataError
@@ -170,6 +171,7 @@ def _parse(
     values: list[list[str]] = [[] for _ in columns.names]
     rows: list[int] = []
     blank = 0
+    most = MAX_VALUES // max(1, len(columns.names))
     skipped = Skipped()
     for line, fields in _read_rows(lines(), name, dialect, options, columns, skipped, bad):
         if not fields:
@@ -178,6 +180,8 @@ def _parse(
         for column, value in zip(values, fields, strict=True):
             column.append(value)
         rows.append(line)
+        if len(rows) > most:
+            raise too_many_values(name, len(rows) * len(columns.names))
     blank -= len(skipped.comments) + skipped.separator_lines + len(bad or ())
     notes = [*column_notes, *note_comments(name, skipped.comments)]
     if blank > 0:

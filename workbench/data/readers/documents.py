@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from workbench.data.readers.encoding import decode
-from workbench.data.readers.file_types import MAX_BYTES, TEXTS, check_file, read_bytes
+from workbench.data.readers.file_types import TEXTS, check_file, read_bytes
+from workbench.data.readers.limits import MAX_BYTES, check_lines
 from workbench.data.readers.options import DocumentSplitting
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
@@ -150,6 +151,7 @@ def text_files(folder: Path) -> list[Path]:
 def _read_file(path: Path, name: str, splitting: DocumentSplitting, encoding: str | None) -> _DocumentFile:
     content = read_bytes(path, name)
     text, notes = decode(content, name, encoding)
+    check_lines(name, text)
     lines = re.split(r"\r\n|\r|\n", text)
     used: DocumentSplitting = "paragraph" if splitting == "auto" else splitting
     documents = list(split_documents(lines, used))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from workbench.data.readers.archives import DAMAGED
+from workbench.data.readers.limits import MAX_RATIO, SMALL, Budget
 from workbench.data.readers.table import MAX_COLUMNS, Table, check_names
 from workbench.errors import DataError, MissingPackageError
 from workbench.types import Json
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 MAX_UNPACKED = 1024**3  # bytes of all parts of a workbook
 MAX_CELLS = 20_000_000
-_MAX_RATIO = 200  # unpacked to packed, in a workbook of more than _SMALL bytes
-_SMALL = 16 * 1024**2
+MAX_SHEET_ROWS = 1_048_576  # what Excel can hold
 _MAX_PARTS = 10_000
 _HINT = "Save the sheet as CSV (UTF-8) and use that file."
 
@@ -107,10 +107,10 @@ def _check_parts(path: Path) -> None:
             parts = archive.infolist()
             size = sum(part.file_size for part in parts)
             packed = max(1, path.stat().st_size)
-            if len(parts) > _MAX_PARTS or size > MAX_UNPACKED or (size > _SMALL and size > _MAX_RATIO * packed):
+            if len(parts) > _MAX_PARTS or size > MAX_UNPACKED or (size > SMALL and size > MAX_RATIO * packed):
                 raise DataError(
                     f"{path.name} has {len(parts):,} parts that unpack to {size:,} bytes, {size // packed:,} times its "
-                    f"size. The maximum is {MAX_UNPACKED:,} bytes, and {_MAX_RATIO} times the size.",
+                    f"size. The maximum is {MAX_UNPACKED:,} bytes, and {MAX_RATIO} times the size.",
                     _HINT,
                 )
             for part in parts:
@@ -140,12 +140,22 @@ def _list_sheets(names: Sequence[str]) -> str:
 def _rows(worksheet: ReadOnlyWorksheet, file: str) -> Iterator[NumberedCells]:
     """Yield the rows of a sheet that are not empty."""
     worksheet.reset_dimensions()  # what a file declares need not be true
-    cells = 0
+    budget = Budget(file, 0)
+    cells = characters = 0
     for number, row in enumerate(worksheet.iter_rows(values_only=True), start=1):
         values = list(row)
         while values and (values[-1] is None or values[-1] == ""):
             values.pop()
         cells += len(values)
+        characters += sum(len(value) for value in values if isinstance(value, str))  # one text may be in many cells
+        if number > MAX_SHEET_ROWS or not number % 256:  # rows that are left out in the file are made here
+            budget.check()
+        if number > MAX_SHEET_ROWS or characters > MAX_UNPACKED:
+            raise DataError(
+                f"{file} has at least {number:,} rows with {characters:,} characters. A sheet can have "
+                f"{MAX_SHEET_ROWS:,} rows, and {MAX_UNPACKED:,} characters are allowed.",
+                _HINT,
+            )
         if cells > MAX_CELLS or len(values) > MAX_COLUMNS:
             raise DataError(f"{file} has more than {MAX_CELLS:,} cells, or a row of more than {MAX_COLUMNS:,}.", _HINT)
         if values:

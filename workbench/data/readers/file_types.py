@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from workbench.data.readers.limits import MAX_BYTES
 from workbench.errors import DataError, RefusedError
 
-MAX_BYTES = 4 * 1024**3  # of a file, and of the size that a Parquet file declares for its content
 DELIMITED = (".csv", ".tsv", ".tab", ".txt")
 JSON = (".jsonl", ".ndjson", ".json")
 PARQUET = (".parquet", ".pq")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.data.readers.file_types import CONLL, DELIMITED, MARKDOWN, PARQUET
-from workbench.errors import MissingPackageError
+from workbench.data.readers.parquet_reader import first_batch
+from workbench.errors import DataError
 
 _LINES = (*DELIMITED, ".jsonl", ".ndjson", *MARKDOWN, *CONLL)  # a row ends with a line, but for quoted line breaks
 _ROWS = 1000  # of a Parquet file
@@ -57,16 +58,16 @@ def _whole_rows(content: bytes, suffix: str) -> bytes:
 def _copy_parquet(path: Path, copy: Path) -> bool:
     """Copy the first rows of a Parquet file; what cannot be read is left to the reader, which says why."""
     try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingPackageError("pyarrow", "to read Parquet files") from error
+        batch = first_batch(path, _ROWS)
+    except DataError:
+        return False
+    if batch is None:
+        return False
+    import pyarrow
+    from pyarrow import parquet
+
     try:
-        with parquet.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=_ROWS), None)
-            if batch is None:
-                return False
-            parquet.write_table(pyarrow.Table.from_batches([batch], schema=file.schema_arrow), copy)
+        parquet.write_table(pyarrow.Table.from_batches([batch]), copy)
     except (OSError, pyarrow.ArrowException):
         return False
     return True

@@ -15,13 +15,14 @@ from typing import TypeAlias
 
 from workbench.data.progress import Progress
 from workbench.data.readers.json_forms import refuse_arrays, rows_of_document
-from workbench.data.readers.table import BadRow, Table, check_names
+from workbench.data.readers.limits import MAX_VALUES, Budget, check_structure
+from workbench.data.readers.table import MAX_COLUMNS, BadRow, Table, check_names
 from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 
 LINES = (".jsonl", ".ndjson")  # in such a file a single object is a row, whatever it holds
-MAX_CELLS = 50_000_000  # with gaps; more only if a twentieth of them has a value
+MAX_CELLS = MAX_VALUES  # with gaps; more only if a twentieth of them has a value
 
 NumberedValues: TypeAlias = tuple[int, list[Json]]  # the line of a row, and its values
 
@@ -38,9 +39,16 @@ class _NotJson(float):
 class _Decoder:
     """Decodes JSON and remembers whether it contained NaN or an infinity."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
         self.has_constants = False
-        self._decoder = json.JSONDecoder(parse_constant=self._constant, object_pairs_hook=_unique_keys)
+        self._budget = budget
+        hook = _unique_keys if budget is None else self._counted
+        self._decoder = json.JSONDecoder(parse_constant=self._constant, object_pairs_hook=hook)
+
+    def _counted(self, pairs: list[tuple[str, Json]]) -> JsonObject:
+        assert self._budget is not None
+        self._budget.add_row(len(pairs) + 1)  # an object takes as much memory as two values
+        return _unique_keys(pairs)
 
     def _constant(self, text: str) -> _NotJson:
         self.has_constants = True
@@ -57,7 +65,13 @@ class _Decoder:
         return value, end
 
 
-def read_json(text: str, name: str, collect_bad_rows: bool = False, progress: Progress | None = None) -> Table:
+def read_json(
+    text: str,
+    name: str,
+    collect_bad_rows: bool = False,
+    progress: Progress | None = None,
+    budget: Budget | None = None,
+) -> Table:
     """Read a table from JSON.
 
     Args:
@@ -66,27 +80,30 @@ def read_json(text: str, name: str, collect_bad_rows: bool = False, progress: Pr
         collect_bad_rows: whether lines that are not a JSON object are collected in the table instead of refused, unless
             they are most of the file.
         progress: called while a large file with one object per line is read.
+        budget: counts the values; one of its own if None.
 
     Raises:
         DataError: it is not JSON, or holds no table in a known form; the message names the row.
     """
+    budget = budget or Budget(name, len(text))
     try:
-        return _read_json(text, name, progress)
+        return _read_json(text, name, progress, budget)
     except DataError as error:
-        if not collect_bad_rows or text.lstrip().startswith("["):
+        if not collect_bad_rows or text.lstrip().startswith("[") or budget.is_exceeded():
             raise
         return _read_good_lines(text, name, error)
 
 
-def _read_json(text: str, name: str, progress: Progress | None) -> Table:
-    decoder = _Decoder()
+def _read_json(text: str, name: str, progress: Progress | None, budget: Budget) -> Table:
+    decoder = _Decoder(budget)
     if text.lstrip().startswith("["):
         return _read_array(text, name, decoder)
     try:
-        records, rows, notes = _read_lines(text, name, decoder, progress)
+        records, rows, notes = _read_lines(text, name, decoder, progress, budget)
     except DataError as error:
         if not isinstance(error.__cause__, json.JSONDecodeError):
             raise
+        budget.restart()
         records, rows, notes = _read_objects(text, name, decoder, error)
     if len(records) == 1 and isinstance(records[0], dict) and not name.lower().endswith(LINES):
         held = rows_of_document(records[0], name)
@@ -161,7 +178,7 @@ def is_one_object_per_line(lines: Iterable[str]) -> bool:
 
 
 def _read_lines(
-    text: str, name: str, decoder: _Decoder, progress: Progress | None
+    text: str, name: str, decoder: _Decoder, progress: Progress | None, budget: Budget
 ) -> tuple[list[Json], list[int], list[str]]:
     """Return the objects of a file with one per line, their lines, and notes."""
     records: list[Json] = []
@@ -170,6 +187,7 @@ def _read_lines(
     for line, content in enumerate(text_lines(text, name, progress, only_newlines=True), start=1):
         if not content.strip():
             blank += 1
+            budget.add_row()
             continue
         records.append(_load_line(content, name, line, decoder))
         rows.append(line)
@@ -240,6 +258,7 @@ def _broken_document(name: str, problem: Exception, error: DataError, objects: i
 
 
 def _read_array(text: str, name: str, decoder: _Decoder) -> Table:
+    check_structure(name, text)
     try:
         records = decoder.decode(text)
     except (ValueError, RecursionError) as error:
@@ -285,7 +304,7 @@ def _table(records: list[Json], rows: list[int], unit: str, name: str, notes: li
             _add_keys(keys, fields, name, unit, row)
         objects.append(fields)
         values += len(fields)
-    if len(keys) * len(objects) > max(MAX_CELLS, 20 * values):
+    if len(keys) * len(objects) > min(max(MAX_CELLS, 20 * values), 4 * MAX_VALUES):
         raise DataError(
             f"{name} has {len(keys):,} different keys in {len(objects):,} rows, most of them in few rows.",
             "Write the values that you need under the same keys in every row.",
@@ -302,7 +321,8 @@ def _add_keys(keys: dict[str, None], record: JsonObject, name: str, unit: str, r
             f"{name}, {unit} {row}: a key begins or ends with a space.", "Remove the spaces around the key."
         )
     keys.update(dict.fromkeys(record))
-    check_names(list(keys), name, row)
+    if "" in record or len(keys) > MAX_COLUMNS:  # each row may add a key: checking all of them each time would not end
+        check_names(list(keys), name, row)
 
 
 def _note_gaps(objects: Sequence[JsonObject], keys: Sequence[str], values: int, name: str) -> list[str]:

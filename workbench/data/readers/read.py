@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from workbench.data.readers.encoding import decode
 from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import EXCEL, JSON, MARKDOWN, PARQUET, SUFFIXES, check_file, read_bytes
 from workbench.data.readers.json_reader import read_json
+from workbench.data.readers.limits import Budget, check_lines
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import read_parquet
 from workbench.data.readers.table import BadRow, Table
@@ -88,12 +90,18 @@ def _read_file(
         return read_parquet(path)
     content = read_bytes(path, path.name)
     digest = hashlib.sha256(content).hexdigest()
+    budget = Budget(path.name, len(content))
     text, notes, undecodable = _decode(content, path.name, options.encoding, collect_bad_rows)
     del content  # a large file is in memory once
     if suffix in JSON:
-        table = read_json(text, path.name, collect_bad_rows, progress)
+        table = read_json(text, path.name, collect_bad_rows, progress, budget)
     else:
-        table = read_delimited(lambda: text_lines(text, path.name, progress), path.name, options, collect_bad_rows)
+        check_lines(path.name, text)
+
+        def lines() -> Iterator[str]:
+            return budget.watch(text_lines(text, path.name, progress))
+
+        table = read_delimited(lines, path.name, options, collect_bad_rows)
     if undecodable is not None:
         table = _without_undecodable(table, undecodable)
     if not len(table) and not table.bad_rows:

@@ -15,7 +15,8 @@ from workbench.data.readers.archives import unpacked
 from workbench.data.readers.encoding import decode
 from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import CONLL, DELIMITED, EXCEL, JSON, PARQUET, SUFFIXES
-from workbench.errors import WorkbenchError
+from workbench.data.readers.parquet_reader import column_names, first_batch
+from workbench.errors import MissingPackageError, WorkbenchError
 
 Columns: TypeAlias = Sequence[Sequence[str]]
 
@@ -155,14 +156,8 @@ def _csv_texts(lines: list[str], columns: Columns) -> list[str]:
 
 def _sample_parquet(path: Path, columns: Columns) -> list[str]:
     try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        return []
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-        batch = next(file.iter_batches(_ROWS, columns=_choose(file.schema_arrow.names, columns)), None)
-    except pyarrow.ArrowException:
+        batch = first_batch(path, _ROWS, _choose(column_names(path), columns))
+    except MissingPackageError:
         return []
     return list(_strings([column.to_pylist() for column in batch.columns])) if batch is not None else []
 

@@ -148,6 +148,22 @@ def convert_rows(table: Table, convert: Callable[[int], T], reason: str) -> tupl
     return table.exclude(bad), values
 
 
+def check_width(columns: int, name: str) -> None:
+    """Check the number of columns.
+
+    Args:
+        columns: how many there are.
+        name: the file's name, for messages.
+
+    Raises:
+        DataError: there are more than ``MAX_COLUMNS``.
+    """
+    if columns > MAX_COLUMNS:
+        raise DataError(
+            f"{name} has {columns:,} columns; the maximum is {MAX_COLUMNS:,}.", "Remove the columns you do not need."
+        )
+
+
 def check_names(fields: list[str], name: str, line: int) -> list[str]:
     """Return the names of the columns, without surrounding spaces.
 
@@ -159,19 +175,16 @@ def check_names(fields: list[str], name: str, line: int) -> list[str]:
     Raises:
         DataError: a name is missing or duplicated, or there are too many columns.
     """
+    check_width(len(fields), name)
     header = [field.strip() for field in fields]
-    if len(header) > MAX_COLUMNS:
-        raise DataError(
-            f"{name} has {len(header):,} columns; the maximum is {MAX_COLUMNS:,}.",
-            "Remove the columns you do not need.",
-        )
+    positions: dict[str, int] = {}
     for position, column in enumerate(header, start=1):
         if not column:
             raise DataError(
                 f"{name}, line {line}: column {position} of {len(header)} has no name.",
                 "Name every column in the first line (pandas: to_csv(..., index=False)).",
             )
-        first = header.index(column) + 1
+        first = positions.setdefault(column, position)
         if first != position:
             raise DataError(
                 f"{name}, line {line}: columns {first} and {position} are both named {column[:60]!r}.",

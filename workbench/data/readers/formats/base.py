@@ -13,6 +13,7 @@ from typing import ClassVar, TypeVar
 from workbench.data.examples import SplitName
 from workbench.data.readers.encoding import decode
 from workbench.data.readers.file_types import SUFFIXES, check_file, read_bytes
+from workbench.data.readers.limits import check_structure
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 from workbench.registry import Registry
@@ -202,6 +203,7 @@ def load_json(text: str, where: str) -> Json:
     Raises:
         DataError: it is not JSON.
     """
+    check_structure(where, text)
     try:
         value: Json = json.loads(text)
         return value

@@ -28,7 +28,9 @@ from pathlib import Path
 from workbench.data.examples import SplitName
 from workbench.data.readers.file_types import CONLL
 from workbench.data.readers.formats.base import Format, RawFile, formats, read_head
+from workbench.data.readers.limits import Budget, check_lines
 from workbench.data.readers.table import BadRow, Table
+from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
 
 MIN_TAGS = 0.99  # share of the values of a field that are tags, if it holds tags
@@ -65,7 +67,7 @@ _COMMENT = re.compile(r"#.*=|#\s*new(?:doc|par)\b")
 _PAIR = re.compile(r"(?:^|\|)(ner|entity|name|ne|tag|iob|bio)=([^|]+)", re.IGNORECASE)
 
 
-@dataclass
+@dataclass(slots=True)
 class Line:
     """A line with a word.
 
@@ -155,9 +157,25 @@ def _split(line: str) -> list[str]:
     return [part.strip() for part in line.split("\t")] if "\t" in line else [part for part in line.split(" ") if part]
 
 
+def _numbered_lines(file: RawFile) -> Iterator[Line]:
+    """Yield the lines of a file; of several empty lines the first."""
+    text = file.text()
+    check_lines(file.name, text)
+    budget = Budget(file.name, len(text))
+    was_empty = True
+    for number, line in enumerate(text_lines(text, file.name, only_newlines=True), start=1):
+        line = line.removesuffix("\n")
+        is_empty = not line.strip()
+        if not (is_empty and was_empty):
+            fields = _split(line)
+            budget.add_row(len(fields) + 1)
+            yield Line(number, fields, line)
+        was_empty = is_empty
+
+
 def _read_sentences(file: RawFile) -> Sentences:
     """Return the sentences of a file, without comments, document markers, ranges of words and empty nodes."""
-    lines = [Line(number, _split(line), line) for number, line in enumerate(file.text().split("\n"), start=1)]
+    lines = list(_numbered_lines(file))
     result = Sentences()
     width = _usual_width(lines)
     header = _header(lines)
