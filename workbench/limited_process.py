@@ -35,7 +35,7 @@ from workbench.types import Json, JsonObject
 MAX_PROCESSES = 2  # at the same time; others wait
 _START_SECONDS = 30.0  # for a process to start on a busy machine, after which it is killed
 _MAX_ANSWER = 256 * 1024**2  # bytes; what pages show of a file has a few kB
-_MODULES = ("workbench.data.limited",)  # imported by a process that is kept ready
+_MODULES = ("workbench.data.limited", "workbench.check.limited")  # imported by a process that is kept ready
 # Native libraries reserve address space for each thread; one thread is enough, and reproducible.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
