@@ -72,6 +72,12 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture(autouse=True)
+def _no_worker_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no worker because a test looks at a queue. Processes that a test starts still do."""
+    monkeypatch.setattr("workbench.jobs.reviving.revive", lambda workspace: False)
+
+
 @pytest.fixture
 def workspace(_own_home: None) -> Workspace:
     """A fresh workspace, which ``Workspace.current()`` and all started processes use."""

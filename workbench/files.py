@@ -43,6 +43,11 @@ _STORAGE_ERRNOS = {
 }
 
 
+_SQLITE = {  # how SQLite reports it
+    "database or disk is full": errno.ENOSPC,
+    "attempt to write a readonly database": errno.EROFS,
+    "disk I/O error": errno.EIO,
+}
 _WRAPPED_ERRNO = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust report the system's error
 
 
@@ -89,8 +94,11 @@ def _errno_of(error: Exception) -> int:
     """Return the number of the system's error behind an exception; 0 if there is none."""
     if isinstance(error, OSError):
         return error.errno or 0
-    match = None if isinstance(error, WorkbenchError) else _WRAPPED_ERRNO.search(str(error))
-    return int(match[1]) if match else 0
+    if isinstance(error, WorkbenchError):
+        return 0
+    text = str(error)
+    match = _WRAPPED_ERRNO.search(text)
+    return int(match[1]) if match else next((code for words, code in _SQLITE.items() if words in text), 0)
 
 
 def fsync_file(path: Path) -> None:
@@ -361,6 +369,15 @@ def _rows(content: bytes) -> list[dict[str, Any]]:
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
+def is_safe_name(name: object) -> bool:
+    """Return whether :func:`safe_name` accepts a name.
+
+    Args:
+        name: anything.
+    """
+    return isinstance(name, str) and bool(_SAFE_NAME.fullmatch(name)) and ".." not in name
+
+
 def safe_name(name: str, what: str = "name") -> str:
     """Return a name if it can be one path component on any system.
 
@@ -374,7 +391,7 @@ def safe_name(name: str, what: str = "name") -> str:
     Raises:
         RefusedError: it is anything else.
     """
-    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name) or ".." in name:
+    if not is_safe_name(name):
         raise RefusedError(
             f"{str(name)[:80]!r} is not a valid {what}.",
             "It may contain letters, digits, '.', '_' and '-', and must start with a letter or digit.",

@@ -28,7 +28,7 @@ from dashboard.serving.connections import connection_limit, limited_to
 from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed
 from dashboard.serving.password import set_password, stored_hash
 from dashboard.serving.websockets import CLOSED_SCRIPT, MAX_PAGES
-from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
+from workbench.errors import BusyError, RefusedError, RequestError
 from workbench.limited_process import keep_ready
 from workbench.machine import limit_onednn_cache
 from workbench.workspace import Workspace
@@ -97,6 +97,8 @@ def serve(
     """
     import uvicorn
 
+    from workbench.jobs.reviving import keep_worker, revive
+
     _keep_memory_small()
     keep_ready()  # a process for the first file
     allow_hosts = list(allow_hosts)
@@ -130,11 +132,11 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
-    _start_waiting_runs(workspace)
+    revive(workspace)  # as after a reboot
     print(f"Dashboard: {url}", flush=True)
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()
-    with listener:
+    with listener, keep_worker(workspace):
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -264,18 +266,3 @@ def _bind(host: str, port: int) -> socket.socket:
                     f"The dashboard cannot listen on {host}: {error}.", "Choose another --host."
                 ) from error
     raise BusyError(f"No port from {port} on is free on {host} ({_PORTS_TRIED} tried).", "Choose another --port.")
-
-
-def _start_waiting_runs(workspace: Workspace) -> None:
-    """Start the worker if runs are queued or a sweep is running, as after a reboot."""
-    try:
-        from workbench.jobs import is_paused
-        from workbench.jobs.start_worker import ensure_worker
-        from workbench.jobs.waiting import has_work
-        from workbench.runs.run import Run
-
-        waits = any(run.state == "queued" for run in Run.all(workspace)) or has_work(workspace)
-        if waits and not is_paused(workspace):
-            ensure_worker(workspace)
-    except WorkbenchError as error:
-        logging.getLogger("dashboard").warning("The worker could not be started: %s", error)

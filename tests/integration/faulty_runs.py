@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.integration.write_faults import Fault
 from tests.tiny import make_run
@@ -191,3 +194,16 @@ def every_second(count: int, first: int, share: int, n_shares: int) -> Sequence[
     """
     numbers = range(1, count + 1) if os.environ.get("WORKBENCH_EVERY_FAULT") else range(first, count + 1, 2)
     return numbers[share::n_shares]
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of this size in memory; skip the test where that is not possible."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

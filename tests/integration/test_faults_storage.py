@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from tests.integration.faulty_runs import (
     every_second,
     leftovers,
     requeue,
+    small_disk,
     spread,
 )
 from tests.integration.write_faults import Fault
@@ -117,18 +116,6 @@ def test_a_file_larger_than_the_system_allows(scenario, max_bytes):
     assert_readable(run)
     assert leftovers(run) == []
     scenario.assert_finishes_the_same(run)
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def assert_survives_full_disk(scenario: FaultScenario, folder: Path, kilobytes: int) -> str | None:

@@ -34,9 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run_folder(arguments: list[str]) -> int:
+    from workbench.jobs.reviving import keep_worker
     from workbench.training.runner import run_folder
+    from workbench.workspace import Workspace
 
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: python -m workbench run-folder FOLDER", file=sys.stderr)
         return 2
-    return run_folder(Path(arguments[0]))
+    folder = Path(arguments[0])
+    with keep_worker(Workspace(folder.absolute().parent.parent)):  # what waits must not wait for ever if it dies
+        return run_folder(folder)

@@ -26,6 +26,7 @@ def show_progress(run: Run, workspace: Workspace, quiet: bool) -> None:
         quiet: show nothing, and wait.
     """
     stopping = noted = False
+    why = ""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=quiet, transient=True) as progress:
         bar = progress.add_task(_("waiting"), total=None)
@@ -35,6 +36,10 @@ def show_progress(run: Run, workspace: Workspace, quiet: bool) -> None:
                 snapshot = next(snapshots, None)
                 if snapshot is None:
                     return
+                if snapshot.why != why:  # also with --json: otherwise the command would wait without a word
+                    why = snapshot.why
+                    if why:
+                        errors.print(_("Waiting. {why}").format(why=why), markup=False, soft_wrap=True)
                 _draw(progress, bar, snapshot, stopping)
                 if not noted and not quiet and run.data_file.exists():
                     noted = True

@@ -106,6 +106,20 @@ def show_runs(runs: Sequence[RunSummary], empty: str = "") -> None:
     table(rows, columns, empty or _("There are no runs yet. Start with: workbench demo"))
 
 
+def show_strangers(names: Sequence[str]) -> None:
+    """Name on standard error what is in the folder of the runs and is no run.
+
+    Args:
+        names: of files and folders.
+    """
+    if names:
+        shown = ", ".join(repr(name) for name in names[:5]) + (" ..." if len(names) > 5 else "")
+        text = _(
+            "Not a run, and left out: {names}. A run is a folder whose name has letters, digits, '.', '_' and '-'."
+        )
+        errors.print(text.format(names=shown), style="yellow", markup=False, soft_wrap=True)
+
+
 def _state(run: RunSummary) -> str:
     return f"{MARKS.get(run.state, '?')} {_(run.state)}"
 

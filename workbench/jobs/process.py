@@ -13,11 +13,12 @@ import psutil
 
 from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError
 from workbench.files import read_json, storage_errors
-from workbench.jobs.start_worker import module_environment
+from workbench.jobs.start_worker import WORKER_DEVICES, module_environment
 from workbench.jobs.usage import Usage
-from workbench.jobs.variables import merge, read_variables, visible_devices
+from workbench.jobs.variables import DEVICES, merge, read_variables, visible_devices
 from workbench.locks import Lock
 from workbench.machine import oom_kills, tree_rss_bytes
+from workbench.opening import open_log
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import LOCK_VARIABLE, Run, State
 from workbench.workspace import Workspace
@@ -68,11 +69,12 @@ class RunProcess:
             "WORKBENCH_HOME": str(workspace.root),
             "PYTHONUNBUFFERED": "1",
             LOCK_VARIABLE: str(handle),
+            WORKER_DEVICES: f"={os.environ[DEVICES]}" if DEVICES in os.environ else "",
         }
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         before = oom_kills()
-        with storage_errors(run.log_file), open(run.log_file, "ab") as log:
+        with storage_errors(run.log_file), open_log(run.log_file) as log:
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

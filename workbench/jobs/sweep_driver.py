@@ -6,11 +6,12 @@ trial and seed in its status, so that a run that was made just before the cut is
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import cast
 
-from workbench.errors import SpecError, StorageError, WorkbenchError
-from workbench.files import read_json
+from workbench.errors import BusyError, SpecError, StorageError, WorkbenchError
+from workbench.files import storage_errors
 from workbench.jobs.queue import resume, stop, submit
 from workbench.jobs.reconciling import reconcile
 from workbench.jobs.sweep_plan import SweepPlan
@@ -39,12 +40,13 @@ def advance_all(workspace: Workspace, slots: int, say: Callable[[str], None]) ->
     sweeps = running_sweeps(workspace)
     for sweep in sweeps:
         try:
-            advance(sweep, slots)
-        except StorageError as error:
+            with storage_errors(sweep.folder / "study.db"):  # also those of SQLite, which have their text only
+                advance(sweep, slots)
+        except (StorageError, BusyError) as error:
             say(f"The sweep {sweep.name} waits: {error}")
         except Exception as error:  # such as a damaged database: it must not end the worker
             document = error.as_dict() if isinstance(error, WorkbenchError) else _error_document(error)
-            with sweep.changing() as state:
+            with contextlib.suppress(StorageError, OSError), sweep.changing() as state:
                 state["state"], state["error"] = "failed", document
             say(f"The sweep {sweep.name} has failed: {document['message']}")
     return len(sweeps)
@@ -146,10 +148,10 @@ class _Step:
     def _run_of(self, trial: Trial, seed: int) -> Run:
         """Return the run of a seed: one that an earlier step made but could not note down, or a new one."""
         for run in reversed(Run.all(self.workspace)):
-            status = read_json(run.status_file)
-            if not isinstance(status, dict) or str(status.get("created")) < str(self.state["created"]):
+            status = run.stored_status()
+            if str(status.created) < str(self.state["created"]):
                 continue
-            own = (status.get("group"), status.get("trial"), status.get("seed"))
+            own = (status.group, status.trial, status.seed)
             if own == (self.sweep.name, trial["number"], seed):
                 return run
         spec = self.plan.spec_of(trial["values"], trial["number"], seed, self.sweep.name)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.files import read_json
+from workbench.jobs.start_worker import WORKER_DEVICES
 from workbench.runs.run import LOCK_VARIABLE
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -24,7 +25,7 @@ _NAMES = frozenset(
 )
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})  # in small or capital letters
 _PREFIXES = ("HF_", "WORKBENCH_", "PYTORCH_", "TORCH_", "TRANSFORMERS_", "NCCL_")
-_WORKERS_OWN = frozenset({"WORKBENCH_HOME", LOCK_VARIABLE})
+_WORKERS_OWN = frozenset({"WORKBENCH_HOME", LOCK_VARIABLE, WORKER_DEVICES})
 
 
 def is_passed(name: str) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbench.files import read_json
+from workbench.files import is_safe_name, read_json
+from workbench.runs.documents import Status
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -37,20 +37,19 @@ def queued(workspace: Workspace) -> list[tuple[float, str, Run]]:
     """
     runs = []
     for run in Run.all(workspace):
-        status = read_json(run.status_file)
-        if isinstance(status, dict) and status.get("state") == "queued":
+        status = run.stored_status()
+        if status.state == "queued":
             runs.append((queue_order(status), run.id, run))
     return sorted(runs, key=lambda item: item[:2])
 
 
-def queue_order(status: Mapping[str, object]) -> float:
+def queue_order(status: Status) -> float:
     """Return the order in the queue that a status holds; 0, the front, when it holds none.
 
     Args:
         status: status of a run.
     """
-    order = status.get("order")
-    return float(order) if isinstance(order, int | float) else 0.0
+    return float(status.order or 0.0)
 
 
 def next_order(workspace: Workspace) -> float:
@@ -81,14 +80,30 @@ def sweeps_folder(workspace: Workspace) -> Path:
     return workspace.root / "sweeps"
 
 
+def sweep_folders(workspace: Workspace) -> list[Path]:
+    """Return the folders of all sweeps: those that have a state, and a name that can be opened.
+
+    Args:
+        workspace: whose sweeps.
+    """
+    folder = sweeps_folder(workspace)
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and is_safe_name(entry.name)
+            ]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names) if os.path.lexists(folder / name / "state.json")]
+
+
 def has_running_sweep(workspace: Workspace) -> bool:
     """Return whether a sweep has trials left.
 
     Args:
         workspace: whose sweeps.
     """
-    folder = sweeps_folder(workspace)
-    states = (read_json(path) for path in folder.glob("*/state.json")) if folder.is_dir() else ()
+    states = (read_json(folder / "state.json") for folder in sweep_folders(workspace))
     return any(isinstance(state, dict) and state.get("state") == "running" for state in states)
 
 
@@ -129,5 +144,5 @@ class StatusScan:
 
     @staticmethod
     def _read(run: Run) -> tuple[str, float]:
-        status = read_json(run.status_file)
-        return (str(status.get("state")), queue_order(status)) if isinstance(status, dict) else ("", 0.0)
+        status = run.stored_status()
+        return status.state, queue_order(status)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import StorageError
 from workbench.jobs import start_worker
 from workbench.jobs.reconciling import reconcile
+from workbench.jobs.status import queue_status
 from workbench.jobs.waiting import queue
 from workbench.runs.documents import Status
 from workbench.runs.run import Run
@@ -16,6 +19,9 @@ from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from workbench.jobs.sweeps import Sweep, Trial
+
+
+WHY_SECONDS = 2.0  # that a run waits before it is asked why, and between two such questions
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,13 @@ class RunSnapshot:
         status: its ``status.json``.
         rows: the lines of metrics since the last snapshot.
         ahead: how many runs are before it in the queue; None when it is not queued.
+        why: why the queue does not move, when the run has waited for a while; empty otherwise.
     """
 
     status: Status
     rows: list[dict[str, Any]]
     ahead: int | None
+    why: str = ""
 
 
 def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnapshot]:
@@ -43,17 +51,23 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
         workspace: where it is.
         poll: seconds between checks.
     """
-    start = 0
+    start, why, asked_at = 0, "", time.monotonic()
     while True:
-        reconcile(run)
+        with contextlib.suppress(StorageError):  # on a full disk it stays as it is, and is shown
+            reconcile(run)
         status = run.status()
         rows, start = run.read_metrics(start)
         ahead = None
         if status.state == "queued":
-            start_worker.ensure_worker(workspace)
+            with contextlib.suppress(StorageError):
+                start_worker.ensure_worker(workspace)
             ids = [other.id for other in queue(workspace)]
             ahead = ids.index(run.id) if run.id in ids else 0
-        yield RunSnapshot(status, rows, ahead)
+            if time.monotonic() - asked_at >= WHY_SECONDS:
+                why, asked_at = queue_status(workspace)["why"], time.monotonic()
+        else:
+            why, asked_at = "", time.monotonic()
+        yield RunSnapshot(status, rows, ahead, why)
         if status.state not in ("queued", "running"):
             return
         time.sleep(poll)
@@ -76,5 +90,6 @@ def watch_sweep(sweep: Sweep, poll: float = 0.5) -> Iterator[Trial]:
         seen = max(seen, len(ended))
         if state["state"] != "running":
             return
-        start_worker.ensure_worker(sweep.workspace)
+        with contextlib.suppress(StorageError):
+            start_worker.ensure_worker(sweep.workspace)
         time.sleep(poll)

@@ -10,6 +10,7 @@ finds them by their locks and counts them as its own until they end.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -19,17 +20,19 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from types import FrameType
 
-from workbench.errors import BusyError, WorkbenchError
-from workbench.files import read_json
+from workbench.errors import BusyError, StorageError, WorkbenchError
 from workbench.jobs.process import RunProcess
 from workbench.jobs.reconciling import reconcile
 from workbench.jobs.start_worker import worker_lock
 from workbench.jobs.waiting import StatusScan, has_work, is_paused, sweeps_folder
 from workbench.machine import gpu_names, process_identity
+from workbench.runs.leftovers import clean_leftovers
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 SCAN_SECONDS = 0.5  # between two scans of the folders while nothing happens
+RETRY_SECONDS = 5.0  # until a run that could not be started is tried again
+SAME_SECONDS = 60.0  # during which the same trouble is reported once
 
 Command = Callable[[Run], list[str]]
 
@@ -70,7 +73,13 @@ def run_worker(
 
 
 def _print(line: str) -> None:
-    print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}", flush=True)
+    """Print a line. Neither a full disk nor a reader who has gone (``workbench worker | head``) ends the worker."""
+    try:
+        print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}", flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+    except (OSError, ValueError):
+        pass
 
 
 class Worker:
@@ -92,6 +101,8 @@ class Worker:
         self.children: dict[int, RunProcess] = {}  # by slot
         self.adopted: dict[str, int | None] = {}  # runs alive that another process started: id and its slot
         self._statuses = StatusScan(workspace)
+        self._reported: dict[str, float] = {}  # troubles, and when they were last reported
+        self._retry_at: dict[str, float] = {}  # by run
         self._stopping = threading.Event()
         note = {**process_identity(), "since": datetime.now().isoformat(timespec="seconds"), "slots": self.slots}
         self._lock = worker_lock(workspace, holder=note)
@@ -108,6 +119,7 @@ class Worker:
         try:
             with _on_signals(self._stop):
                 self.say(f"The worker of {self.workspace.root} has started with {self.slots} slot(s).")
+                self._clean_up()
                 while self._loop(until_empty, poll, idle_seconds) and self._more_work():
                     pass
                 self.reap()  # what ended meanwhile
@@ -133,6 +145,9 @@ class Worker:
             ended = self.reap()
             now = time.monotonic()
             if ended or now - scanned_at >= SCAN_SECONDS:
+                if not self._lock.is_current():
+                    self.say("The workspace was removed or replaced: its queue is no longer this worker's.")
+                    return False
                 waiting = self.step()
                 scanned_at = now
                 if waiting or self.children or self.adopted:
@@ -163,14 +178,30 @@ class Worker:
             return False
         free = self.free_slots()
         waiting = len(queued)
+        now = time.monotonic()
         for run in queued:
             if not free:
                 break
+            if now < self._retry_at.get(run.id, 0.0):
+                continue
             with self._survive(run):
-                if self.start(run, free[0]):
+                self._retry_at[run.id] = now + RETRY_SECONDS  # if it cannot be started
+                started = self.start(run, free[0])
+                del self._retry_at[run.id]
+                if started:
                     free.pop(0)
                     waiting -= 1
         return waiting > 0 or sweeps > 0
+
+    def _clean_up(self) -> None:
+        """Remove what processes that were killed have left half made or half deleted."""
+        try:
+            freed = clean_leftovers(self.workspace)
+        except (OSError, WorkbenchError) as error:
+            self._report("cleaning up", error)
+            return
+        if freed:
+            self.say(f"Removed {freed / 1e6:.1f} MB that was left half made or half deleted.")
 
     def _advance_sweeps(self) -> int:
         """Advance every running sweep by one step; return how many there are."""
@@ -178,7 +209,11 @@ class Worker:
             return 0
         from workbench.jobs.sweep_driver import advance_all  # late: most workspaces have none
 
-        return advance_all(self.workspace, self.slots, self.say)
+        try:
+            return advance_all(self.workspace, self.slots, self._say_once)
+        except (OSError, WorkbenchError) as error:
+            self._report("The sweeps wait", error)
+            return 0
 
     def free_slots(self) -> list[int]:
         """Return the slots that no run occupies. An adopted run whose slot is unknown takes the last free one."""
@@ -193,8 +228,7 @@ class Worker:
         for run in running:
             with self._survive(run):
                 if run.is_alive():
-                    slot = (read_json(run.status_file) or {}).get("slot")
-                    adopted[run.id] = slot if isinstance(slot, int) else None
+                    adopted[run.id] = run.stored_status().slot
                     if run.id not in self.adopted:
                         self.say(f"{run.id} is already running; it keeps its slot.")
                 else:
@@ -248,11 +282,25 @@ class Worker:
 
     @contextlib.contextmanager
     def _survive(self, run: Run) -> Iterator[None]:
-        """Keep the worker alive when one run cannot be read or written."""
+        """Keep the worker alive when one run cannot be read or written, whatever its files contain."""
         try:
             yield
-        except (OSError, WorkbenchError) as error:
-            self.say(f"{run.id}: {error}")
+        except Exception as error:
+            self._report(run.id, error)
+
+    def _report(self, what: str, error: Exception) -> None:
+        """Report a trouble; what fails for the same reason as another (a full disk) is not reported for a minute."""
+        known = isinstance(error, OSError | WorkbenchError)
+        text = f"{what}: {error if known else f'{type(error).__name__}: {error}'}"
+        self._say_once(text, error.reason if isinstance(error, StorageError) else "")
+
+    def _say_once(self, line: str, reason: str = "") -> None:
+        """Say a line, unless it was said in the last minute, or another with the same reason was."""
+        now, key = time.monotonic(), reason or line
+        if now - self._reported.get(key, float("-inf")) < SAME_SECONDS:
+            return
+        self._reported = {key: at for key, at in self._reported.items() if now - at < SAME_SECONDS} | {key: now}
+        self.say(line)
 
 
 @contextlib.contextmanager

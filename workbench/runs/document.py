@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from workbench.types import Json, JsonObject
 
 
+MAX_NAMED = 10  # values that a message about damage names
+MAX_NAMES_LENGTH = 300  # characters
+
+
 class Document(BaseModel):
     """A JSON document whose fields are all optional; unknown fields are kept.
 
     Documents that were read from disk are cached and shared, so they cannot be changed. Use ``model_copy``.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     file_name: ClassVar[str] = "the document"  # named in messages about damage
 
@@ -31,16 +35,25 @@ class Document(BaseModel):
         Returns:
             The document; :meth:`damaged` adds a message to it where values were ignored.
         """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            paths = [_existing(content, problem["loc"]) for problem in error.errors(include_url=False)]
-            readable = copy.deepcopy(content)
+        readable, ignored = content, dict[str, None]()
+        # First the values themselves; then, where a part cannot do without them, the parts; then everything.
+        for depth in (None, 1, 0):
+            try:
+                document = cls.model_validate(readable)
+                break
+            except ValidationError as error:
+                paths = [_existing(readable, problem["loc"])[:depth] for problem in error.errors(include_url=False)]
+            if readable is content:
+                readable = copy.deepcopy(content)
             for path in paths:
                 _remove(readable, path)
-        names = ", ".join(dict.fromkeys(".".join(path) for path in paths))
-        message = f"{cls.file_name} is damaged: the value of {names} has the wrong type and was ignored."
-        return cls.model_validate(readable).damaged(message)
+                ignored[".".join(path) or "the whole file"] = None
+        else:
+            document = cls()
+        if not ignored:
+            return document
+        names = ", ".join(list(ignored)[:MAX_NAMED])[:MAX_NAMES_LENGTH]
+        return document.damaged(f"{cls.file_name} is damaged: the value of {names} has the wrong type and was ignored.")
 
     def damaged(self, message: str) -> Self:
         """Return the document with a message about values that were ignored; by default it is dropped."""

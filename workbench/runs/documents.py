@@ -13,9 +13,9 @@ Importing this module imports pydantic and nothing heavier.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from workbench.runs.document import Document
 from workbench.runs.report_notes import WarningNote
@@ -29,7 +29,24 @@ else:  # free-form JSON is not validated
 State: TypeAlias = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
 
-Number: TypeAlias = int | float  # unlike float alone, this keeps an integer an integer when it is written again
+
+def _whole(value: int) -> int:
+    """Refuse an integer that no program of ours writes: converting or printing it would fail later."""
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("the number is too large")
+    return value
+
+
+def _whole_rows(rows: list[list[int]]) -> list[list[int]]:
+    for row in rows:
+        if row and not (min(row) >= -(2**63) and max(row) < 2**63):
+            raise ValueError("a number is too large")
+    return rows
+
+
+Whole: TypeAlias = Annotated[int, AfterValidator(_whole)]
+# Unlike float alone, this keeps an integer an integer when it is written again.
+Number: TypeAlias = Whole | float
 
 
 class RunError(Document):
@@ -123,15 +140,20 @@ class Status(Document):
     data: str | None = None
     tuning: str | None = None
     group: str | None = None
-    trial: int | None = None
-    seed: int | None = None
+    trial: Whole | None = None
+    seed: Whole | None = None
     confined: bool | None = None
     claimed: Number | None = None
-    slot: int | None = None
+    slot: Whole | None = None
     process: JsonObject | None = None
     heartbeat: str | None = None
     progress: RunProgress | None = None
     error: RunError | None = None
+
+    def damaged(self, message: str) -> Self:
+        """Return the status with an error about values that were ignored, unless it has one."""
+        hint = "Restore the file, or delete the run."
+        return self.model_copy(update={"error": self.error or RunError(kind="DamagedRun", message=message, hint=hint)})
 
 
 # -- report.json -----------------------------------------------------------------------------------------------------
@@ -195,13 +217,13 @@ class Estimate(Document):
     total_seconds: Interval
     seconds: Interval
     peak_memory_bytes: Interval
-    trained_parameters: int
-    total_parameters: int
-    steps: int
+    trained_parameters: Whole
+    total_parameters: Whole
+    steps: Whole
     seconds_per_step: float
-    evaluations: int
+    evaluations: Whole
     seconds_per_evaluation: float
-    measured_steps: int
+    measured_steps: Whole
     took_seconds: float
     device: str
     machine: str
@@ -239,7 +261,7 @@ class RangeTestResult(Document):
     minimum: float | None
     minimum_tenth: float | None
     fall: float | None
-    diverged_at: int | None
+    diverged_at: Whole | None
     rates: list[float]
     losses: list[float]
     smoothed: list[float]
@@ -250,7 +272,7 @@ class PrunedState(Document):
 
     metrics: dict[str, Number | None] = Field(default_factory=dict)
     texts_per_second: Number | None = None
-    parameters: int | None = None
+    parameters: Whole | None = None
 
 
 class PruningResult(Document):
@@ -265,7 +287,7 @@ class PruningResult(Document):
     """
 
     source: str | None = None
-    heads_cut: int | None = None
+    heads_cut: Whole | None = None
     heads_kept: list[Any] = Field(default_factory=list)
     measure: str | None = None
     before: PrunedState = PrunedState()
@@ -315,19 +337,19 @@ class Report(Document):
     primary_metric: str | None = None
     smaller_is_better: bool | None = None
     evaluated_on: str | None = None
-    examples: dict[str, int] = Field(default_factory=dict)
+    examples: dict[str, Whole] = Field(default_factory=dict)
     cost: Cost = Cost()
     estimate: Estimate | None = None
-    steps: int | None = None
-    best_step: int | None = None
-    weights_of_step: int | None = None
+    steps: Whole | None = None
+    best_step: Whole | None = None
+    weights_of_step: Whole | None = None
     frozen_cache: Json = None
     tuning: JsonObject = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     data_fingerprint: str | None = None
     labels: list[str] = Field(default_factory=list)
-    confusion: list[list[int]] | None = None
+    confusion: Annotated[list[list[int]], AfterValidator(_whole_rows)] | None = None
     per_class: dict[str, dict[str, Number | None]] = Field(default_factory=dict)
     tokenizer: JsonObject | None = None
     range_test: RangeTestResult | None = None
@@ -386,11 +408,11 @@ class Environment(Document):
     platform: str | None = None
     packages: dict[str, str] = Field(default_factory=dict)
     device: JsonObject = Field(default_factory=dict)
-    threads: int | None = None
+    threads: Whole | None = None
     machine: JsonObject = Field(default_factory=dict)
     git_commit: str | None = None
     data_fingerprint: str | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     base: ModelBase = ModelBase()
 
 
@@ -416,7 +438,7 @@ class BaseNote(Document):
     labels: list[str] = Field(default_factory=list)
     head: str | None = None
     head_options: JsonObject = Field(default_factory=dict)
-    max_length: int | None = None
+    max_length: Whole | None = None
     adapter: bool = False
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from workbench.errors import MissingPackageError, UnknownNameError
-from workbench.runs.documents import RunSummary
+from workbench.runs.documents import RunError, RunSummary
 from workbench.runs.run import Run
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
@@ -45,13 +45,23 @@ def list_runs(workspace: Workspace) -> list[RunSummary]:
     """
     summaries = []
     for run in Run.all(workspace):
-        status = run.status(cached=True)
-        if not run.folder.is_dir():
-            continue
-        fields = {name: getattr(status, name) for name in ("error", "progress", "created", *SUMMARY_FIELDS)}
-        summaries.append(RunSummary(id=run.id, state=status.state, report=run.report(cached=True), **fields))
+        try:
+            status = run.status(cached=True)
+            if not run.folder.is_dir():
+                continue
+            fields = {name: getattr(status, name) for name in ("error", "progress", "created", *SUMMARY_FIELDS)}
+            summaries.append(RunSummary(id=run.id, state=status.state, report=run.report(cached=True), **fields))
+        except Exception as error:  # whatever is in one folder, the others are listed
+            summaries.append(_unreadable(run, error))
     # Sorted by time of creation, because names are not ordered within a second. A damaged folder has its name only.
     return sorted(summaries, key=lambda run: (run.id[:15], str(run.created or ""), run.id), reverse=True)
+
+
+def _unreadable(run: Run, error: Exception) -> RunSummary:
+    """Return the summary of a run whose folder cannot be read."""
+    message = f"The folder {run.id} cannot be read: {type(error).__name__}: {str(error)[:200]}"
+    hint = "Delete the run, or restore its files."
+    return RunSummary(id=run.id, state="failed", error=RunError(kind="DamagedRun", message=message, hint=hint))
 
 
 def metric_names(runs: Sequence[Run]) -> list[str]:

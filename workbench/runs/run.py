@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BusyError, RequestError, UnknownNameError, WorkbenchError
+from workbench.errors import BusyError, RequestError, SpecError, StorageError, UnknownNameError, WorkbenchError
 from workbench.files import (
     TEMPORARY_PREFIX,
     append_line,
+    is_safe_name,
     last_lines,
     read_json,
     read_json_cached,
@@ -33,7 +34,7 @@ from workbench.files import (
 )
 from workbench.locks import Lock, waiting_lock
 from workbench.machine import process_identity
-from workbench.opening import open_regular
+from workbench.opening import open_regular, read_limited
 from workbench.runs import estimates
 from workbench.runs.documents import STATES, BaseNote, Environment, Report, RunError, RunSummary, Splits, State, Status
 from workbench.runs.folder import RunFolder
@@ -115,7 +116,7 @@ class Run(RunFolder):
             RequestError: there are several.
         """
         run = cls(workspace.run_folder(run_id))
-        if run.status_file.exists() or run.spec_file.exists():
+        if run.folder.is_dir():
             return run
         ids = [other.id for other in cls.all(workspace)]
         # A beginning comes first: the id of a run that started from another run holds the other's id.
@@ -136,12 +137,13 @@ class Run(RunFolder):
     @classmethod
     def all(cls, workspace: Workspace) -> list[Run]:
         """Return every run of a workspace, oldest first."""
-        try:
-            with os.scandir(workspace.runs) as entries:
-                names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-        except FileNotFoundError:
-            return []
-        return [cls(workspace.runs / name) for name in sorted(names)]
+        names, _ = _names(workspace)
+        return [cls(workspace.runs / name) for name in names]
+
+    @classmethod
+    def strangers(cls, workspace: Workspace) -> list[str]:
+        """Return the names in the folder of the runs that are no run: a file, a link, ``reviews (copy)``."""
+        return _names(workspace)[1]
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -151,7 +153,13 @@ class Run(RunFolder):
         Raises:
             SpecError: the file is missing, damaged or of a newer version.
         """
-        return RunSpec.load(self.spec_file)
+        try:
+            text = read_limited(self.spec_file).decode("utf-8")
+        except (OSError, ValueError) as error:
+            raise SpecError(
+                f"The spec {self.spec_file} cannot be read: {error}.", "Restore the file, or delete the run."
+            ) from error
+        return RunSpec.from_yaml(text, str(self.spec_file))
 
     def is_confined(self) -> bool:
         """Return whether the run may read the workspace's uploads only, because it was requested over the network."""
@@ -414,12 +422,18 @@ class Run(RunFolder):
                 "Their adapters cannot be used without it. Delete those first.",
             )
         lock = self.lock_for("deleting")
-        if not lock.acquire():  # held until the end, so that no worker starts the run
+        try:
+            is_free = lock.acquire()  # held until the end, so that no worker starts the run
+        except StorageError:  # on a full disk no lock can be created: then no process holds it either
+            is_free = not os.path.lexists(self.lock_file)
+        if not is_free:
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
         try:
             trash = self.folder.with_name(f"{TEMPORARY_PREFIX}deleted-{self.id}-{secrets.token_hex(2)}")
             with storage_errors(self.folder):
                 self.folder.rename(trash)  # readers see the complete run or none
+            with contextlib.suppress(OSError):
+                os.utime(trash)  # its age begins now: if this process is killed here, a worker removes it later
             shutil.rmtree(trash, ignore_errors=True)
         finally:
             lock.release()
@@ -454,6 +468,25 @@ class Run(RunFolder):
         self._must_exist()
         with waiting_lock(self.folder / "status.lock", make_folder=False):
             yield
+
+
+def _names(workspace: Workspace) -> tuple[list[str], list[str]]:
+    """Return the names of a workspace's runs, and what else is in their folder, both sorted.
+
+    A run is a folder whose name :meth:`Workspace.run_folder` accepts: what is listed can be opened.
+    """
+    runs: list[str] = []
+    others: list[str] = []
+    try:
+        with os.scandir(workspace.runs) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                is_run = is_safe_name(entry.name) and entry.is_dir(follow_symlinks=False)
+                (runs if is_run else others).append(entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    return sorted(runs), sorted(others)
 
 
 def _is_confusion(row: dict[str, Any]) -> bool:

@@ -41,8 +41,19 @@ def read_tags(run: Run, cached: bool = False) -> Tags:
     if not isinstance(content, dict):
         return Tags()
     tags = content.get("tags")
-    valid = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    return Tags(valid[:MAX_TAGS], str(content.get("notes") or ""), content.get("archived") is True)
+    valid = tuple(printable(tag) for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
+    notes = content.get("notes")
+    text = printable(notes)[:MAX_NOTE_LENGTH] if isinstance(notes, str) else ""
+    return Tags(valid[:MAX_TAGS], text, content.get("archived") is True)
+
+
+def printable(text: str) -> str:
+    """Return a text that can be encoded: a lone surrogate, which JSON can hold, becomes a question mark.
+
+    Args:
+        text: of a file.
+    """
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def update_tags(

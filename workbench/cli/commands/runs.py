@@ -13,6 +13,7 @@ from workbench.cli.options import RunId
 from workbench.cli.output import Json, console, print_result
 from workbench.cli.page import write_page
 from workbench.i18n import _
+from workbench.jobs import reviving
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -34,6 +35,7 @@ def runs_command(
     from workbench.runs.query import list_runs
     from workbench.runs.selection import select_runs
 
+    reviving.revive(Workspace.current())
     summaries = {summary.id: summary for summary in list_runs(Workspace.current())}
     rows = select_runs(Workspace.current(), where or "", tag or [], archived, sort or "", settings=out is not None)
     if out is not None:
@@ -41,6 +43,7 @@ def runs_command(
     selected = [summaries[row["id"]].model_copy(update={"tags": row["tags"]}) for row in rows if row["id"] in summaries]
     empty = _("No run matches.") if summaries else ""
     print_result(selected, as_json, lambda: views.show_runs(selected, empty))
+    views.show_strangers(Run.strangers(Workspace.current()))
 
 
 def tag_command(
@@ -69,6 +72,7 @@ def show_command(
     as_json: Json = False,
 ) -> None:
     """Show a run: state, settings, results, cost and samples."""
+    reviving.revive(Workspace.current())
     run = Run.open(run_id, Workspace.current())
     summary = run.summary()
     if html is not None:
