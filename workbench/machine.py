@@ -19,6 +19,8 @@ from typing import TypedDict
 
 import psutil
 
+from workbench.cgroups import memory_of
+
 # -- hardware -------------------------------------------------------------------------------------------------------
 
 
@@ -68,11 +70,11 @@ def describe(folder: Path | None = None) -> Machine:
     Args:
         folder: whose disk is described; the current folder by default.
     """
-    memory = psutil.virtual_memory()
+    memory = memory_of()
     disk = shutil.disk_usage(_existing(folder or Path.cwd()))
     return {
         "cpu": {"name": _cpu_name(), "cores": cpu_cores()},
-        "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
+        "memory": {"total_bytes": memory.total_bytes, "available_bytes": memory.available_bytes},
         "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
         "gpus": gpus(),
         "python": platform.python_version(),
@@ -195,15 +197,6 @@ def tree_rss_bytes(pid: int) -> int:
         except psutil.Error:
             continue
     return total
-
-
-def oom_kills() -> int:
-    """Return how many processes the kernel has killed for lack of memory since it started; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

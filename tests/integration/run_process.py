@@ -9,6 +9,7 @@ It takes the run's lock (exit code 75 if another process holds it), claims the r
     fail           end as failed, with an error
     exit N         exit with code N without storing a state
     kill           kill itself with SIGKILL
+    eat N          take N megabytes of memory, slowly, and keep them
     orphan         start a process that outlives this one, and write its id to ``orphan``
 
 Finally the run becomes ``succeeded``, or ``stopped`` if a stop was requested, and the time is appended to ``ended``.
@@ -35,6 +36,7 @@ class ScriptedProcess:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.stubborn = False
+        self.eaten: list[bytearray] = []
 
     def stopping(self) -> bool:
         return not self.stubborn and self.run.stop_requested()
@@ -59,6 +61,10 @@ class ScriptedProcess:
                 return int(words.pop(0))
             elif command == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            elif command == "eat":
+                for _ in range(int(words.pop(0)) // 10):
+                    self.eaten.append(bytearray(os.urandom(1) * 10_000_000))
+                    time.sleep(0.1)
             elif command == "orphan":
                 orphan = subprocess.Popen(["sleep", "60"])
                 write_text(self.run.folder / "orphan", str(orphan.pid))

@@ -148,7 +148,7 @@ def test_data_show_and_fetch(live_workspace: Workspace) -> None:
     assert fetched["name"] == "chnsenticorp-hotel" and any(Path(fetched["path"]).iterdir())
     cached = {entry["name"]: entry["cached"] for entry in call_json(live_workspace, "data", "list")}
     assert cached["chnsenticorp-hotel"] is True and cached["minilm"] is False
-    assert call_json(live_workspace, "data", "clean")["freed_bytes"] > 2_000_000
+    assert call_json(live_workspace, "data", "clean", "--yes")["freed_bytes"] > 2_000_000
 
 
 # -- output for people ------------------------------------------------------------------------------------------------

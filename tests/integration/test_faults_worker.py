@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import pytest
 
 from tests.dashboard.serving import served
 from tests.integration.cli_process import COMMAND, call, environment
-from tests.integration.faulty_runs import small_disk
+from tests.integration.faulty_runs import fill, small_disk
 from tests.integration.test_jobs import WORKER, make_run, starts, wait_until
 from tests.tiny import make_run as make_real_run
 from workbench import jobs
@@ -53,15 +52,6 @@ def worker_environment() -> dict[str, str]:
     return {**os.environ, **module_environment()}
 
 
-def fill(disk: Path) -> Path:
-    """Write a file until the disk has no byte left."""
-    path = disk / "filler"
-    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    return path
-
-
 # -- a full disk ------------------------------------------------------------------------------------------------------
 
 
@@ -76,7 +66,7 @@ def test_a_worker_survives_a_disk_that_is_full_of_everything(tmp_path: Path, sta
         with open(log, "ab") as output:
             worker = started(worker_command(workspace), stdout=output, stderr=output, env=worker_environment())
         wait_until(worker_lock(workspace).is_held, "the worker has started")
-        time.sleep(RETRY_SECONDS + 1)
+        time.sleep(1.5)
         assert worker.poll() is None and [run.state for run in runs] == ["queued", "queued"]
         with open(filler, "r+b") as file:  # room for messages, not for runs
             file.truncate(filler.stat().st_size - 4096)
@@ -110,14 +100,7 @@ def test_run_tells_why_it_waits_and_continues_when_there_is_room(tmp_path: Path,
     with small_disk(tmp_path / "disk", "8m") as disk:
         workspace = Workspace(disk / "home").create()
         run = make_run(workspace)
-        jobs.cancel(run)
         filler = fill(disk)
-        with open(filler, "r+b") as file:  # room to put it into the queue
-            file.truncate(filler.stat().st_size - 8192)
-        jobs.resume(run, workspace, start=False)
-        fill_rest = disk / "rest"
-        with contextlib.suppress(OSError), open(fill_rest, "wb", buffering=0) as file:
-            file.write(bytes(65_536))
         code = (
             "import sys; from workbench.cli.progress import show_progress; from workbench.runs.run import Run\n"
             "from workbench.workspace import Workspace; w = Workspace.current()\n"
@@ -129,7 +112,6 @@ def test_run_tells_why_it_waits_and_continues_when_there_is_room(tmp_path: Path,
         wait_until(lambda: b"the disk is full" in errors.read_bytes(), "it says why")
         assert watching.poll() is None and b"Free some space" in errors.read_bytes()
         filler.unlink()
-        fill_rest.unlink()
         wait_until(lambda: run.state not in ("queued", "running"), "it has started")
         assert watching.wait(30) == 0
         stop_worker(workspace)

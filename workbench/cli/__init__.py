@@ -9,8 +9,15 @@ error says what was wrong and what to do; a traceback is shown with ``--debug`` 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells give it
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,10 +34,33 @@ def main(arguments: list[str] | None = None) -> int:
         return _run_folder(arguments[1:])
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    from workbench.cli.app import app
-    from workbench.cli.output import call
+    with _quiet_interrupt():  # for half a second nothing has begun that would have to be ended
+        from workbench.cli.app import app
+        from workbench.cli.output import call
 
-    return call(app, arguments, debug)
+    try:
+        return call(app, arguments, debug)
+    except KeyboardInterrupt:  # while an error was printed
+        return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _quiet_interrupt() -> Iterator[None]:
+    """End the process at once on Ctrl-C, without a traceback.
+
+    An import that is interrupted can also turn the interrupt into an error of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
 
 
 def _run_folder(arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from workbench.data.catalogue.cache import downloads, remove_folder
 from workbench.data.catalogue.sources import clean_downloads
 from workbench.data.text.token_cache import cache_folder
+from workbench.runs.leftovers import clean_leftovers
 from workbench.workspace import Workspace
 
 
@@ -51,16 +52,31 @@ def folder_usage(workspace: Workspace) -> list[FolderUsage]:
     return usage
 
 
-def clean_cache(workspace: Workspace) -> int:
-    """Delete downloads and cached tokens, except what is being downloaded right now.
+def cleanable(workspace: Workspace, shared: bool = False) -> list[FolderUsage]:
+    """Measure what :func:`clean_cache` would delete, and what it would keep for other workspaces.
 
     Args:
         workspace: whose cache is cleaned.
+        shared: also the folder of ``WORKBENCH_CACHE``.
+    """
+    names = {"Cache", *(["Shared downloads"] if shared else [])}
+    return [usage for usage in folder_usage(workspace) if usage.name in names]
+
+
+def clean_cache(workspace: Workspace, shared: bool = False) -> int:
+    """Delete downloads, cached tokens, curves and what was left half made, except what is being downloaded right now.
+
+    Args:
+        workspace: whose cache is cleaned.
+        shared: also the folder of ``WORKBENCH_CACHE``, whose downloads other workspaces may use.
 
     Returns:
         The bytes freed.
     """
-    return clean_downloads(workspace) + remove_folder(cache_folder(workspace))
+    freed = clean_leftovers(workspace)
+    for root in {workspace.cache, *([downloads(workspace)] if shared else [])}:
+        freed += clean_downloads(root)
+    return freed + remove_folder(cache_folder(workspace)) + remove_folder(workspace.cache / "curves")
 
 
 def _measure(name: str, holds: str, path: Path) -> FolderUsage:

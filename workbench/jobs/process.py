@@ -9,21 +9,22 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-import psutil
-
+from workbench.cgroups import memory_of, oom_kills
 from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError
 from workbench.files import read_json, storage_errors
 from workbench.jobs.start_worker import WORKER_DEVICES, module_environment
 from workbench.jobs.usage import Usage
 from workbench.jobs.variables import DEVICES, merge, read_variables, visible_devices
 from workbench.locks import Lock
-from workbench.machine import oom_kills, tree_rss_bytes
+from workbench.machine import tree_rss_bytes
 from workbench.opening import open_log
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import LOCK_VARIABLE, Run, State
 from workbench.workspace import Workspace
 
 LOG_LINES = 15  # of the log, in the message of a run whose process ended without storing a result
+# Of the memory that it may use, what a run must have been seen with to be what the kernel killed for lack of memory.
+MIN_SHARE = 0.2
 _MEMORY_SECONDS = 0.5  # between two measurements of a process's memory
 
 
@@ -73,7 +74,7 @@ class RunProcess:
         }
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
-        before = oom_kills()
+        before = oom_kills()  # in the group of this process, which the new one belongs to
         with storage_errors(run.log_file), open_log(run.log_file) as log:
             popen = subprocess.Popen(
                 command,
@@ -125,12 +126,13 @@ class RunProcess:
         code = self.popen.returncode
         if code < 0 and self.run.stop_requested():
             return "stopped", None
-        if code == -signal.SIGKILL and oom_kills() > self.oom_kills_before:
+        kills = oom_kills() - self.oom_kills_before
+        if code == -signal.SIGKILL and kills > 0 and self.peak_rss >= MIN_SHARE * memory_of().total_bytes:
             return "failed", self._out_of_memory()
         if code < 0:
             return "interrupted", {
                 "kind": "Interrupted",
-                "message": f"The run's process was ended by another program: {_how(code)}.",
+                "message": f"The run's process was ended by another program: {_how(code)}." + _kills_meanwhile(kills),
                 "hint": f"Resume it from its last checkpoint: workbench resume {self.run.id}",
             }
         tail = "\n".join(self.run.log(8192).splitlines()[-LOG_LINES:])
@@ -138,12 +140,18 @@ class RunProcess:
         return "failed", RunError(message, f"Read the log: {self.run.folder / 'log.txt'}").as_dict()
 
     def _out_of_memory(self) -> dict[str, str]:
-        total = int(psutil.virtual_memory().total)
+        memory = memory_of()
+        whose = "its group (a container, or a limit of the system) may use" if memory.is_limited else "the machine has"
         message = (
-            "The machine ran out of memory and its kernel killed the run. The run used at least "
-            f"{self.peak_rss / 2**30:.1f} GiB, and the machine has {total / 2**30:.1f} GiB."
+            "Memory ran out and the kernel killed the run. The run was seen with "
+            f"{self.peak_rss / 2**30:.2f} GiB, and {whose} {memory.total_bytes / 2**30:.2f} GiB."
         )
         return OutOfMemoryError(message, OutOfMemoryError.WHAT_TO_LOWER).as_dict()
+
+
+def _kills_meanwhile(kills: int) -> str:
+    """Say that memory ran out while the run worked, which may or may not be why it was ended."""
+    return f" Meanwhile memory ran out, and the kernel killed {kills} of all processes." if kills > 0 else ""
 
 
 def _how(code: int) -> str:

@@ -67,7 +67,11 @@ class AdapterTuning(Tuning):
         # peft's model card is empty; what it notes as the base may be a temporary name. workbench.json names the base.
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
-        write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
+        config = read_json(note) or {}
+        for name in ("target_modules", "modules_to_save", "exclude_modules"):  # sets, in another order in each process
+            if isinstance(config.get(name), list):
+                config[name] = sorted(config[name])
+        write_json(note, {**config, "base_model_name_or_path": None})
 
 
 @contextlib.contextmanager

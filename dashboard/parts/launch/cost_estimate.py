@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import psutil
 import streamlit as st
 
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
 from workbench import notes
+from workbench.cgroups import memory_of
 from workbench.i18n import _
 from workbench.jobs import estimate
 from workbench.runs.documents import Estimate, Interval, Report
@@ -101,7 +101,7 @@ def show(result: Estimate) -> None:
     st.caption(md(text, 300))
     for note in result.notes:
         st.caption(md(notes.translate(note), 300))
-    available = psutil.virtual_memory().total
+    available = memory_of().total_bytes
     if result.device == "cpu" and (memory.high or 0) > 0.9 * available:
         st.warning(
             _("This machine has {size} of memory. Lower the batch size or the maximum length.").format(

@@ -82,8 +82,8 @@ def draw_cache(workspace: Workspace) -> None:
             )
         )
         if downloads(workspace) != workspace.cache:
-            text = _("The downloads are in a folder that others may share ({variable}).")
-            st.warning(text.format(variable="`WORKBENCH_CACHE`"), icon=":material/group:")
+            text = _("Downloads in the folder of {variable} stay, because others may use them.")
+            st.info(text.format(variable="`WORKBENCH_CACHE`"), icon=":material/group:")
         active = len(run_list.ids(run_list.newest_first(), *run_list.ACTIVE))
         if active:
             text = ngettext(

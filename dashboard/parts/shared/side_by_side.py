@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 import streamlit as st
 
 from dashboard.parts.shared import session_cache
 from dashboard.parts.shared.text import md
+from workbench.cgroups import memory_of
 from workbench.explain.base_model import load_base_model
 from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
 from workbench.explain.hooks import MODEL_LOCK
@@ -136,7 +136,7 @@ def show_name(sides: list[Side], side: Side) -> None:
 @st.cache_resource(show_spinner=False)
 def _models() -> PredictorCache:
     """Return the models of all sessions: at most an eighth of the machine's memory, or a gigabyte."""
-    return PredictorCache(max(psutil.virtual_memory().total // 8, MIN_MODEL_BYTES))
+    return PredictorCache(max(memory_of().total_bytes // 8, MIN_MODEL_BYTES))
 
 
 def load(run: Run) -> Predictor:

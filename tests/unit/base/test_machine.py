@@ -99,7 +99,6 @@ def test_memory_is_counted_in_bytes_with_children() -> None:
     assert machine.tree_rss_bytes(os.getpid()) > psutil.Process().memory_info().rss + 40_000_000
     child.communicate(b"\n")
     assert machine.tree_rss_bytes(child.pid) == 0
-    assert machine.oom_kills() >= 0
 
 
 def test_a_process_identity_matches_only_its_process() -> None:

@@ -54,6 +54,7 @@ LAYERS = [
         "formatting",
         "errors",
         "machine",
+        "cgroups",
         "types",
         "i18n",
         "notes",

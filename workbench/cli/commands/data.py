@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 import yaml
 
-from workbench.cli.output import Json, console, download_bars, print_result, table
+from workbench.cli.output import Finished, Json, console, download_bars, errors, print_result, table
+from workbench.errors import RequestError
 from workbench.i18n import _
 from workbench.workspace import Workspace
 
@@ -100,10 +102,34 @@ def check_command(
 
 
 @app.command("clean")
-def clean_command(as_json: Json = False) -> None:
-    """Empty the cache. What is needed again is downloaded again; runs and uploads stay."""
-    from workbench.data.storage import clean_cache
+def clean_command(
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Also empty the folder of WORKBENCH_CACHE, which others may use.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Empty the cache. What is needed again is downloaded again; runs and uploads stay.
 
-    freed = clean_cache(Workspace.current())
+    It shows how much is deleted, and asks.
+    """
+    from workbench.data.catalogue.cache import downloads
+    from workbench.data.storage import clean_cache, cleanable
+
+    workspace = Workspace.current()
+    if not shared and downloads(workspace) != workspace.cache:
+        text = _("The downloads in {folder} stay: other workspaces may use them. Delete them with --shared.")
+        errors.print(text.format(folder=downloads(workspace)), markup=False, soft_wrap=True)
+    for usage in cleanable(workspace, shared):
+        text = _("{folder}: {megabytes:.1f} MB in {files:,} files")
+        errors.print(
+            text.format(folder=usage.path, megabytes=usage.bytes / 1e6, files=usage.files), markup=False, soft_wrap=True
+        )
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise RequestError(_("Nothing was deleted: nobody can be asked here."), _("Add --yes to delete it."))
+        if not typer.confirm(_("Delete what can be downloaded or computed again?"), err=True):
+            raise Finished(1)
+    freed = clean_cache(workspace, shared)
     text = _("Freed {megabytes:.1f} MB.").format(megabytes=freed / 1e6)
     print_result({"freed_bytes": freed}, as_json, lambda: console.print(text))

@@ -44,6 +44,7 @@ from workbench.data.examples import SplitName
 from workbench.data.progress import Progress, silent
 from workbench.errors import FetchError, MissingPackageError, StorageError, UnknownNameError
 from workbench.files import storage_errors
+from workbench.storage import room_hint
 from workbench.workspace import Workspace
 
 _KINDS: tuple[EntryKind, ...] = ("datasets", "models", "assets")
@@ -218,16 +219,15 @@ def list_entries(workspace: Workspace, kind: EntryKind | None = None) -> list[En
     ]
 
 
-def clean_downloads(workspace: Workspace) -> int:
-    """Delete everything that was downloaded, except what is being fetched right now.
+def clean_downloads(root: Path) -> int:
+    """Delete everything that was downloaded into a folder, except what is being fetched right now.
 
     Args:
-        workspace: whose cache is cleaned.
+        root: the folder of downloads.
 
     Returns:
         The bytes freed.
     """
-    root = downloads(workspace)
     freed = 0
     for kind in _KINDS:
         for folder in subfolders(root / kind):
@@ -330,7 +330,7 @@ def _fetch_from_any_source(name: str, entry: Entry, folder: Path, partial: Path,
             shutil.rmtree(partial, ignore_errors=True)  # an unfinished file must not keep filling the disk
             raise StorageError(
                 f"{name} could not be fetched. {error.message}",
-                "Free some space (workbench data clean), or set WORKBENCH_CACHE to a folder with space.",
+                f"{room_hint(partial)} Or set WORKBENCH_CACHE to a folder with space.",
             ) from error
     raise FetchError(f"{name} could not be fetched. Tried: " + "; ".join(failures), _offline_hint(entry, folder))
 
