@@ -152,6 +152,12 @@ class DataSpec(SpecModel):
     encoding: str | None = Field(
         None, description="Text encoding of the files (utf-8, gb18030 ...); detected if left out."
     )
+    header: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the columns, in their order, if the first line of the file is data: `[label, text]`. For "
+        "CSV, Excel and JSON arrays.",
+    )
     sheet: str | None = Field(
         None, min_length=1, description="Sheet of an Excel file (.xlsx); the first one if left out."
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
+from workbench.data.readers.file_types import DELIMITED, EXCEL
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 ROWS = 3  # shown with a proposal
 _READ = 500  # rows whose values are looked at
 _MOST_CLASSES = 50
+_LONGEST_NAME = 60  # characters in the name of a column; a longer one is a text
 _SHOWN = 60  # characters of a value
 
 
@@ -69,18 +71,45 @@ def unclear_columns(
         known: role -> column where it is clear.
     """
     proposal = propose_columns(table, columns, known)
+    headless = is_data_header(table)
+    if headless:
+        roles = {name: role for role, name in proposal.items()}
+        names = [roles.get(column, f"column_{i}") for i, column in enumerate(table.columns, start=1)]
+        message = f"{message} The first line seems to be data, not the names of the columns."
+        hint = f"Name the columns in their order, such as data.header: [{', '.join(names)}]."
+        proposal = {}
     rows = [
         {name: str(values[index])[:_SHOWN] for name, values in table.columns.items()}
         for index in range(min(ROWS, len(table)))
     ]
     if proposal:
-        line = yaml.safe_dump({"columns": proposal}, default_flow_style=True, sort_keys=False, width=10_000).strip()
+        line = yaml.safe_dump(
+            {"columns": proposal}, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
+        ).strip()
         hint = f"Probably: {line[1:-1]} in the data section, or on the command line {options_of(proposal)}."
-    elif any(column.kind == "label" and column.required and column.role not in known for column in columns):
+    elif not headless and any(
+        column.kind == "label" and column.required and column.role not in known for column in columns
+    ):
         lists = [name for name, values in table.columns.items() if _are_lists(values[:_READ])]
         if lists:
             hint += f" If {lists[0]!r} holds several labels of each row, set task.multi_label to true."
     return UnclearColumnsError(message, hint, proposal, rows)
+
+
+def is_data_header(table: Table) -> bool:
+    """Return whether the first line of a file, which was read as the names of the columns, seems to be a row.
+
+    Args:
+        table: the rows; only CSV and Excel files have names in a first line.
+    """
+    if not table.name.lower().endswith((*DELIMITED, *EXCEL)):
+        return False
+    return any(
+        len(name) > _LONGEST_NAME
+        or _is_number(name)
+        or sum(isinstance(value, str) and value.strip() == name for value in values[:_READ]) > 1
+        for name, values in table.columns.items()
+    )
 
 
 def options_of(proposal: Mapping[str, str]) -> str:
@@ -123,7 +152,9 @@ def _fitness(kind: str, values: Sequence[Json]) -> float:
         return 0.0
     if kind == "text":
         texts = [value for value in filled if isinstance(value, str) and not _is_number(value)]
-        return sum(map(len, texts)) / len(filled) if len(texts) > len(filled) / 2 else 0.0
+        if len(texts) <= len(filled) / 2:
+            return 0.0
+        return sum(map(len, texts)) / len(filled) * len(set(texts)) / len(texts)  # a text is rarely repeated
     if kind == "label":
         if any(isinstance(value, list) for value in filled) or len(filled) < len(values):
             return 0.0

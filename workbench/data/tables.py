@@ -21,7 +21,7 @@ from workbench.data.readers.archives import note_unpacked, unpacked
 from workbench.data.readers.file_types import TEXTS
 from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
-from workbench.data.readers.read import read_table
+from workbench.data.readers.read import read_table, refuse_header
 from workbench.data.readers.table import Table
 from workbench.data.report import ExcludedRows
 from workbench.errors import DataError
@@ -170,7 +170,7 @@ def read_user_file(path: Path, spec: DataSpec, columns: Sequence[Column], progre
     """
     check_name(path)
     with unpacked(path) as file:
-        options = ReadOptions(sheet=spec.sheet)
+        options = ReadOptions(sheet=spec.sheet, header=tuple(spec.header) if spec.header is not None else None)
         table = _read_file(file, spec, options, _splitting_of(file, spec, columns), progress)
     table.notes[:0] = note_unpacked(path, file)
     return table
@@ -192,6 +192,7 @@ def _read_file(
     progress: Progress | None = None,
 ) -> Table:
     if documents is None and (format_name := format_for(path)) is not None:
+        refuse_header(spec.header, path.name)
         return read_format(format_name, [path], path.name, "train", spec.encoding)
     return read_table(path, spec.delimiter, spec.encoding, options, documents, True, progress)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gzip
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -277,3 +278,89 @@ def test_a_run_reads_a_folder_of_labels_and_a_sheet(tmp_path: Path, workspace) -
     path = _workbook(tmp_path / "a.xlsx", Notes=[["hello"], ["there"]], Films=rows)
     data = load_data(DataSpec(train=str(path), sheet="Films"), columns, workspace)
     assert set(data.train.columns["label"]) == {"pos", "neg"}
+
+
+# -- titles and missing names -----------------------------------------------------------------------------------------
+
+_TEXTS = [f"a fine film, number {i}" for i in range(8)]
+_LABELS = ["good", "bad"] * 4
+_DATA = [[text, label] for text, label in zip(_TEXTS, _LABELS, strict=True)]
+
+
+@pytest.mark.parametrize("title", [[["Export of 2024"]], [["Reviews"], [None, None]], [["All reviews"], ["by us"], []]])
+def test_titles_above_the_table_of_a_workbook(tmp_path: Path, title: list[list[object]]) -> None:
+    path = _workbook(tmp_path / "a.xlsx", one=[*title, ["text", "label"], *_DATA])
+    table = read_table(path)
+    assert table.columns == {"text": _TEXTS, "label": _LABELS}
+    assert any("rows of titles" in note for note in table.notes) and table.rows[0] == len(title) + 2
+
+
+@pytest.mark.parametrize(
+    "title", ["Export of 2024\n", "Export of 2024,\n", "Reviews\n\n", "All of our reviews\nby us\n\n"]
+)
+def test_titles_above_the_table_of_a_csv_file(tmp_path: Path, title: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(title + "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in _DATA))
+    table = read_table(path)
+    assert table.columns == {"text": _TEXTS, "label": _LABELS} and table.rows[0] == title.count("\n") + 2
+    assert any("title above the table" in note for note in table.notes)
+    assert not any("blank lines" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("content", ["text\nhello, world\ngood, bye\n" * 2, ",text\n0,a b\n1,c d\n"])
+def test_a_first_line_that_is_no_title_is_not_skipped(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    try:
+        table = read_table(path)
+    except DataError:
+        return
+    assert not any("title" in note for note in table.notes)
+
+
+_FORMS = {
+    "a.csv": lambda rows: "".join(f'"{text}",{label}\n' for text, label in rows),
+    "a.tsv": lambda rows: "".join(f"{text}\t{label}\n" for text, label in rows),
+    "a.txt": lambda rows: "".join(f"{text}\t{label}\n" for text, label in rows),
+    "a.jsonl": lambda rows: "\n".join(json.dumps(row) for row in rows),
+    "a.json": lambda rows: json.dumps(rows),
+}
+
+
+@pytest.mark.parametrize("name", [*_FORMS, "a.xlsx"])
+def test_a_file_without_names_of_its_columns_is_pointed_out_and_read_with_names(
+    tmp_path: Path, workspace: Workspace, name: str
+) -> None:
+    """Every row is used, the first too; the names are proposed in the order of the columns."""
+    path = tmp_path / name
+    if name == "a.xlsx":
+        _workbook(path, one=_DATA)
+    else:
+        path.write_text(_FORMS[name](_DATA))
+    columns = (Column("text", "the text"), Column("label", "its class", kind="label"))
+    spec = DataSpec(train=str(path), holdout={"valid": 0, "test": 0})
+    with pytest.raises(DataError) as caught:
+        load_data(spec, columns, workspace)
+    assert "data.header: [text, label]" in caught.value.hint
+    data = load_data(spec.model_copy(update={"header": ["text", "label"]}), columns, workspace)
+    assert data.train.columns == {"text": _TEXTS, "label": _LABELS}
+    with pytest.raises(DataError, match="3"):
+        load_data(spec.model_copy(update={"header": ["text", "label", "more"]}), columns, workspace)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.conll", "a.md"])
+def test_names_of_columns_are_refused_where_there_are_none_to_give(
+    tmp_path: Path, workspace: Workspace, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text({"a.jsonl": '{"text": "a"}\n{"text": "b"}\n', "a.conll": "a O\n\nb O\n", "a.md": "a\n\nb\n"}[name])
+    with pytest.raises(DataError, match=r"data\.header names the columns body") as caught:
+        load_data(DataSpec(train=str(path), header=["body"]), (TEXT,), workspace)
+    assert caught.value.hint == "Remove data.header."
+
+
+def test_tabs_separate_the_fields_of_a_tsv_file_whose_texts_have_equally_many_commas(tmp_path: Path) -> None:
+    rows = [("label", "a, text, of, words"), *(("ab"[i % 2], f"this, that, and, {i}") for i in range(6))]
+    for name in ("a.tsv", "a.tab"):
+        (tmp_path / name).write_text("\n".join("\t".join(row) for row in rows))
+        assert read_table(tmp_path / name).columns["label"] == list("ababab")

@@ -86,3 +86,45 @@ def test_objects_that_share_no_keys_do_not_fill_the_memory(tmp_path: Path, monke
     path.write_text("".join(f'{{"k{i}": 1}}\n' for i in range(100)))
     with pytest.raises(DataError, match="100 different keys in 100 rows"):
         read_table(path)
+
+
+_ARRAYS = [["text", "label"], *([row["text"], row["label"]] for row in _ROWS)]
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_arrays_below_an_array_of_names_are_rows(tmp_path: Path, lines: bool) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, _ARRAYS)) if lines else json.dumps(_ARRAYS, indent=1))
+    table = read_table(path)
+    assert table.columns == _COLUMNS and table.rows == [2, 3, 4] and table.unit == ("line" if lines else "row")
+    path.write_text("\n".join(map(json.dumps, [*_ARRAYS, ["four"]])) if lines else json.dumps([*_ARRAYS, ["four"]]))
+    assert [bad.row for bad in read_table(path, collect_bad_rows=True).bad_rows] == [5]
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [_ARRAYS[1:], [["1", "2"], ["a", "b"]], [["a", "a"], ["x", "y"]], [["text", 1], ["a", 2]]],
+)
+def test_arrays_without_names_are_refused_by_their_form(tmp_path: Path, arrays: list[list[str]]) -> None:
+    """The first row is not taken for names if one of its values occurs again below it."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, [*arrays, *arrays[1:]])))
+    with pytest.raises(DataError, match="no names") as caught:
+        read_table(path)
+    assert '["text", "label"]' in caught.value.hint
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_arrays_of_messages_are_conversations(tmp_path: Path, lines: bool) -> None:
+    turns = [[{"role": "user", "content": f"q{i}"}, {"role": "assistant", "content": "a"}] for i in range(3)]
+    path = tmp_path / "a.json"
+    path.write_text("\n".join(map(json.dumps, turns)) if lines else json.dumps(turns))
+    assert read_table(path).columns == {"messages": turns}
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv"])
+def test_lines_of_objects_are_json_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("\n".join(json.dumps(row) for row in _ROWS))
+    table = read_table(path)
+    assert table.columns == _COLUMNS and "read as JSON" in table.notes[0]

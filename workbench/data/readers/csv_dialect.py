@@ -14,7 +14,7 @@ from workbench.data.readers.options import ReadOptions
 from workbench.data.readers.table import check_names, check_width
 from workbench.errors import DataError
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = ("\t", ",", ";", "|")  # of two that fit equally well, the first: tabs are rare in texts
 SAMPLE_ROWS = 1000  # records that are used as evidence
 
 OpenLines: TypeAlias = Callable[[], Iterable[str]]  # opens a file: its lines from the first on, with their ends
@@ -25,6 +25,9 @@ _BACKSLASHES = re.compile(r'\\+(?!["\\])')  # a run that does not end before a q
 _WHOLE_NUMBER = re.compile(r"\d{1,15}")
 _MAX_EMPTY = 100_000  # records among which those are; a file can begin with millions of empty lines
 _MAX_LEADING = 1000  # comment lines before the header
+_MAX_TITLES = 10  # lines of titles before the header
+_MIN_EVEN = 0.95  # share of rows as wide as the header below lines of titles, or in a file named .tsv
+_TABBED = (".tsv", ".tab")
 
 
 class UnreadableError(Exception):
@@ -49,6 +52,7 @@ class Dialect:
         leading_comments: lines before the header that are skipped.
         width: fields in most rows; a line that begins with ``#`` and has another number can be a comment.
         comments: whether lines that begin with ``#`` can be comments.
+        titles: lines of titles before the header, which are skipped.
     """
 
     delimiter: str
@@ -58,6 +62,7 @@ class Dialect:
     leading_comments: int = 0
     width: int = 1
     comments: bool = True
+    titles: int = 0
 
     def is_comment(self, number: int, line: str) -> bool:
         """Return whether a line that begins with ``#`` is a comment, not a row.
@@ -172,6 +177,9 @@ def _prepare(lines: Iterable[str], dialect: Dialect, skipped: Skipped, cursor: _
     for number, line in enumerate(lines, start=1):
         if cursor.at_start:
             cursor.at_start = False
+            if number <= dialect.titles:
+                yield "\n"
+                continue
             if number == 1 and dialect.separator_line:
                 skipped.separator_lines = 1
                 yield "\n"
@@ -198,7 +206,8 @@ def detect_dialect(lines: OpenLines, name: str, options: ReadOptions) -> tuple[D
         name: the file's name.
         options: what is known.
     """
-    plain = options.header is not None or options.header_lines > 1  # of the catalogue: known in every detail
+    # Of the catalogue, files are known in every detail.
+    plain = options.header_lines > 1 or (options.header is not None and options.delimiter is not None)
     separator, leading = (None, 0) if plain else _read_head(lines())
     base = Dialect(
         options.delimiter or separator or ",",
@@ -208,7 +217,13 @@ def detect_dialect(lines: OpenLines, name: str, options: ReadOptions) -> tuple[D
         comments=not plain,
     )
     known = options.delimiter or separator
-    best, score = _best_dialect(lines, base, (known,) if known else DELIMITERS, options)
+    candidates = (known,) if known else DELIMITERS
+    best, score = _best_dialect(lines, base, candidates, options)
+    if not known and best.delimiter != "\t" and name.lower().endswith(_TABBED):
+        tabs, tab_score = _best_dialect(lines, base, ("\t",), options)
+        best, score = (tabs, tab_score) if tabs.width > 1 and tab_score[0] >= _MIN_EVEN else (best, score)
+    if not plain and options.header is None:
+        best = _skip_titles(lines, best, score, candidates, options)
     if separator is not None and options.delimiter is None and best.width < 2:
         other, other_score = _best_dialect(lines, base, DELIMITERS, options)
         best, score = (other, other_score) if other_score > score else (best, score)
@@ -220,9 +235,38 @@ def detect_dialect(lines: OpenLines, name: str, options: ReadOptions) -> tuple[D
             notes = [f"{name}: skipped the line sep={separator}; fields are separated by {spell(best.delimiter)}."]
     elif options.delimiter is None and best.delimiter != ",":
         notes.append(f"{name}: fields are separated by {spell(best.delimiter)}.")
+    if best.titles:
+        notes.append(f"{name}: skipped the first {best.titles:,} lines, which are a title above the table.")
     if best.escaped:
         notes.append(note_escaped(name))
     return best, notes
+
+
+def _skip_titles(
+    lines: OpenLines, best: Dialect, score: tuple[float, int], candidates: Sequence[str], options: ReadOptions
+) -> Dialect:
+    """Return the dialect without lines of titles above the header: lines with a single filled cell."""
+    head = list(itertools.islice(lines(), _MAX_TITLES + 1))
+    for delimiter in candidates:
+        cells = [[cell for cell in line.split(delimiter) if cell.strip(' "\r\n')] for line in head]
+        titles = next((i for i, row in enumerate(cells) if len(row) > 1), 0)
+        if not titles or best.separator_line or best.leading_comments or not _is_title(head, titles, delimiter):
+            continue
+        below, other = _best_dialect(lines, replace(best, titles=titles), (delimiter,), options)
+        if below.width > 1 and other[0] >= max(_MIN_EVEN, score[0]) and len(cells[titles]) == below.width:
+            return below
+    return best
+
+
+def _is_title(head: Sequence[str], titles: int, delimiter: str) -> bool:
+    """Return whether the lines before the header are titles: of several words, with empty cells, or above a gap."""
+    first = head[0].strip()
+    gap = any(not line.strip() for line in head[1:titles])
+    return (
+        bool(first)
+        and not head[0].startswith(delimiter)
+        and (" " in first.strip(delimiter) or first != first.strip(delimiter) or gap)
+    )
 
 
 def _read_head(lines: Iterable[str]) -> tuple[str | None, int]:
@@ -243,7 +287,7 @@ def _best_dialect(
     lines: OpenLines, base: Dialect, delimiters: Sequence[str], options: ReadOptions
 ) -> tuple[Dialect, tuple[float, int]]:
     """Return the dialect that splits most of the first rows into the same number of fields."""
-    best, best_score = replace(base, delimiter=delimiters[0]), (0.0, 0)
+    best, best_score = replace(base, delimiter=delimiters[0] if len(delimiters) == 1 else ","), (0.0, 0)
     for delimiter in delimiters:
         modes = [(base.quoting, False, 0.0)]
         if base.quoting:

@@ -182,7 +182,7 @@ def _parse(
         rows.append(line)
         if len(rows) > most:
             raise too_many_values(name, len(rows) * len(columns.names))
-    blank -= len(skipped.comments) + skipped.separator_lines + len(bad or ())
+    blank -= len(skipped.comments) + dialect.titles + skipped.separator_lines + len(bad or ())
     notes = [*column_notes, *note_comments(name, skipped.comments)]
     if blank > 0:
         notes.append(f"{name}: skipped {blank} blank lines.")

@@ -24,18 +24,22 @@ MAX_UNPACKED = 1024**3  # bytes of all parts of a workbook
 MAX_CELLS = 20_000_000
 MAX_SHEET_ROWS = 1_048_576  # what Excel can hold
 _MAX_PARTS = 10_000
+MAX_TITLES = 10  # rows of titles before the names of the columns
 _HINT = "Save the sheet as CSV (UTF-8) and use that file."
 
 NumberedCells: TypeAlias = tuple[int, list[object]]  # the number of a row in the sheet, and its cells
 
 
-def read_excel(path: Path, sheet: str | None = None, max_rows: int | None = None) -> Table:
+def read_excel(
+    path: Path, sheet: str | None = None, max_rows: int | None = None, header: Sequence[str] | None = None
+) -> Table:
     """Read a sheet of an Excel workbook: the values that its formulas had when it was saved, dates as ISO text.
 
     Args:
         path: a file ``.xlsx`` or ``.xlsm``; macros are never run.
         sheet: the name of the sheet; the first one if None.
         max_rows: rows to read at most, from the first that is not empty; None for all.
+        header: names of the columns, if the first row is data.
 
     Raises:
         DataError: it cannot be read, is too large, has no such sheet, or the sheet is not a table.
@@ -46,7 +50,7 @@ def read_excel(path: Path, sheet: str | None = None, max_rows: int | None = None
         names = [worksheet.title for worksheet in workbook.worksheets]
         name = _choose_sheet(names, sheet, path.name)
         try:
-            table = _read_sheet(islice(_rows(workbook[name], path.name), max_rows), path.name)
+            table = _read_sheet(islice(_rows(workbook[name], path.name), max_rows), path.name, header)
         except DataError as error:
             if sheet is None and len(names) > 1:
                 error.hint += f" Or set data.sheet to another sheet: {_list_sheets(names[1:])}."
@@ -162,13 +166,20 @@ def _rows(worksheet: ReadOnlyWorksheet, file: str) -> Iterator[NumberedCells]:
             yield number, values
 
 
-def _read_sheet(rows: Iterator[NumberedCells], file: str) -> Table:
-    first, header = next(rows, (0, []))
-    if not header:
-        raise DataError(f"{file}: the sheet is empty.", "Choose another sheet (data.sheet).")
+def _read_sheet(rows: Iterator[NumberedCells], file: str, names_given: Sequence[str] | None) -> Table:
     records = list(rows)
+    if not records:
+        raise DataError(f"{file}: the sheet is empty.", "Choose another sheet (data.sheet).")
+    titles = 0 if names_given is not None else _count_titles(records)
+    first, header = (records[0][0] - 1, list[object](names_given)) if names_given is not None else records[titles]
+    records = records if names_given is not None else records[titles + 1 :]
     names = ["" if cell is None else str(cell).strip() for cell in header]
     width = max((len(cells) for _, cells in records), default=0)
+    if names_given is not None and len(names_given) != width:
+        raise DataError(
+            f"{file}: the sheet has {width} columns, but data.header has {len(names_given)} names.",
+            "Name each column once.",
+        )
     names += [""] * (width - len(names))
     empty = {
         i
@@ -182,7 +193,9 @@ def _read_sheet(rows: Iterator[NumberedCells], file: str) -> Table:
     for name, i in zip(checked, used, strict=True):
         columns[name] = [_value(cells[i], number, errors) if i < len(cells) else None for number, cells in records]
     notes = []
-    if first > 1:
+    if titles:
+        notes.append(f"{file}: skipped {titles:,} rows of titles; the names of the columns are in row {first}.")
+    elif first > 1 and names_given is None:
         notes.append(f"{file}: the names of the columns are in row {first}, the first that is not empty.")
     numbers = [number for number, _ in records]
     blank = numbers[-1] - first - len(numbers) if numbers else 0
@@ -193,6 +206,16 @@ def _read_sheet(rows: Iterator[NumberedCells], file: str) -> Table:
     if not numbers:
         raise DataError(f"{file} has column names but no rows.", "Provide a sheet with at least one row.")
     return Table(file, dict(columns), numbers, "row", notes)
+
+
+def _count_titles(records: Sequence[NumberedCells]) -> int:
+    """Return how many rows of titles are before the names: rows with a single cell, where the next rows have more."""
+    for titles, (_, cells) in enumerate(records[:MAX_TITLES]):
+        if sum(not _blank(cell) for cell in cells) > 1:
+            following = records[titles + 1 : titles + 1 + MAX_TITLES]
+            wide = sum(sum(not _blank(cell) for cell in row) > 1 for _, row in following)
+            return titles if following and wide == len(following) else 0
+    return 0
 
 
 def _blank(cell: object) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
+from workbench.data.readers.table import BadRow
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 
@@ -13,6 +14,7 @@ Rows: TypeAlias = tuple[list[JsonObject], str]  # the rows, and a note on the fo
 
 _FORMS = "Provide an array of objects, or one object per line (pandas: to_json(..., orient='records', lines=True))."
 _NUMBER = re.compile(r"\d+")
+_NAME = re.compile(r"(?!\d+$)[\w#][\w #.:/()-]{0,39}")
 
 
 def rows_of_document(document: JsonObject, name: str) -> Rows | None:
@@ -47,20 +49,67 @@ def rows_of_document(document: JsonObject, name: str) -> Rows | None:
     return None
 
 
-def refuse_arrays(records: Sequence[Json], name: str) -> None:
-    """Refuse an array of arrays by its form.
+def objects_of_arrays(
+    arrays: Sequence[Json], rows: Sequence[int], unit: str, name: str, certain: bool = False
+) -> tuple[list[JsonObject], list[int], list[BadRow], str]:
+    """Return the objects that arrays hold: rows below an array of names, or conversations.
 
     Args:
-        records: the items of an array.
+        arrays: the items of an array, or the lines of a file; all are arrays.
+        rows: the number of each.
+        unit: what ``rows`` counts: ``"line"`` or ``"row"``.
         name: the file's name, for messages.
+        certain: whether the first array is known to have the names.
+
+    Returns:
+        The objects, their numbers, the rows that do not fit, and a note on the form.
 
     Raises:
-        DataError: all items are arrays.
+        DataError: the columns have no names.
     """
-    if records and all(isinstance(record, list) for record in records):
+    lists = [array for array in arrays if isinstance(array, list)]
+    if lists and all(_is_messages(array) for array in lists):
+        note = f"{name}: each array is read as the messages of a conversation."
+        return [{"messages": array} for array in lists], list(rows), [], note
+    names = lists[0] if lists else []
+    header = [each for each in names if isinstance(each, str)]
+    if not certain and (len(header) != len(names) or not _is_header(header, lists[1:])):
+        which = "each line is an array" if unit == "line" else "it is an array of arrays (pandas: orient='values')"
         raise DataError(
-            f"{name} is an array of arrays (pandas: orient='values'), so its columns have no names.", _FORMS
+            f"{name}: {which}, so its columns have no names.",
+            'Name them in their order: data.header: [text, label]; or put such an array first: ["text", "label"].',
         )
+    objects: list[JsonObject] = []
+    used: list[int] = []
+    bad: list[BadRow] = []
+    for row, array in zip(rows[1:], lists[1:], strict=True):
+        if len(array) == len(header):
+            objects.append(dict(zip(header, array, strict=True)))
+            used.append(row)
+        else:
+            message = f"{name}, {unit} {row}: {len(array)} values, but there are {len(header)} columns."
+            bad.append(
+                BadRow(row, "the row does not fit the names", message, "Write as many values as there are names.")
+            )
+    if len(bad) > len(objects):
+        raise DataError(bad[0].message, bad[0].hint)
+    source = "data.header" if certain else "the first array"
+    return objects, used, bad, f"{name}: {source} has the names of the columns: {', '.join(header)[:120]}."
+
+
+def _is_messages(array: Sequence[Json]) -> bool:
+    return bool(array) and all(
+        isinstance(item, dict) and any(key in item for key in ("role", "from", "speaker")) for item in array
+    )
+
+
+def _is_header(names: Sequence[str], rows: Sequence[Sequence[Json]]) -> bool:
+    """Return whether texts are names of columns: short, each once, and not among the values below them."""
+    if not names or len(set(names)) < len(names) or not rows:
+        return False
+    if not all(_NAME.fullmatch(name.strip()) for name in names):
+        return False
+    return not any(name in (row[i] for row in rows if i < len(row)) for i, name in enumerate(names))
 
 
 def _objects(value: Json) -> list[JsonObject]:

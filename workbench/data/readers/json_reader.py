@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from workbench.data.progress import Progress
-from workbench.data.readers.json_forms import refuse_arrays, rows_of_document
+from workbench.data.readers.json_forms import objects_of_arrays, rows_of_document
 from workbench.data.readers.limits import MAX_VALUES, Budget, check_structure
 from workbench.data.readers.table import MAX_COLUMNS, BadRow, Table, check_names
 from workbench.data.readers.text_lines import text_lines
@@ -71,6 +71,7 @@ def read_json(
     collect_bad_rows: bool = False,
     progress: Progress | None = None,
     budget: Budget | None = None,
+    header: Sequence[str] | None = None,
 ) -> Table:
     """Read a table from JSON.
 
@@ -81,23 +82,29 @@ def read_json(
             they are most of the file.
         progress: called while a large file with one object per line is read.
         budget: counts the values; one of its own if None.
+        header: names of the columns of arrays, if the first array is a row.
 
     Raises:
         DataError: it is not JSON, or holds no table in a known form; the message names the row.
     """
     budget = budget or Budget(name, len(text))
     try:
-        return _read_json(text, name, progress, budget)
+        return _read_json(text, name, progress, budget, header)
     except DataError as error:
         if not collect_bad_rows or text.lstrip().startswith("[") or budget.is_exceeded():
             raise
         return _read_good_lines(text, name, error)
 
 
-def _read_json(text: str, name: str, progress: Progress | None, budget: Budget) -> Table:
+def _read_json(text: str, name: str, progress: Progress | None, budget: Budget, header: Sequence[str] | None) -> Table:
     decoder = _Decoder(budget)
     if text.lstrip().startswith("["):
-        return _read_array(text, name, decoder)
+        try:
+            return _read_array(text, name, decoder, header)
+        except DataError as error:
+            if not _is_extra_data(error.__cause__):
+                raise
+            return _read_array_lines(text, name, decoder, error, header)
     try:
         records, rows, notes = _read_lines(text, name, decoder, progress, budget)
     except DataError as error:
@@ -257,20 +264,59 @@ def _broken_document(name: str, problem: Exception, error: DataError, objects: i
     return DataError(f"{name}{where}: {_json_reason(problem)}.", _OBJECTS)
 
 
-def _read_array(text: str, name: str, decoder: _Decoder) -> Table:
+def _read_array(text: str, name: str, decoder: _Decoder, header: Sequence[str] | None) -> Table:
     check_structure(name, text)
     try:
         records = decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+        if isinstance(error, json.JSONDecodeError) and _is_extra_data(error):
             raise DataError(
                 f"{name}, line {error.lineno}: the array has ended, and something follows it.", _OBJECTS
             ) from error
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"{name}{where}: {_json_reason(error)}.", _OBJECTS) from error
     assert isinstance(records, list)
-    refuse_arrays(records, name)
-    return _table(records, list(range(1, len(records) + 1)), "row", name, [], decoder)
+    rows = list(range(1, len(records) + 1))
+    if records and all(isinstance(record, list) for record in records):
+        return _table_of_arrays(records, rows, "row", name, decoder, header)
+    return _table(records, rows, "row", name, [], decoder)
+
+
+def _is_extra_data(error: BaseException | None) -> bool:
+    return isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
+
+
+def _read_array_lines(text: str, name: str, decoder: _Decoder, error: DataError, header: Sequence[str] | None) -> Table:
+    """Read a file with an array on each line; raise ``error`` if a line is none."""
+    arrays: list[Json] = []
+    rows: list[int] = []
+    for line, content in enumerate(text_lines(text, name, only_newlines=True), start=1):
+        if content.strip():
+            try:
+                array = decoder.decode(content)
+            except (ValueError, RecursionError):
+                raise error from None
+            if not isinstance(array, list) or not array:
+                raise error
+            arrays.append(array)
+            rows.append(line)
+    try:
+        return _table_of_arrays(arrays, rows, "line", name, decoder, header)
+    except DataError:
+        if any(isinstance(item, dict) for array in arrays if isinstance(array, list) for item in array):
+            raise error from None
+        raise
+
+
+def _table_of_arrays(
+    arrays: list[Json], rows: list[int], unit: str, name: str, decoder: _Decoder, header: Sequence[str] | None
+) -> Table:
+    if header is not None:
+        arrays, rows = [list(header), *arrays], [0, *rows]
+    objects, used, bad, note = objects_of_arrays(arrays, rows, unit, name, header is not None)
+    table = _table([*objects], used, unit, name, [note], decoder)
+    table.bad_rows = bad
+    return table
 
 
 def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from workbench.data.readers.documents import read_documents
 from workbench.data.readers.encoding import decode
 from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import EXCEL, JSON, MARKDOWN, PARQUET, SUFFIXES, check_file, read_bytes
-from workbench.data.readers.json_reader import read_json
+from workbench.data.readers.json_reader import is_one_object_per_line, read_json
 from workbench.data.readers.limits import Budget, check_lines
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import read_parquet
@@ -30,6 +30,7 @@ from workbench.data.readers.table import BadRow, Table
 from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
 
+_JSON_HEAD = 1 << 20  # characters that show whether lines are objects
 _MARKED = re.compile("[\udc80-\udcff]")  # bytes that could not be decoded
 
 
@@ -77,6 +78,8 @@ def _read_file(
     progress: Progress | None,
 ) -> Table:
     suffix = path.suffix.lower()
+    if documents is not None or suffix in (*MARKDOWN, *PARQUET) or (path.is_dir() and suffix not in SUFFIXES):
+        refuse_header(options.header, path.name)
     if documents is not None or suffix in MARKDOWN:
         return read_documents(path, documents or "auto", options.encoding)
     if path.is_dir() and suffix not in SUFFIXES:
@@ -85,7 +88,7 @@ def _read_file(
     if options.sheet is not None and suffix not in EXCEL:
         raise DataError(f"data.sheet is {options.sheet!r}, but {path.name} is not an Excel file.", "Remove data.sheet.")
     if suffix in EXCEL:
-        return read_excel(path, options.sheet)
+        return read_excel(path, options.sheet, header=options.header)
     if suffix in PARQUET:
         return read_parquet(path)
     content = read_bytes(path, path.name)
@@ -93,8 +96,12 @@ def _read_file(
     budget = Budget(path.name, len(content))
     text, notes, undecodable = _decode(content, path.name, options.encoding, collect_bad_rows)
     del content  # a large file is in memory once
-    if suffix in JSON:
-        table = read_json(text, path.name, collect_bad_rows, progress, budget)
+    if suffix in JSON or is_one_object_per_line(text_lines(text[:_JSON_HEAD], path.name, only_newlines=True)):
+        table = read_json(text, path.name, collect_bad_rows, progress, budget, options.header)
+        if list(table.columns) != list(options.header or table.columns):
+            refuse_header(options.header, path.name)
+        if suffix not in JSON:
+            table.notes.insert(0, f"{path.name}: read as JSON with one object per line, whatever its name says.")
     else:
         check_lines(path.name, text)
 
@@ -109,6 +116,23 @@ def _read_file(
     table.notes[:0] = notes
     table.sha256 = digest
     return table
+
+
+def refuse_header(header: Sequence[str] | None, name: str) -> None:
+    """Refuse names of columns for a file that has its own.
+
+    Args:
+        header: the names, if the spec has any.
+        name: the file's name, for messages.
+
+    Raises:
+        DataError: there are names.
+    """
+    if header is not None:
+        raise DataError(
+            f"data.header names the columns {', '.join(header)[:120]}, but {name} is no CSV file, Excel file or array.",
+            "Remove data.header.",
+        )
 
 
 def _decode(content: bytes, name: str, encoding: str | None, collect: bool) -> tuple[str, list[str], DataError | None]:

@@ -163,7 +163,8 @@ def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -
         return _stream_table(read_format(format_name, [path], path.name, "train", spec.encoding))
     if suffix in TEXTS or suffix in MARKDOWN:
         return _stream_documents([path], path.name, spec.documents, spec.encoding)
-    return _stream_file(path, ReadOptions(), spec)
+    header = tuple(spec.header) if spec.header is not None else None
+    return _stream_file(path, ReadOptions(header=header), spec)
 
 
 def _stream_file(path: Path, options: ReadOptions, spec: DataSpec) -> RowStream:
@@ -178,7 +179,7 @@ def _stream_file(path: Path, options: ReadOptions, spec: DataSpec) -> RowStream:
         header, fields, csv_notes = stream_delimited(lambda: lines(""), path.name, options)
         return RowStream(path.name, header, fields, "line", [*notes, *csv_notes])
     if not is_one_object_per_line(lines("\n")):
-        return _stream_table(read_json("".join(lines("\n")), path.name))
+        return _stream_table(read_json("".join(lines("\n")), path.name, header=options.header))
     keys, objects = stream_json_lines(lambda: lines("\n"), path.name)
     return RowStream(path.name, keys, objects, "line", notes)
 
