@@ -22,6 +22,7 @@ first_visit.explain(
     ),
 )
 runs = run_list.newest_first()
+run_list.show_strangers()
 ids = run_list.ids(runs)
 state.from_url(state.RUN, state.one_of(ids))
 if not runs:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.serving import served
 from tests.integration.cli_process import COMMAND, call, environment
@@ -26,6 +27,7 @@ from workbench.jobs.worker import RETRY_SECONDS
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
+PAGES_FOLDER = Path(__file__).parents[2] / "dashboard" / "views"
 NEXT_START_SECONDS = 15  # at most, from the death of a worker to the next start
 
 
@@ -118,7 +120,9 @@ def test_run_tells_why_it_waits_and_continues_when_there_is_room(tmp_path: Path,
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_runs_are_listed_and_sorted_on_a_disk_that_cannot_be_written(tmp_path: Path, how: str) -> None:
+def test_runs_are_listed_and_sorted_on_a_disk_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     """Caches are done without; on a full disk a run can be deleted."""
     with small_disk(tmp_path / "disk", "600k") as disk:
         workspace = Workspace(disk / "home").create()
@@ -138,6 +142,10 @@ def test_runs_are_listed_and_sorted_on_a_disk_that_cannot_be_written(tmp_path: P
             done = call(workspace, "runs", "--json", *options, PYTHONDONTWRITEBYTECODE="1")
             assert done.returncode == 0, done.stderr
             assert len(json.loads(done.stdout)) == 2
+        monkeypatch.setenv("WORKBENCH_HOME", str(workspace.root))
+        for page in ("home", "runs"):
+            drawn = AppTest.from_file(str(PAGES_FOLDER / f"{page}.py"), default_timeout=60).run()
+            assert not drawn.exception and not drawn.error
         if how == "full":
             done = call(workspace, "delete", runs[0].id)
             assert done.returncode == 0, done.stderr

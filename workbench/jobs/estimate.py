@@ -119,7 +119,8 @@ def status(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Estim
         del _processes[run.folder]
     last = estimates.find(resolved, workspace)
     if run.is_alive():
-        return EstimateStatus("measuring", last, (read_json(run.status_file) or {}).get("progress"))
+        progress = run.stored_status().progress
+        return EstimateStatus("measuring", last, progress.as_dict() if progress else None)
     document = read_json(run.status_file)
     state = document.get("state") if isinstance(document, dict) else None
     if state in ("failed", "running"):

@@ -15,8 +15,9 @@ from workbench.files import storage_errors
 from workbench.jobs.queue import resume, stop, submit
 from workbench.jobs.reconciling import reconcile
 from workbench.jobs.sweep_plan import SweepPlan
+from workbench.jobs.sweep_state import OPEN, SweepState, Trial, TrialOutcome, empty_trial
 from workbench.jobs.sweep_study import Study
-from workbench.jobs.sweeps import OPEN, Sweep, SweepState, Trial, TrialOutcome, empty_trial, running_sweeps
+from workbench.jobs.sweeps import Sweep, running_sweeps
 from workbench.jobs.variables import read_variables
 from workbench.locks import Lock
 from workbench.runs.run import Run

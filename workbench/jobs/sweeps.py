@@ -15,64 +15,27 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import TypedDict
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.files import inside, read_json, safe_name, slug, storage_errors, write_json, write_text
+from workbench.files import inside, safe_name, slug, storage_errors, write_json, write_text
 from workbench.i18n import _
 from workbench.jobs import start_worker
 from workbench.jobs.queue import stop
 from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
+from workbench.jobs.sweep_state import OPEN, SweepOutcome, SweepState, Trial, read_state
 from workbench.jobs.sweep_study import Study, importance, require_optuna
 from workbench.jobs.variables import own_variables
-from workbench.jobs.waiting import sweeps_folder
+from workbench.jobs.waiting import sweep_folders, sweeps_folder
 from workbench.locks import Lock
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
-from workbench.spec_versions import upgrade_paths
 from workbench.types import Json
 from workbench.workspace import Workspace
-
-TrialOutcome = Literal["waiting", "running", "succeeded", "failed", "stopped", "pruned"]
-SweepOutcome = Literal["running", "succeeded", "failed", "stopped"]
-OPEN: tuple[TrialOutcome, ...] = ("waiting", "running")  # states of a trial that has not ended
-
-
-class Trial(TypedDict):
-    """One choice of values, as ``state.json`` and ``--json`` hold it.
-
-    ``value`` is the mean of ``figures``, the validation metric of each seed (None for a seed without one). ``runs``
-    has the run of each seed, ``resumed`` how often each was resumed, ``seen`` how many evaluations the pruner has
-    seen. Where only seeds vary, ``failed`` lists those whose run has failed while the others continued.
-    """
-
-    number: int
-    values: dict[str, Json]
-    state: TrialOutcome
-    value: float | None
-    runs: dict[str, str]
-    figures: dict[str, float | None]
-    resumed: dict[str, int]
-    seen: int
-    error: dict[str, str] | None
-    failed: NotRequired[list[str]]
-
-
-class SweepState(TypedDict):
-    """``state.json``. ``resuming`` is there until the next step after a sweep was resumed."""
-
-    state: SweepOutcome
-    created: str | None
-    metric: str
-    maximize: bool
-    confined: bool
-    error: dict[str, str] | None
-    trials: list[Trial]
-    resuming: NotRequired[bool]
 
 
 class SweepSummary(TypedDict):
@@ -180,9 +143,7 @@ class Sweep:
         Args:
             workspace: whose sweeps.
         """
-        folder = sweeps_folder(workspace)
-        names = [path.name for path in folder.iterdir() if (path / "state.json").exists()] if folder.is_dir() else []
-        sweeps = [cls(folder / name) for name in names]
+        sweeps = [cls(folder) for folder in sweep_folders(workspace)]
         return sorted(sweeps, key=lambda sweep: (str(sweep.read()["created"]), sweep.name), reverse=True)
 
     @property
@@ -203,20 +164,7 @@ class Sweep:
 
     def read(self) -> SweepState:
         """Return ``state.json``; a missing or damaged file is a failed sweep without trials."""
-        document = read_json(self.folder / "state.json")
-        state: SweepState = {
-            "state": "failed",
-            "created": None,
-            "metric": "",
-            "maximize": True,
-            "confined": False,
-            "error": None,
-            "trials": [],
-        }
-        if isinstance(document, dict):
-            trials = [{**trial, "values": upgrade_paths(trial["values"])} for trial in document.get("trials", [])]
-            state.update(cast(SweepState, {**document, "trials": trials}))
-        return state
+        return read_state(self.folder)
 
     def best(self) -> Trial | None:
         """Return the trial with the best value so far, the earlier one of equals; None before there is one."""
@@ -312,6 +260,26 @@ class Sweep:
             return Study(file, plan.over, plan.method, plan.combinations(), maximize, plan.seed)
 
 
+def list_sweeps(workspace: Workspace) -> tuple[list[SweepSummary], dict[str, str]]:
+    """Return the summaries of all sweeps, the newest first, and why others have none, by their names.
+
+    Args:
+        workspace: whose sweeps.
+    """
+    summaries, damaged = [], {}
+    for sweep in Sweep.all(workspace):
+        try:
+            summaries.append(sweep.summary())
+        except Exception as error:  # whatever is in one folder, the others are listed
+            damaged[sweep.name] = str(error)
+    names = {sweep.name for sweep in Sweep.all(workspace)}
+    folder = sweeps_folder(workspace)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name not in names and not path.name.startswith("."):
+            damaged[path.name] = _("It is not a sweep: it has no state, or a name that cannot be opened.")
+    return summaries, damaged
+
+
 def running_sweeps(workspace: Workspace) -> list[Sweep]:
     """Return the sweeps that have trials left, the oldest first.
 
@@ -377,23 +345,3 @@ def _new_folder(workspace: Workspace, stem: str) -> Path:
                 path.mkdir(mode=0o700)
                 return path
     raise RequestError(f"There are too many sweeps named {stem}.", "Choose another name.")
-
-
-def empty_trial(number: int, values: Mapping[str, Json]) -> Trial:
-    """Return a trial that has no run yet.
-
-    Args:
-        number: from 0.
-        values: values of the fields that vary.
-    """
-    return {
-        "number": number,
-        "values": dict(values),
-        "state": "running",
-        "value": None,
-        "runs": {},
-        "figures": {},
-        "resumed": {},
-        "seen": 0,
-        "error": None,
-    }

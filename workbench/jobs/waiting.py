@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbench.files import is_safe_name, read_json
+from workbench.files import is_safe_name
+from workbench.jobs.sweep_state import read_state
 from workbench.runs.documents import Status
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -103,8 +104,7 @@ def has_running_sweep(workspace: Workspace) -> bool:
     Args:
         workspace: whose sweeps.
     """
-    states = (read_json(folder / "state.json") for folder in sweep_folders(workspace))
-    return any(isinstance(state, dict) and state.get("state") == "running" for state in states)
+    return any(read_state(folder)["state"] == "running" for folder in sweep_folders(workspace))
 
 
 def has_work(workspace: Workspace) -> bool:

@@ -18,7 +18,8 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.jobs.sweeps import Sweep, Trial
+    from workbench.jobs.sweep_state import Trial
+    from workbench.jobs.sweeps import Sweep
 
 
 WHY_SECONDS = 2.0  # that a run waits before it is asked why, and between two such questions

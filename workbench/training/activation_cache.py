@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 from workbench import notes
+from workbench.errors import StorageError
 from workbench.files import TEMPORARY_PREFIX
 from workbench.spec import TrainingSpec
 from workbench.training.core.forward import Batch, Forward, default_forward
@@ -118,7 +119,7 @@ class ActivationCache:
             texts = splits[0].encoded.texts_of(last_batch)
             if store is not None and prefix.agrees(store, collate(splits[0], last_batch), texts):
                 return True
-        except (TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+        except (TypeError, ValueError, IndexError, AttributeError, AssertionError, OSError, StorageError) as error:
             self.reporter.info(f"Replaying frozen layers failed: {type(error).__name__}: {error}")
         for split in splits:
             split.activations = None

@@ -90,7 +90,7 @@ def first_batch(
     """
     resolved = resolve(spec, workspace, confined)
     settings = resolved.spec.training
-    with tempfile.TemporaryDirectory(dir=workspace.cache) as folder, torch.random.fork_rng(devices=[]):
+    with _scratch_folder(workspace) as folder, torch.random.fork_rng(devices=[]):
         prepared = prepare(resolved, workspace, Path(folder) / "tokenizer", DownloadHooks(progress))
         train = prepared.splits["train"]
         steps = StepSchedule.from_spec(train.batches, settings, train.tokens, prepared.task.min_steps())
@@ -150,6 +150,14 @@ def tokenize_text(tokenizer: Tokenizer, text: str, max_length: int | None = None
         TokenCell(token, number, text[begin:end], i < cut_at or bool(special))
         for i, (token, number, (begin, end), special) in enumerate(cells)
     ]
+
+
+def _scratch_folder(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
+    """Return a temporary folder in the cache, or where the system keeps them if the cache cannot be written."""
+    try:
+        return tempfile.TemporaryDirectory(dir=workspace.cache)
+    except OSError:
+        return tempfile.TemporaryDirectory()
 
 
 def _rows(batch: Batch, prepared: Prepared, indices: Ints) -> list[Row]:

@@ -9,11 +9,12 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared.run_states import look
-from dashboard.parts.shared.text import cut
+from dashboard.parts.shared.text import cut, md
 from workbench.i18n import _
 from workbench.metrics.measures import SMALLER_IS_BETTER, scale_note
 from workbench.runs.documents import Interval, Report, RunProgress, RunSummary
 from workbench.runs.query import list_runs
+from workbench.runs.run import Run
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
@@ -24,6 +25,17 @@ ACTIVE = ("queued", "running")
 def newest_first() -> list[RunSummary]:
     """Return summaries of all runs, newest first."""
     return list_runs(Workspace.current())
+
+
+def show_strangers() -> None:
+    """Name what is in the folder of the runs and is no run, such as a folder that was copied in a file manager."""
+    names = Run.strangers(Workspace.current())
+    if names:
+        shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        text = _(
+            "Not a run, and left out: {names}. A run is a folder; its name has letters, digits, '.', '_' and '-' only."
+        )
+        st.warning(md(text.format(names=shown), 500), icon=":material/folder_off:")
 
 
 def ids(runs: list[RunSummary], *states: str) -> list[str]:

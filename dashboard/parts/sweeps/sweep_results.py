@@ -17,8 +17,9 @@ from dashboard.parts.shared.parallel import parallel_coordinates
 from dashboard.parts.shared.run_states import in_words
 from dashboard.parts.shared.text import ago, cut, md, number, plain
 from workbench.i18n import N_, _, ngettext
+from workbench.jobs.sweep_state import Trial
 from workbench.jobs.sweep_study import MIN_TRIALS_FOR_IMPORTANCE
-from workbench.jobs.sweeps import Sweep, SweepSummary, Trial, seed_deviation, with_value
+from workbench.jobs.sweeps import Sweep, SweepSummary, seed_deviation, with_value
 
 STATES = {
     "running": N_("the sweep is running"),
@@ -65,7 +66,7 @@ def _header(sweep: Sweep, summary: SweepSummary) -> None:
         text, total = _("{done} of {total} seeds finished; {state}"), len(summary["seeds"])
         done = sum(len(trial["figures"]) for trial in summary["trials"])
     sweep_state = _(STATES.get(summary["state"], str(summary["state"])))
-    st.progress(done / total, text.format(done=f"{done:,}", total=f"{total:,}", state=sweep_state))
+    st.progress(min(1.0, done / max(1, total)), text.format(done=f"{done:,}", total=f"{total:,}", state=sweep_state))
     count = len(summary["seeds"])
     description = _("the same settings with each seed")
     if summary["over"]:

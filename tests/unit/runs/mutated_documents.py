@@ -167,3 +167,26 @@ def mutations(draw: st.DrawFn) -> Mutation:
     if draw(st.integers(0, 9)) == 0:
         path = (*path[:-1], draw(_texts))
     return Mutation(file, path, draw(_values | _special))
+
+
+STATE = json.loads((OLD_RUN.parent / "sweep" / "state.json").read_text(encoding="utf-8"))
+_TRIAL_KEYS = ("number", "values", "state", "value", "runs", "figures", "resumed", "seen", "error", "failed")
+
+
+@st.composite
+def sweep_mutations(draw: st.DrawFn) -> bytes:
+    """A changed ``state.json`` of a sweep."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(_bytes)
+    state = copy.deepcopy(STATE)
+    key = draw(st.sampled_from([*state, "resuming"]))
+    if draw(st.booleans()) and state["trials"]:
+        trial = draw(st.sampled_from(state["trials"]))
+        name = draw(st.sampled_from(_TRIAL_KEYS))
+        if isinstance(trial.get(name), dict) and draw(st.booleans()):
+            trial[name][draw(_texts)] = draw(_values)
+        else:
+            trial[name] = draw(_values)
+    else:
+        state[key] = draw(_values)
+    return json.dumps(state).encode()

@@ -20,13 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from tests.unit.runs.mutated_documents import OLD_RUN, PATHS, Mutation, mutations
+from tests.unit.runs.mutated_documents import OLD_RUN, PATHS, Mutation, mutations, sweep_mutations
 from workbench.cli import output, views
 from workbench.cli.commands import runs as commands
+from workbench.cli.commands import sweep as sweep_commands
 from workbench.errors import WorkbenchError
 from workbench.files import write_json
 from workbench.jobs import queue, queue_status, reviving, worker_status
-from workbench.jobs.waiting import StatusScan, has_work, next_order
+from workbench.jobs.sweeps import Sweep, list_sweeps, running_sweeps, trial_line
+from workbench.jobs.waiting import StatusScan, has_running_sweep, has_work, next_order
 from workbench.runs.export import as_csv
 from workbench.runs.filter import filter_rows
 from workbench.runs.query import list_runs
@@ -203,3 +205,36 @@ def test_every_listed_name_can_be_opened_and_deleted(workspace: Workspace) -> No
     for run in runs:
         Run.open(run.id, workspace).delete()
     assert Run.all(workspace) == []
+
+
+# -- sweeps -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=max(1, documents(QUICK) // BATCH), suppress_health_check=_checks)
+@given(st.lists(sweep_mutations(), min_size=BATCH, max_size=BATCH))
+def test_a_mutated_state_hides_no_sweep(contents: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder) / "home").create()
+        for number, content in enumerate([None, *contents]):
+            target = workspace.root / "sweeps" / f"sweep-{number}"
+            shutil.copytree(OLD_RUN.parent / "sweep", target)
+            if content is not None:
+                (target / "state.json").write_bytes(content)
+        shutil.copytree(OLD_RUN.parent / "sweep", workspace.root / "sweeps" / "sweep-0 (copy)")
+        sweeps = Sweep.all(workspace)
+        assert len(sweeps) == BATCH + 1
+        summaries, damaged = list_sweeps(workspace)
+        assert {summary["name"] for summary in summaries} | damaged.keys() >= {sweep.name for sweep in sweeps}
+        assert "sweep-0 (copy)" in damaged and any(summary["name"] == "sweep-0" for summary in summaries)
+        assert has_running_sweep(workspace) == bool(running_sweeps(workspace))
+        for sweep in sweeps:
+            assert sweep.best() is None or isinstance(sweep.best()["value"], int | float)
+            for trial in sweep.read()["trials"]:
+                trial_line(trial)
+                assert all(workspace.run_folder(run_id) for run_id in trial["runs"].values())
+            sweep.stop()
+        with contextlib.redirect_stdout(io.StringIO()):
+            sweep_commands._list(summaries)
+            for summary in summaries:
+                sweep_commands._show(summary)
+            output.print_result(summaries, True, lambda: None)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from workbench.cli.output import Json, console, errors, print_result
 from workbench.errors import RequestError
+from workbench.files import optional_write
 from workbench.i18n import _
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -43,7 +44,8 @@ def faithfulness(
     run, predictor, examples = _examples(run_id, texts)
     with _progress_bar(_("evaluating")) as progress:
         result = evaluate_dataset_faithfulness(predictor, examples, method, progress=progress)
-    result.save(run.folder)
+    with optional_write():  # it is printed all the same
+        result.save(run.folder)
     print_result(result.as_dict(), as_json, lambda: console.print(result.sentence, markup=False, soft_wrap=True))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.options import change_spec
-from workbench.cli.output import Finished, Json, console, print_result, table
+from workbench.cli.output import Finished, Json, console, errors, print_result, table
 from workbench.errors import RequestError, SpecError
 from workbench.i18n import _
 from workbench.types import JsonObject
@@ -128,14 +128,17 @@ def sweeps_command(
     as_json: Json = False,
 ) -> None:
     """List all sweeps, or show one; stop it or resume it."""
-    from workbench.jobs.sweeps import Sweep
+    from workbench.jobs.sweeps import Sweep, list_sweeps
 
     workspace = Workspace.current()
     if name is None:
         if stop or resume:
             raise RequestError("No sweep was named.", "Write: workbench sweeps NAME --stop")
-        summaries = [sweep.summary() for sweep in Sweep.all(workspace)]
+        summaries, damaged = list_sweeps(workspace)
         print_result(summaries, as_json, lambda: _list(summaries))
+        for other, reason in damaged.items():
+            text = _("Left out: {name!r}. {reason}").format(name=other, reason=reason)
+            errors.print(text, style="yellow", markup=False, soft_wrap=True)
         return
     sweep = Sweep.open(name, workspace)
     if stop:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import StorageError
-from workbench.files import TEMPORARY_PREFIX, write_atomically
+from workbench.files import TEMPORARY_PREFIX, optional_write, write_atomically
 from workbench.types import Json
 from workbench.workspace import Workspace
 
@@ -137,7 +137,7 @@ def _write(path: Path, arrays: Arrays) -> None:
     """Write arrays completely or not at all."""
     if sum(array.nbytes for array in arrays.values()) > MAX_TABLE_BYTES:
         return
-    with contextlib.suppress(OSError, StorageError):
+    with optional_write():
         write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
         _make_room(path.parent, path)
 

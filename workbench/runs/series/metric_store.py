@@ -131,7 +131,7 @@ def open_metrics(run: Run, name: str = METRICS) -> MetricStore:
         return _cached_in_memory(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
     try:
         return _Index(run, name).update()
-    except StorageError:
+    except (StorageError, OSError):
         return _in_memory(path)
 
 
