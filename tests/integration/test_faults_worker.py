@@ -215,6 +215,7 @@ def test_nobody_starts_a_worker_while_the_queue_is_paused(live_workspace: Worksp
     assert waiting.state == "queued" and not worker_lock(live_workspace).is_held()
 
 
+@pytest.mark.slow
 def test_the_process_of_a_run_starts_the_worker_again(live_workspace: Workspace, started: Callable[..., Any]) -> None:
     """Over night nobody looks: what waits behind a long run must not wait until somebody does."""
     workspace = live_workspace
