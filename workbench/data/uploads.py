@@ -80,6 +80,17 @@ def list_uploads(workspace: Workspace) -> list[Upload]:
     return uploads
 
 
+def unusable_uploads(workspace: Workspace) -> list[str]:
+    """Return the names in the folder of the uploads that :func:`list_uploads` leaves out: links, pipes, other files.
+
+    Args:
+        workspace: whose uploads are meant.
+    """
+    listed = {upload.name for upload in list_uploads(workspace)}
+    names = [path.name for path in workspace.uploads.iterdir()] if workspace.uploads.is_dir() else []
+    return sorted(name for name in names if name not in listed and not name.startswith("."))
+
+
 def active_runs_using(path: Path, workspace: Workspace) -> list[str]:
     """Return the ids of the queued and running runs that read a file.
 

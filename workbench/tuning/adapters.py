@@ -68,7 +68,12 @@ class AdapterTuning(Tuning):
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
         config = read_json(note) or {}
-        for name in ("target_modules", "modules_to_save", "exclude_modules"):  # sets, in another order in each process
+        for name in (
+            "target_modules",
+            "modules_to_save",
+            "feedforward_modules",
+            "exclude_modules",
+        ):  # sets, in another order in each process
             if isinstance(config.get(name), list):
                 config[name] = sorted(config[name])
         write_json(note, {**config, "base_model_name_or_path": None})

@@ -24,7 +24,7 @@ from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import describe, fetch
 from workbench.data.columns import Column
 from workbench.data.readers.encoding import UncertainEncodingError
-from workbench.data.uploads import active_runs_using, delete_upload, list_uploads
+from workbench.data.uploads import active_runs_using, delete_upload, list_uploads, unusable_uploads
 from workbench.errors import WorkbenchError
 from workbench.i18n import _
 from workbench.spec import RunSpec
@@ -59,6 +59,10 @@ def choose(workspace: Workspace) -> str | None:
         language = _filter(_("Language"), languages, state.Data.LANGUAGE)
     fitting = _fitting(task, language)
     own = [upload.name for upload in list_uploads(workspace)]
+    if others := unusable_uploads(workspace):
+        shown = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+        text = _("In the folder of the uploads, and no file that can be read: {names}.")
+        st.caption(md(text.format(names=shown), 500))
     options = [*own, *fitting]
     key = state.Data.DATASET.key
     if st.session_state.get(key) not in options:

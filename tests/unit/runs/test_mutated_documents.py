@@ -20,10 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from tests.unit.base.test_opening import special_file
 from tests.unit.runs.mutated_documents import OLD_RUN, PATHS, Mutation, mutations, sweep_mutations
 from workbench.cli import output, views
 from workbench.cli.commands import runs as commands
 from workbench.cli.commands import sweep as sweep_commands
+from workbench.data.uploads import list_uploads, unusable_uploads
 from workbench.errors import WorkbenchError
 from workbench.files import write_json
 from workbench.jobs import queue, queue_status, reviving, worker_status
@@ -238,3 +240,32 @@ def test_a_mutated_state_hides_no_sweep(contents: list[bytes]) -> None:
             for summary in summaries:
                 sweep_commands._show(summary)
             output.print_result(summaries, True, lambda: None)
+
+
+@pytest.mark.timeout(60)
+def test_special_files_in_the_folder_of_a_run_hold_nobody_up(workspace: Workspace) -> None:
+    """Opening a pipe waits for ever, /dev/zero has no end, and a folder is no file."""
+    write_batch(workspace, [])
+    names = ["status.json", "report.json", "notes.json", "spec.yaml", "metrics.jsonl", "log.txt", "samples.jsonl"]
+    names += ["data.json", "run.lock", "status.lock", "stop", "usage.jsonl", "splits.json", "environment.json"]
+    for kind in ("pipe", "endless", "folder", "huge"):
+        for name in names:
+            folder = workspace.runs / f"20260102-000000-{kind}-{name.replace('.', '-')}"
+            shutil.copytree(OLD_RUN, folder)
+            (folder / name).unlink(missing_ok=True)
+            special_file(folder / name, kind)
+    runs = Run.all(workspace)
+    assert len(runs) == 4 * len(names) + 1
+    assert_lists_everything(workspace, runs)
+    for run in runs:
+        if run.id != _GOOD:
+            assert_can_be_opened(run)
+
+
+def test_special_files_among_the_uploads_are_named(workspace: Workspace) -> None:
+    (workspace.uploads / "reviews.csv").write_text("text,label\n")
+    os.mkfifo(workspace.uploads / "pipe.csv")
+    (workspace.uploads / "zero.csv").symlink_to("/dev/zero")
+    (workspace.uploads / "folder.csv").mkdir()
+    assert [upload.name for upload in list_uploads(workspace)] == ["reviews.csv"]
+    assert unusable_uploads(workspace) == ["folder.csv", "pipe.csv", "zero.csv"]

@@ -13,6 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, GPT2Config
 
 from workbench.errors import RequestError, SpecError
+from workbench.files import read_json
 from workbench.models.loading import register_models
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig, EncoderDecoderConfig
 from workbench.tuning.adapters import load_adapter_onto, merge_adapter
@@ -127,6 +128,9 @@ def test_loaded_and_merged_adapters_have_the_same_outputs(method: str, name: str
     expected = logits(wrapped)
     tuning.save(wrapped, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    config = read_json(tmp_path / "adapter_config.json")
+    for modules in (config.get(key) for key in ("target_modules", "modules_to_save", "feedforward_modules")):
+        assert modules is None or modules == sorted(modules), "a set has another order in each process"
     loaded = load_adapter_onto(base_model(name), tmp_path)
     torch.testing.assert_close(logits(loaded), expected, atol=1e-5, rtol=0)
     assert loaded(**BATCH).loss.isfinite()
