@@ -38,7 +38,7 @@ def queued(workspace: Workspace) -> list[tuple[float, str, Run]]:
     """
     runs = []
     for run in Run.all(workspace):
-        status = run.stored_status()
+        status = run.stored_status(cached=True)
         if status.state == "queued":
             runs.append((queue_order(status), run.id, run))
     return sorted(runs, key=lambda item: item[:2])

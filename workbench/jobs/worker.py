@@ -126,7 +126,10 @@ class Worker:
         finally:
             self._lock.release()
         left = [child.run.id for child in self.children.values()] + list(self.adopted)
-        self.say("The worker has ended." + (f" These runs continue without it: {', '.join(left)}." if left else ""))
+        text = "The worker has ended." + (f" These runs continue without it: {', '.join(left)}." if left else "")
+        if self._stopping.is_set() and has_work(self.workspace):
+            text += " What waits starts when somebody looks at the queue. To prevent that: workbench queue --pause"
+        self.say(text)
 
     def _acquire_lock(self) -> None:
         if not self._lock.acquire():

@@ -15,8 +15,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.cgroups import memory_of
 from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError, StorageError, WorkbenchError
-from workbench.machine import describe, process_identity
+from workbench.machine import process_identity
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
@@ -138,10 +139,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _out_of_memory(text: str) -> OutOfMemoryError:
-    memory = describe()["memory"]
-    in_use = (memory["total_bytes"] - memory["available_bytes"]) / 1e9
+    memory = memory_of()
+    in_use = (memory.total_bytes - memory.available_bytes) / 1e9
+    whose = "limit of its control group" if memory.is_limited else "machine"
     return OutOfMemoryError(
-        f"Memory ran out: {text[:200] or 'an allocation failed'} (machine: {memory['total_bytes'] / 1e9:.1f} GB, "
+        f"Memory ran out: {text[:200] or 'an allocation failed'} ({whose}: {memory.total_bytes / 1e9:.1f} GB, "
         f"{in_use:.1f} GB in use).",
         OutOfMemoryError.WHAT_TO_LOWER,
     )

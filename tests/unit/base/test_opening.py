@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -143,3 +146,42 @@ def test_a_regular_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 10)
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert opening.read_limited(tmp_path / "link", 10) == b"x" * 10
+
+
+AS_NOBODY = """
+import fcntl, os, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+for name in ("worker.lock", "runs/one/run.lock", "runs/one/predictions.parquet", "runs", "settings.json"):
+    try:
+        handle = os.open(os.path.join(sys.argv[1], name), os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        print(name)
+    except PermissionError:
+        pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("of_earlier_version", [False, True])
+def test_somebody_else_can_read_nothing_and_hold_no_lock(of_earlier_version: bool) -> None:
+    """Who holds worker.lock keeps every worker from starting."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        root = Path(folder) / "home"
+        before = os.umask(0o022)
+        try:
+            if of_earlier_version:
+                (root / "runs" / "one").mkdir(parents=True)
+                for name in ("worker.lock", "runs/one/run.lock", "settings.json"):
+                    (root / name).write_text("")
+            workspace = Workspace(root).create()
+            (workspace.runs / "one").mkdir(exist_ok=True)
+            (workspace.runs / "one" / "predictions.parquet").write_text("private")  # by a library, with its own mode
+            workspace.save_settings(theme="dark")
+            with Lock(root / "worker.lock"), Lock(workspace.runs / "one" / "run.lock"):
+                pass
+        finally:
+            os.umask(before)
+        done = subprocess.run([sys.executable, "-c", AS_NOBODY, str(root)], capture_output=True, text=True, cwd="/")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == ""
