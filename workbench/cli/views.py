@@ -137,7 +137,7 @@ def _suggestion(report: Report) -> str | None:
 def _with_interval(metric: Interval | None) -> str | None:
     if metric is None or metric.value is None:
         return None
-    if metric.low is None:
+    if metric.low is None or metric.high is None:
         return f"{metric.value:.4f}"
     return _("{value:.4f} ({low:.4f} to {high:.4f})").format(value=metric.value, low=metric.low, high=metric.high)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
@@ -131,11 +131,15 @@ def check(changes: Sequence[Mutation]) -> None:
             raise
 
 
-_checks = list(HealthCheck)
+# A failing example names its changes; to shrink twenty of them takes minutes.
+_options: dict[str, Any] = {
+    "suppress_health_check": list(HealthCheck),
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),
+}
 _batches = st.lists(mutations(), min_size=BATCH, max_size=BATCH)
 
 
-@settings(max_examples=max(1, documents(QUICK) // BATCH), suppress_health_check=_checks)
+@settings(max_examples=max(1, documents(QUICK) // BATCH), **_options)
 @given(_batches)
 def test_a_mutated_document_hides_no_run(changes: list[Mutation]) -> None:
     check(changes)
@@ -143,7 +147,7 @@ def test_a_mutated_document_hides_no_run(changes: list[Mutation]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=max(1, documents(SLOW) // BATCH), suppress_health_check=_checks)
+@settings(max_examples=max(1, documents(SLOW) // BATCH), **_options)
 @given(_batches)
 def test_thousands_of_mutated_documents_hide_no_run(changes: list[Mutation]) -> None:
     check(changes)
@@ -160,7 +164,7 @@ def test_the_schemas_have_been_walked() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", ["home", "runs", "compare"])
-@settings(max_examples=max(1, documents(PAGES) // BATCH), suppress_health_check=_checks)
+@settings(max_examples=max(1, documents(PAGES) // BATCH), **_options)
 @given(_batches)
 def test_a_mutated_document_closes_no_page(page: str, changes: list[Mutation]) -> None:
     with batch(changes) as (workspace, runs), pytest.MonkeyPatch.context() as patch:
@@ -212,7 +216,7 @@ def test_every_listed_name_can_be_opened_and_deleted(workspace: Workspace) -> No
 # -- sweeps -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=max(1, documents(QUICK) // BATCH), suppress_health_check=_checks)
+@settings(max_examples=max(1, documents(QUICK) // BATCH), **_options)
 @given(st.lists(sweep_mutations(), min_size=BATCH, max_size=BATCH))
 def test_a_mutated_state_hides_no_sweep(contents: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
