@@ -6,16 +6,18 @@ A lock is the operating system's (``flock``): it is released when the process th
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import random
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BusyError, UnknownNameError
+from workbench.errors import BusyError, StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors
 from workbench.opening import PRIVATE
 
@@ -71,14 +73,26 @@ class Lock:
             if self._make_folder:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+                handle = os.open(self.path, flags, PRIVATE)
             except FileNotFoundError as error:
                 folder = self.path.parent.name
                 raise UnknownNameError("folder", folder, (), "It may have been deleted meanwhile.") from error
-        with contextlib.suppress(OSError):  # who can read the file of an earlier version can take its lock
-            if os.fstat(handle).st_mode & 0o077:
+            except OSError as error:
+                if error.errno in (errno.EISDIR, errno.ELOOP, errno.ENXIO):
+                    raise self._is_special() from error
+                raise
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            os.close(handle)
+            raise self._is_special()
+        if state.st_mode & 0o077:  # who can read the file of an earlier version can take its lock
+            with contextlib.suppress(OSError):
                 os.fchmod(handle, PRIVATE)
         return handle
+
+    def _is_special(self) -> StorageError:
+        return StorageError(f"{self.path} is a folder, a link or a device in place of a lock.", "Delete it.")
 
     def inherit(self, handle: int) -> None:
         """Take over the lock from the process that started this one.

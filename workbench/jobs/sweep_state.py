@@ -128,7 +128,7 @@ def read_state(folder: Path) -> SweepState:
     state["trials"] = [trial for trial in trials if trial is not None]
     try:
         checked = _State.model_validate({**state, **{name: stored[name] for name in stored if name != "trials"}})
-        state.update(cast(SweepState, {**checked.as_dict(), "trials": state["trials"]}))
+        state.update(cast(SweepState, {**checked.as_dict(), "trials": state["trials"], "error": _error(checked.error)}))
         damaged = not stored or len(state["trials"]) < len(trials)
     except ValidationError:
         damaged = True
@@ -147,7 +147,14 @@ def _trial(entry: object) -> Trial | None:
     if not isinstance(entry, dict):
         return None
     try:
-        trial = _Trial.model_validate({**empty_trial(-1, {}), **entry}).as_dict()
-        return cast(Trial, {**trial, "values": upgrade_paths(trial["values"])}) if trial["number"] >= 0 else None
+        checked = _Trial.model_validate({**empty_trial(-1, {}), **entry})
+        trial = checked.as_dict()
+        trial |= {"values": upgrade_paths(checked.values), "error": _error(checked.error)}
+        return cast(Trial, trial) if checked.number >= 0 else None
     except Exception:  # an unsafe name of a run, or values that are no fields
         return None
+
+
+def _error(error: RunError | None) -> dict[str, str] | None:
+    """Return an error with all its fields, which those who show it expect."""
+    return None if error is None else {"kind": error.kind, "message": error.message, "hint": error.hint}

@@ -424,8 +424,8 @@ class Run(RunFolder):
         lock = self.lock_for("deleting")
         try:
             is_free = lock.acquire()  # held until the end, so that no worker starts the run
-        except StorageError:  # on a full disk no lock can be created: then no process holds it either
-            is_free = not os.path.lexists(self.lock_file)
+        except StorageError:  # on a full disk no lock can be created, and a link is none: then nobody holds it
+            is_free = self.lock_file.is_symlink() or not self.lock_file.is_file()
         if not is_free:
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
         try:

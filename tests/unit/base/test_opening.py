@@ -51,6 +51,11 @@ def test_a_special_file_is_damaged_and_holds_nobody_up(tmp_path: Path, kind: str
     with pytest.raises(OSError):
         append_line(path, {})
     assert not Lock(path).is_held()
+    if kind != "loop":
+        before = os.stat(path).st_mode
+        with pytest.raises(StorageError, match="in place of a lock"):
+            Lock(path).acquire()
+        assert os.stat(path).st_mode == before  # of /dev/zero
 
 
 def test_a_document_above_the_limit_is_not_read(tmp_path: Path) -> None:
