@@ -142,7 +142,20 @@ def propose_columns(table: Table, columns: Sequence[Role], known: Mapping[str, s
         if not candidates:
             return {}
         proposal[column.role] = max(candidates, key=lambda name: (name.casefold() in named, scores[name]))
+    _put_texts_in_order(table, needed, proposal)
     return {column.role: proposal[column.role] for column in columns if column.role in proposal}
+
+
+def _put_texts_in_order(table: Table, needed: Sequence[Role], proposal: dict[str, str]) -> None:
+    """Give texts that were chosen by their values alone to their roles in the order of the file."""
+    roles = [
+        column.role
+        for column in needed
+        if column.kind == "text"
+        and proposal[column.role].casefold() not in {column.role.casefold(), *(g.casefold() for g in column.guesses)}
+    ]
+    order = list(table.columns)
+    proposal.update(zip(roles, sorted((proposal[role] for role in roles), key=order.index), strict=True))
 
 
 def _fitness(kind: str, values: Sequence[Json]) -> float:

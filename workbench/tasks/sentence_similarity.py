@@ -57,8 +57,8 @@ from workbench.types import IGNORE_INDEX, Ints, Json, Model, Tokenizer
 if TYPE_CHECKING:
     import torch
 
-FIRST_GUESSES = ("question", "query", "sentence1", "text1", "anchor", "premise")
-SECOND_GUESSES = ("answer", "positive", "sentence2", "text2", "reply", "paraphrase")
+FIRST_GUESSES = ("question", "query", "sentence1", "text1", "anchor", "premise", "question1")
+SECOND_GUESSES = ("answer", "positive", "sentence2", "text2", "reply", "paraphrase", "question2")
 UNTRAINED = "the model before training"
 SAMPLED_PAIRS = "each text paired with one of the same label (1) and one of another label (0)"
 

@@ -24,7 +24,7 @@ from workbench.tasks.shared.seq2seq import SOURCE, Seq2Seq, Seq2SeqOptions
 from workbench.tasks.shared.seq2seq_targets import PairTargets
 from workbench.types import JsonObject
 
-TEXTS = ("text", "document", "article", "body", "content", "source", "abstract")
+TEXTS = ("text", "document", "article", "body", "content", "source", "abstract", "dialogue")
 SUMMARIES = ("summary", "summaries", "highlights", "tldr", "target", "headline")
 
 

@@ -54,6 +54,15 @@ TEXT_GUESSES = (
     "question",
 )
 
+FIRST_TEXT_GUESSES = (
+    *("text", "sentence1", "premise", "text1", "text_a", "question1", "query", "question", "string1", "#1 string"),
+    *("sentence_1", "sentence_a", "s1"),
+)
+SECOND_TEXT_GUESSES = (
+    *("text_pair", "sentence2", "hypothesis", "text2", "text_b", "question2", "passage", "string2", "#2 string"),
+    *("sentence_2", "sentence_b", "s2"),
+)
+
 
 @tasks.register("text-classification")
 class TextClassification(ScoringTask):
@@ -89,8 +98,8 @@ class TextClassification(ScoringTask):
     # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
-        text = Column("text", "The text to classify.", TEXT_GUESSES)
-        pair = Column("text_pair", "The second text of the pair.", ("text_pair", "text2", "sentence2", "hypothesis"))
+        text = Column("text", "The text to classify.", FIRST_TEXT_GUESSES if self.config.pairs else TEXT_GUESSES)
+        pair = Column("text_pair", "The second text of the pair.", SECOND_TEXT_GUESSES)
         return [*(column for column in (text, pair) if column.role in self.roles), self.labelling.column()]
 
     def fit(self, train: Examples) -> None:

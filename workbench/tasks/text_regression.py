@@ -37,7 +37,7 @@ from workbench.tasks.contexts import Array, Batch, Encoded, TaskInput
 from workbench.tasks.shared.baselines import tfidf
 from workbench.tasks.shared.inputs import refuse_missing_texts
 from workbench.tasks.shared.results import prediction_table
-from workbench.tasks.text_classification import TEXT_GUESSES
+from workbench.tasks.text_classification import FIRST_TEXT_GUESSES, SECOND_TEXT_GUESSES, TEXT_GUESSES
 from workbench.types import Floats, Ints, Model, Tokenizer
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class TextRegression(ScoringTask):
     # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
-        text = Column("text", "The text.", TEXT_GUESSES)
-        pair = Column("text_pair", "The second text of the pair.", ("text_pair", "text2", "sentence2"))
+        text = Column("text", "The text.", FIRST_TEXT_GUESSES if self.config.pairs else TEXT_GUESSES)
+        pair = Column("text_pair", "The second text of the pair.", SECOND_TEXT_GUESSES)
         guesses = ("value", "number", "score", "rating", "stars", "target", "price", "label")
         value = Column("value", "The number to predict.", guesses, kind="number", target=True)
         return [*(column for column in (text, pair) if column.role in self.roles), value]

@@ -103,7 +103,13 @@ def test_arrays_below_an_array_of_names_are_rows(tmp_path: Path, lines: bool) ->
 
 @pytest.mark.parametrize(
     "arrays",
-    [_ARRAYS[1:], [["1", "2"], ["a", "b"]], [["a", "a"], ["x", "y"]], [["text", 1], ["a", 2]]],
+    [
+        _ARRAYS[1:],
+        [["1", "2"], ["a", "b"]],
+        [["a", "a"], ["x", "y"]],
+        [["text", 1], ["a", 2]],
+        [["good film", "fine"], ["a", "b"]],
+    ],
 )
 def test_arrays_without_names_are_refused_by_their_form(tmp_path: Path, arrays: list[list[str]]) -> None:
     """The first row is not taken for names if one of its values occurs again below it."""

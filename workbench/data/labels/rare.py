@@ -1,4 +1,4 @@
-"""Labels with a single row: they cannot be measured, and some of them are the footer of a table."""
+"""Labels that are probably none: with a single row, the footer of a table, or a sign for a missing label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[+-]?\d[\d.,' ]*%?")
 def note_rare_labels(
     splits: Mapping[SplitName, Examples], read: Mapping[SplitName, Examples], roles: Roles
 ) -> list[str]:
-    """Return warnings on labels with a single row in train and none in another split.
+    """Return warnings on labels with a single row in train and none in another split, and on signs among words.
 
     Args:
         splits: the splits that are used.
@@ -25,14 +25,17 @@ def note_rare_labels(
         roles: which values are labels.
     """
     labels = roles.labels_of(splits["train"])
-    if labels is None or len(splits) < 2:
+    if labels is None:
         return []
     counts = Counter(name for names in labels for name in names)
+    signs = _note_signs(counts)
+    if len(splits) < 2:
+        return signs
     others = [each for split, each in splits.items() if split != "train"]
     elsewhere = {name for each in others for names in roles.labels_of(each) or () for name in names}
     single = sorted(name for name, count in counts.items() if count == 1 and name not in elsewhere)
     if not single:
-        return []
+        return signs
     what = "1 label has a single row, in train. Its"
     if len(single) > 1:
         what = f"{len(single):,} labels have a single row each, in train. Their"
@@ -40,7 +43,21 @@ def note_rare_labels(
         f"{what} results cannot be measured: "
         f"{format_list([repr(name[:60]) for name in single])}. Collect more rows, or merge or remove such labels."
     )
-    return [WarningNote(note), *_note_footers(single, counts, read["train"], roles)]
+    return [*signs, WarningNote(note), *_note_footers(single, counts, read["train"], roles)]
+
+
+def _note_signs(counts: Counter[str]) -> list[str]:
+    """Return warnings on labels that are a sign among words, such as ``-`` for a missing one."""
+    signs = [name for name in counts if not any(character.isalnum() for character in name)]
+    if not signs or 2 * len(signs) >= len(counts):
+        return []
+    listed = format_list([f"{name[:20]!r} ({counts[name]:,} rows)" for name in sorted(signs)])
+    return [
+        WarningNote(
+            f"Labels that are a sign and no word: {listed}. If this means that there is no label, remove these rows, "
+            "or leave the label empty and set data.on_bad_rows to drop."
+        )
+    ]
 
 
 def _note_footers(single: list[str], counts: Counter[str], train: Examples, roles: Roles) -> list[str]:

@@ -427,7 +427,7 @@ def _unnamed_column(name: str, line: int, position: int, columns: int, value: st
     return DataError(
         f"{name}, line {line}: column {position + 1} of {columns} has no name, but it has values, such as "
         f"{value.strip()[:60]!r}.",
-        "Give every column a name in the first line.",
+        "Give every column a name in the first line; if that line is data, name the columns in data.header.",
     )
 
 

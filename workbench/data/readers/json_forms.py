@@ -13,6 +13,14 @@ from workbench.types import Json, JsonObject
 Rows: TypeAlias = tuple[list[JsonObject], str]  # the rows, and a note on the form
 
 _FORMS = "Provide an array of objects, or one object per line (pandas: to_json(..., orient='records', lines=True))."
+_USUAL_NAMES = frozenset(
+    (
+        *("text", "label", "labels", "sentence", "words", "tokens", "tags", "question", "context", "answer", "answers"),
+        *("source", "target", "summary", "prompt", "completion", "title", "category", "class", "input", "output", "id"),
+        *("instruction", "response", "sentence1", "sentence2", "query", "positive", "negative", "anchor", "review"),
+        *("sentiment", "content", "score", "value", "relation", "head", "tail", "premise", "hypothesis", "document"),
+    )
+)
 _NUMBER = re.compile(r"\d+")
 _NAME = re.compile(r"(?!\d+$)[\w#][\w #.:/()-]{0,39}")
 
@@ -104,12 +112,17 @@ def _is_messages(array: Sequence[Json]) -> bool:
 
 
 def _is_header(names: Sequence[str], rows: Sequence[Sequence[Json]]) -> bool:
-    """Return whether texts are names of columns: short, each once, and not among the values below them."""
+    """Return whether texts are names of columns: short, each once, not among the values below them, and either usual
+    ones or above values that are no texts."""
     if not names or len(set(names)) < len(names) or not rows:
         return False
     if not all(_NAME.fullmatch(name.strip()) for name in names):
         return False
-    return not any(name in (row[i] for row in rows if i < len(row)) for i, name in enumerate(names))
+    columns = [[row[i] for row in rows if i < len(row)] for i in range(len(names))]
+    if any(name in values for name, values in zip(names, columns, strict=True)):
+        return False
+    of_another_type = any(values and not any(isinstance(value, str) for value in values) for values in columns)
+    return of_another_type or any(name.strip().casefold() in _USUAL_NAMES for name in names)
 
 
 def _objects(value: Json) -> list[JsonObject]:

@@ -26,7 +26,10 @@ from workbench.types import Bools, Floats, Floats32, Ints
 if TYPE_CHECKING:
     import torch
 
-LABEL_GUESSES = ("label", "category", "class", "sentiment", "intent", "target", "topic", "tag")
+LABEL_GUESSES = (
+    *("label", "category", "class", "sentiment", "intent", "target", "topic", "tag", "labels", "gold_label"),
+    "is_duplicate",
+)
 LABEL_SEPARATOR = "|"  # between the labels of one example in predictions
 
 
@@ -260,7 +263,9 @@ class MultiLabel(Labelling):
         self.threshold = threshold
 
     def column(self) -> Column:
-        return Column("label", "The labels of the text, separated by | or ;", ("labels", *LABEL_GUESSES), kind="labels")
+        return Column(
+            "label", "The labels of the text, separated by | or ;", ("labels", "tags", *LABEL_GUESSES), kind="labels"
+        )
 
     def names(self, values: Sequence[Sequence[str]], known: Sequence[str] = ()) -> list[str]:
         names = sort_labels(chain.from_iterable(values), known)
