@@ -4,8 +4,8 @@
     {"token": ["Ada", "left", "Oslo"], "subj_start": 0, "subj_end": 0, "obj_start": 2, "obj_end": 2, "relation": "left"}
     {"tokens": ["Ada", "left", "Oslo"], "entities": [{"type": "Peop", "start": 0, "end": 1}, ...],
      "relations": [{"type": "Left", "head": 0, "tail": 1}]}
-    sentence,head,tail,relation
-    Ada left Oslo,Ada,Oslo,left
+    sentence,head,tail,relation         sentence,head,head_offset,tail,tail_offset,relation
+    Ada left Oslo,Ada,Oslo,left         Ada left Oslo,Ada,0,Oslo,9,left
 
 Positions count characters in a text, and words in a list of words; in TACRED the end is inclusive. They are checked.
 Expressions without positions must occur once in their sentence. The sentences get the marks ``<e1>`` and ``<e2>``. A
@@ -170,6 +170,8 @@ class _Reader:
                 return "lists"
         if self._positions("subj", "obj"):
             return "inclusive"
+        if self._offsets() is not None:
+            return "offsets"
         if self._positions("head", "tail") or self._positions("e1", "e2") or self._positions("h", "t"):
             return "positions"
         if self.head is None or self.tail is None:
@@ -193,6 +195,11 @@ class _Reader:
         names = [f"{role}_{border}" for role in (head, tail) for border in ("start", "end")]
         columns = [find_column(self.table, (name,)) for name in names]
         return tuple(column for column in columns if column) if all(columns) else None
+
+    def _offsets(self) -> tuple[str, str] | None:
+        """Return the columns with the first character of the head and the tail, which are given by name."""
+        head, tail = find_column(self.table, ("head_offset",)), find_column(self.table, ("tail_offset",))
+        return (head, tail) if head and tail and self.head and self.tail and self.text else None
 
     def read(self) -> Table:
         """Return the table with marked sentences."""
@@ -267,6 +274,15 @@ class _Reader:
                 end += 1
             return sentence.span(start, end, where)
         value = unprinted(self.table.columns[column or ""][index])
+        offsets = self._offsets()
+        if self.form == "offsets" and offsets is not None:
+            first = str(self.table.columns[offsets[role == "tail"]][index]).strip()
+            start = int(first) if first.isdigit() and len(first) < 12 else -1
+            if not isinstance(value, str) or not value or sentence.text[start : start + len(value)] != value:
+                raise refused(
+                    where, f"has the {role} {str(value)[:60]!r}, which is not at character {first[:20]}", _HINT
+                )
+            return start, start + len(value)
         if self.form == "names":
             return sentence.find(value, role, where)
         if self.form == "objects" and isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""SemEval-2010 task 8: a sentence with two marked nouns, and the relation between them on the next line."""
+"""SemEval-2010 task 8, and KBP37: a sentence with two marked nouns, and their relation on the next line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.data.readers.table import Table
 _HEAD = 1 << 13  # bytes that show whether a text is in this format
 _SENTENCE = re.compile(r'(\d+)\t"?(.*?)"?\s*')
 _MARKED = re.compile(r".*<e1>.+</e1>.*<e2>.+</e2>.*")
-_RELATION = re.compile(r"Other|[A-Z][a-z]+-[A-Z][a-z]+\((?:e1,e2|e2,e1)\)")
+_RELATION = re.compile(r"[A-Za-z][\w:/.-]{0,99}(?:\((?:e1,e2|e2,e1)\))?")
 
 
 @formats.register("semeval2010-task8")
