@@ -14,9 +14,9 @@ from workbench.data.readers.table import Table
 from workbench.data.shapes.base import Needs, Shape, first_values, shapes
 
 TEXTS = ("text", "sentence", "context")
-_NAMES = {"1": "1", "2": "2", "head": "1", "tail": "2", "subj": "1", "obj": "2", "subject": "1", "object": "2"}
+_SECOND = ("2", "tail", "obj", "object")  # how the names of the second expression end
 _MARK = re.compile(
-    r"[<\[](?P<close>/?)(?:e(?:ntity)?_?)?(?P<name>[12]|head|tail|subj(?:ect)?|obj(?:ect)?)"
+    r"[<\[](?P<close>/?)(?P<name>e(?:ntity)?_?[12]|head|tail|subj(?:ect)?|obj(?:ect)?)"
     r"(?P<border>[ _-]?(?:start|end|begin)|[12])?[>\]]",
     re.IGNORECASE,
 )
@@ -55,7 +55,8 @@ def _rewrite(text: str) -> str:
     def mark(match: re.Match[str]) -> str:
         border = (match["border"] or "").strip(" _-").casefold()
         closes = bool(match["close"]) or border in ("end", "2")
-        return f"<{'/' if closes else ''}e{_NAMES[match['name'].casefold()]}>"
+        number = 2 if match["name"].casefold().endswith(_SECOND) else 1
+        return f"<{'/' if closes else ''}e{number}>"
 
     marked = _MARK.sub(mark, text)
     return re.sub(r"\s+(?=</e[12]>)", "", re.sub(r"(?<=<e[12]>)\s+", "", marked))

@@ -276,13 +276,13 @@ class _Reader:
         value = unprinted(self.table.columns[column or ""][index])
         offsets = self._offsets()
         if self.form == "offsets" and offsets is not None:
-            first = str(self.table.columns[offsets[role == "tail"]][index]).strip()
-            start = int(first) if first.isdigit() and len(first) < 12 else -1
-            if not isinstance(value, str) or not value or sentence.text[start : start + len(value)] != value:
-                raise refused(
-                    where, f"has the {role} {str(value)[:60]!r}, which is not at character {first[:20]}", _HINT
-                )
-            return start, start + len(value)
+            digits = str(self.table.columns[offsets[role == "tail"]][index]).strip()
+            start = int(digits) if digits.isdigit() and len(digits) < 12 else -1
+            expression = str(value or "")
+            if not expression or sentence.text[start : start + len(expression)] != expression:
+                problem = f"has the {role} {expression[:60]!r}, which is not at character {digits[:20]}"
+                raise refused(where, problem, _HINT)
+            return start, start + len(expression)
         if self.form == "names":
             return sentence.find(value, role, where)
         if self.form == "objects" and isinstance(value, dict):
