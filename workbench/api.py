@@ -28,6 +28,7 @@ from workbench.errors import SpecError
 from workbench.runs.documents import Report
 from workbench.runs.run import Run as StoredRun
 from workbench.spec import RunSpec
+from workbench.terminal import say
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Run(StoredRun):
         show_progress(self, quiet)
         require_success(self)
         if not quiet:
-            print(self._line())
+            say(self._line())
         return self
 
     def stop(self) -> None:
@@ -480,5 +481,5 @@ def sweep(
     started = Sweep.create(SweepPlan.parse(document), workspace or Workspace.current())
     for trial in watch_sweep(started) if wait else ():
         if not quiet:
-            print(trial_line(trial))
+            say(trial_line(trial))
     return started

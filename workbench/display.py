@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import MissingPackageError
 from workbench.runs.documents import Interval
 from workbench.runs.run import Run
+from workbench.terminal import say
 
 if TYPE_CHECKING:
     import pandas
@@ -34,10 +35,10 @@ def show_progress(run: Run, quiet: bool) -> None:
             for row in () if quiet else snapshot.rows:
                 values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name.startswith("eval/"))
                 if values:
-                    print(f"step {row['step']:>5}: {values}")
+                    say(f"step {row['step']:>5}: {values}")
     except KeyboardInterrupt:
         stop(run)
-        print(f"Stopping after a checkpoint. Resume it with: wb.Run.open({run.id!r}).resume()")
+        say(f"Stopping after a checkpoint. Resume it with: wb.Run.open({run.id!r}).resume()")
         raise
 
 

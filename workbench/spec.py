@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from workbench.errors import SpecError
 from workbench.spec_versions import RENAMED, SCHEMA_VERSION, upgrade
-from workbench.yaml_text import load_yaml
+from workbench.yaml_text import dump_yaml, load_yaml
 
 RANGE_TEST = "learning-rate-range-test"  # RunSpec.kind; the other kind is "training"
 
@@ -314,18 +313,6 @@ def _short_form(section: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {_SHORT_FORMS[section]: value} if isinstance(value, str) else value)
 
 
-class _Dumper(yaml.SafeDumper):
-    """YAML that preserves rare line breaks (NEL, U+2028, U+2029), which only double quotes do."""
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = '"' if any(character in text for character in "\x85\u2028\u2029") else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
 class RunSpec(SpecModel):
     """A whole run. ``RunSpec.load`` reads a file, ``to_yaml`` writes one."""
 
@@ -422,7 +409,7 @@ class RunSpec(SpecModel):
     def to_yaml(self) -> str:
         """Return the spec as YAML, with every default."""
         document = self.model_dump(mode="json")
-        return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        return dump_yaml(document)
 
     def changed(self, changes: Mapping[str, object]) -> RunSpec:
         """Return a copy with some fields changed.

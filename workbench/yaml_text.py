@@ -1,4 +1,4 @@
-"""Reading YAML that somebody else may have written: the one function of the workbench that parses it.
+"""Reading YAML that somebody else may have written, and writing it: the one function of the workbench for either.
 
 A few lines of YAML can stand for gigabytes (aliases), overflow the parser's stack (brackets) or take hours to convert
 (numbers in base 60), and PyYAML reports a wrong date or number as a ``ValueError`` of Python. So everything that reads
@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from workbench.errors import SpecError, WorkbenchError
+from workbench.terminal import CONTROL, printable
 from workbench.types import Json
 
 MAX_BYTES = 2 * 1024**2  # of one document: a spec has 2 kB, the catalogue 65 kB
@@ -102,3 +103,24 @@ def _is_endless_number(event: yaml.ScalarEvent) -> bool:
 def _refused(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
     mark: Any = event.start_mark  # of the parser in C, or of the one in Python
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that preserves rare line breaks (NEL, U+2028) and control characters, which only double quotes do."""
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if CONTROL.search(text) else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump_yaml(document: object) -> str:
+    """Return a document as YAML that can be printed.
+
+    Args:
+        document: JSON.
+    """
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return printable(text)  # a control character can only be in double quotes, where this means the same

@@ -11,7 +11,6 @@ import contextlib
 import time
 from asyncio import Server, Transport
 
-import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -76,7 +75,7 @@ class Connection(H11Protocol):
         if self._is_busy():
             self._stop_waiting()
 
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+    def handle_websocket_upgrade(self, event: object) -> None:
         """Hand the connection over to a WebSocket, which has time limits of its own."""
         self._stop_waiting()
         super().handle_websocket_upgrade(event)

@@ -25,12 +25,13 @@ from starlette.routing import Route
 
 from dashboard.serving import heads
 from dashboard.serving.connections import connection_limit, limited_to
-from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed
+from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed, is_loopback
 from dashboard.serving.password import set_password, stored_hash
 from dashboard.serving.websockets import CLOSED_SCRIPT, MAX_PAGES
 from workbench.errors import BusyError, RefusedError, RequestError
 from workbench.limited_process import keep_ready
 from workbench.machine import limit_onednn_cache
+from workbench.terminal import say
 from workbench.workspace import Workspace
 
 __all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]
@@ -43,6 +44,11 @@ _PORTS_TRIED = 50
 _BACKLOG = 128
 _MAX_MESSAGE_BYTES = 16 * 2**20  # of a page's message: texts and settings; files are sent in requests of their own
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
+# Streamlit's "Download as CSV" writes formulas as they are; parts/shared/tables.py has a button that escapes them.
+HIDDEN = (
+    '<style>[data-testid=stElementToolbarButton]:has(button[aria-label^="Download as CSV"])'
+    "{display:none!important}</style>"
+)
 _READ_AHEAD_AFTER = 1500  # milliseconds after the page has loaded: what it needs itself comes first
 
 # Set here and not only in config.toml, so that a user's own Streamlit settings cannot weaken them.
@@ -128,12 +134,16 @@ def serve(
         ssl_keyfile=https[1] if https else None,
         log_level="warning",
         access_log=False,
+        use_colors=False,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
     revive(workspace)  # as after a reboot
-    print(f"Dashboard: {url}", flush=True)
+    say(f"Dashboard: {url}")
+    if https is None and not is_loopback(host):
+        text = "Other machines reach it over plain HTTP, and whoever is between can read the password."
+        say(f"Warning: {text} Use --https-cert and --https-key, or a proxy with TLS.", to_errors=True)
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()
     with listener, keep_worker(workspace):
@@ -207,7 +217,7 @@ def _pages() -> list[Route]:
     static = Path(streamlit.__file__).with_name("static")
     document = static.joinpath("index.html").read_text(encoding="utf-8")
     script = f"window.__streamlit={{BACKEND_BASE_URL:location.origin}};{CLOSED_SCRIPT}{_read_ahead(static)}"
-    html = document.replace("<head>", f"<head><script>{script}</script>", 1)
+    html = document.replace("<head>", f"<head><script>{script}</script>{HIDDEN}", 1)
 
     def page(request: Request) -> HTMLResponse:
         return HTMLResponse(html, headers={"cache-control": "no-cache"})

@@ -45,6 +45,7 @@ WRITTEN: Nav = [
             {"Chat": "guides/chat.md"},
             {"Use a GPU": "guides/gpu.md"},
             {"Work on a server without a browser": "guides/server.md"},
+            {"Expose the dashboard": "guides/expose.md"},
         ]
     },
     {

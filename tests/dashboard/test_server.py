@@ -214,6 +214,45 @@ def test_every_route_needs_the_login(locked: tuple[Server, Workspace], table: li
     print(f"\nA5: {tried} requests to {len(table)} routes refused without a login")
 
 
+def test_every_route_refuses_other_sites_with_a_login_too(locked: tuple[Server, Workspace], table: list[str]) -> None:
+    """A browser that has logged in sends its cookies with the requests of any page that it shows."""
+    server, _ = locked
+    session = log_in(server, PASSWORD)[1].split(";")[0]
+    tried = 0
+    for path in [*table, "/logout", "/login", "/robots.txt"]:
+        for origin in WRONG_ORIGINS:
+            for method in METHODS:
+                headers = {"Cookie": session, "Origin": origin.format(port=server.port)}
+                assert server.ask(path, method, **headers).status == 403, (path, method, origin)
+                tried += 1
+            assert server.shake_hands(path, Cookie=session, Origin=origin.format(port=server.port)) == 403, path
+            tried += 1
+        for host in WRONG_HOSTS:
+            headers = {"Cookie": session, "Host": host.format(port=server.port)}
+            assert server.ask(path, **headers).status in (400, 421), (path, host)
+            assert server.shake_hands(path, **headers) != 101, (path, host)
+            tried += 2
+        for site, mode in (("cross-site", "no-cors"), ("same-site", "cors"), ("cross-site", "websocket")):
+            headers = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Cookie": session}
+            assert server.ask(path, "POST", **headers).status == 403, (path, site)
+            tried += 1
+    assert server.ask("/_stcore/health", Cookie=session).status == 200, "and none of them has logged out"
+    print(f"\nA4: {tried} requests to {len(table)} routes of other sites refused with a login")
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    ["", "x", "../../x", "\xff", "a" * 8000, "null", "{}", "%00", "a; {name}=b", '"', "=", "0"],
+)
+def test_every_route_refuses_a_made_up_cookie(locked: tuple[Server, Workspace], table: list[str], cookie: str) -> None:
+    server, _ = locked
+    name = f"workbench_session_{server.port}"
+    for path in table:
+        headers = {"Cookie": f"{name}={cookie.format(name=name) if 'name' in cookie else cookie}"}
+        assert server.ask(path, **headers).status == 401, path
+        assert server.shake_hands(path, **headers) == 403, path
+
+
 def test_the_right_password_opens_and_logout_shuts(locked: tuple[Server, Workspace]) -> None:
     server, _ = locked
     status, cookie, to = log_in(server, PASSWORD, "/runs?run=a")
@@ -279,6 +318,7 @@ def test_other_addresses_only_by_number_or_by_a_name_that_was_allowed(tmp_path: 
             assert server.ask("/login", Host=host).status == 200, host
         for host in ("evil.example", f"evil.example:{server.port}", f"xbox.example:{server.port}", "192.0.2.7:1"):
             assert server.ask("/login", Host=host).status == 421, host
+        assert "plain HTTP" in server.log.read_text()
         set_password(workspace, "")  # taken away while others can reach the server: then nobody gets in
         assert server.ask("/", Host=f"192.0.2.7:{server.port}").status == 403
 

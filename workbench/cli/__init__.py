@@ -17,6 +17,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from workbench.terminal import printable_output, say
+
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells give it
 
 
@@ -30,6 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with printable_output():
+        return _main(arguments)
+
+
+def _main(arguments: list[str]) -> int:
     if arguments[:1] == ["run-folder"]:  # the process of a run: it needs no import of the command line's
         return _run_folder(arguments[1:])
     debug = "--debug" in arguments
@@ -69,7 +76,7 @@ def _run_folder(arguments: list[str]) -> int:
     from workbench.workspace import Workspace
 
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: python -m workbench run-folder FOLDER", file=sys.stderr)
+        say("usage: python -m workbench run-folder FOLDER", to_errors=True)
         return 2
     folder = Path(arguments[0])
     with keep_worker(Workspace(folder.absolute().parent.parent)):  # what waits must not wait for ever if it dies

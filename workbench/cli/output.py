@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 
 from workbench.errors import WorkbenchError
@@ -23,11 +24,38 @@ from workbench.i18n import _
 from workbench.notes import translate
 from workbench.runs.document import Document
 from workbench.runs.report_notes import WarningNote
+from workbench.terminal import PrintableStream, printable, printable_json, write
 
 NOTHING = "–"  # shown for a missing value
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+class _Terminal(Console):
+    """A console that shows control characters in what it prints; those of rich itself are no text."""
+
+    @property
+    def file(self) -> IO[str]:
+        """The stream itself: what is written to it is printable already."""
+        stream = super().file
+        while isinstance(stream, PrintableStream):
+            stream = stream.rich_proxied_file
+        return stream
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts and tables. Texts are made printable before they are measured."""
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of anything that is printed."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+console = _Terminal(highlight=False)
+errors = _Terminal(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -54,9 +82,19 @@ def print_result(document: object, as_json: bool, show: Callable[[], None]) -> N
     """
     if as_json:
         content = [_content(item) for item in document] if isinstance(document, list) else _content(document)
-        sys.stdout.write(json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
+        print_json(finite(content), indent=1)
     else:
         show()
+
+
+def print_json(content: object, indent: int | None = None) -> None:
+    """Print one JSON document.
+
+    Args:
+        content: JSON.
+        indent: spaces before nested values; one line by default.
+    """
+    write(printable_json(json.dumps(content, ensure_ascii=False, indent=indent)) + "\n")
 
 
 def show_notes(notes: Sequence[str], target: Console = console) -> None:
@@ -167,7 +205,7 @@ def _help_command(error: Exception) -> str:
 
 def _print_error(error: Mapping[str, str], as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
+        print_json({"error": error})
     errors.print(f"[bold red]{escape(_('Error:'))}[/] {escape(error['message'])}", soft_wrap=True)
     if error["hint"]:
         errors.print(escape(error["hint"]), soft_wrap=True)
@@ -194,7 +232,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: 
     endless = console.options.update(width=100_000)
     width = Measurement.get(console, endless, drawn).maximum
     if not console.is_terminal:  # a file or a pipe has room for any line
-        Console(width=width, highlight=False).print(drawn)
+        _Terminal(width=width, highlight=False).print(drawn)
     elif width <= console.width:
         console.print(drawn)
     else:
@@ -222,6 +260,7 @@ def hanging(text: str, indent: int = 4, target: Console = console) -> None:
     if not target.is_terminal:
         target.print(" " * indent + text, soft_wrap=True, markup=False)
         return
+    text = printable(text)
     lines = wrap(text, max(target.width - 1, 20), initial_indent=" " * indent, subsequent_indent=" " * (indent + 4))
     target.print("\n".join(lines), markup=False, style="dim")
 
@@ -235,7 +274,7 @@ def _cell(value: object) -> str:
         return f"{value:.4f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return printable(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def duration(seconds: float | None) -> str:

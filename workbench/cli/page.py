@@ -9,6 +9,7 @@ from pathlib import Path
 from workbench.errors import RequestError
 from workbench.files import SHARED, write_text
 from workbench.i18n import _
+from workbench.page_policy import policy_tag
 from workbench.runs.documents import RangeTestResult, Report, RunError, RunSummary
 from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
@@ -46,7 +47,7 @@ def write_page(run: Run, summary: RunSummary, path: Path) -> None:
         _notes(report.marked_notes()),
         _samples(summary.samples),
     ]
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.id)}</title>'
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{policy_tag()}<title>{escape(run.id)}</title>'
     write_text(path, f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n", SHARED)
 
 

@@ -13,6 +13,7 @@ from workbench.i18n import _
 from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
 from workbench.types import Json, JsonObject
+from workbench.yaml_text import dump_yaml
 
 if TYPE_CHECKING:
     from workbench.compare.results import Comparison
@@ -170,7 +171,7 @@ def show_run(
         if summary.error:
             console.print(f"{summary.error.message}\n{summary.error.hint}", style="red", markup=False)
         if summary.spec:
-            console.print("\n" + yaml.safe_dump(summary.spec, sort_keys=False, allow_unicode=True), markup=False)
+            console.print("\n" + dump_yaml(summary.spec), markup=False)
     if page is not None:
         console.print(_("Written: {path}").format(path=page), markup=False)
 

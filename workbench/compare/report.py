@@ -22,6 +22,7 @@ from workbench.errors import RequestError, WorkbenchError
 from workbench.files import SHARED, write_text
 from workbench.formatting import shorten
 from workbench.metrics import measures
+from workbench.page_policy import policy_tag
 from workbench.runs.documents import Number, RunSummary
 from workbench.runs.query import metric_names
 from workbench.runs.run import Run
@@ -31,7 +32,6 @@ MAX_EXAMPLES = 20  # of each kind
 MAX_TEXT_LENGTH, MAX_NAME_LENGTH = 600, 90  # characters of an example, of a name
 MAX_SETTINGS = 200
 _TIME = re.compile(r"^\d{8}-\d{6}-")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = (
     ":root{color-scheme:light dark;--ink:#24292f;--quiet:#59636e;--rule:#d8dde1;--page:#fff}"
     "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--quiet:#9aa5b1;--rule:#3a424b;--page:#15191e}}"
@@ -80,7 +80,7 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"{policy_tag()}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.jobs.start_worker import IDLE_SECONDS
 from workbench.jobs.worker import run_worker
+from workbench.terminal import printable_output, say
 from workbench.workspace import Workspace
 
 
@@ -19,10 +20,15 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=None)
     parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="end after this many seconds without work")
     options = parser.parse_args()
+    with printable_output():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         run_worker(Workspace(options.workspace).create(), options.slots, idle_seconds=options.idle)
     except WorkbenchError as error:
-        print(error, file=sys.stderr)
+        say(str(error), to_errors=True)
         return error.exit_code
     return 0
 

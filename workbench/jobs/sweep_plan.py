@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from workbench.check import Problem, check, require_usable, resolve
@@ -16,7 +15,7 @@ from workbench.spec import RunSpec, SpecModel, explain_validation
 from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
 from workbench.types import Json
 from workbench.workspace import Workspace
-from workbench.yaml_text import load_yaml
+from workbench.yaml_text import dump_yaml, load_yaml
 
 Method = Literal["grid", "random", "tpe"]
 DEFAULT_TRIALS = 20  # of a search whose plan does not say how many
@@ -152,7 +151,7 @@ class SweepPlan(SpecModel):
         document = self.model_dump(mode="json", exclude={"spec", "over"})
         document["spec"] = {"schema_version": SCHEMA_VERSION, **self.spec.model_dump(mode="json", exclude_unset=True)}
         document["over"] = {field: axis.model_dump(mode="json", exclude_none=True) for field, axis in self.over.items()}
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        return dump_yaml(document)
 
     def combinations(self) -> list[dict[str, Json]]:
         """Return all trials of a grid; none for the other methods, which choose trial by trial."""

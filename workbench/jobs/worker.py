@@ -10,7 +10,6 @@ finds them by their locks and counts them as its own until they end.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -28,6 +27,7 @@ from workbench.jobs.waiting import StatusScan, has_work, is_paused, sweeps_folde
 from workbench.machine import gpu_names, process_identity
 from workbench.runs.leftovers import clean_leftovers
 from workbench.runs.run import Run
+from workbench.terminal import say, silence
 from workbench.workspace import Workspace
 
 SCAN_SECONDS = 0.5  # between two scans of the folders while nothing happens
@@ -75,9 +75,9 @@ def run_worker(
 def _print(line: str) -> None:
     """Print a line. Neither a full disk nor a reader who has gone (``workbench worker | head``) ends the worker."""
     try:
-        print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}", flush=True)
+        say(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}")
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
+        silence()  # for the rest of the process
     except (OSError, ValueError):
         pass
 

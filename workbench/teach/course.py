@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import MissingPackageError
 from workbench.files import SHARED, write_text
 from workbench.teach.lessons import solved, stubbed
+from workbench.terminal import say
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -119,9 +120,9 @@ def main() -> int:
         if options.check:
             problem = stale(text)
             problems += problem is not None
-            print(problem or f"{text.name}: up to date")
+            say(problem or f"{text.name}: up to date")
         else:
-            print(f"{text.name}: {'written' if build(text) else 'up to date'}")
+            say(f"{text.name}: {'written' if build(text) else 'up to date'}")
     return min(problems, 1)
 
 

@@ -33,6 +33,7 @@ from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST, RunSpec, TrainingSpec
 from workbench.tasks.base import Task
+from workbench.terminal import say
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
 from workbench.training.core.meter import Meter
@@ -367,7 +368,7 @@ def profile_folder(folder: Path) -> int:
     except Exception as error:
         reporter.close()
         failure = as_workbench_error(error)
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), to_errors=True)
         run.update_status(state="failed", error=failure.as_dict())
         return failure.exit_code
     finally:

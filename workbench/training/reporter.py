@@ -17,6 +17,7 @@ from workbench.errors import StorageError, WorkbenchError
 from workbench.files import TEMPORARY_PREFIX, write_atomically
 from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
+from workbench.terminal import say
 from workbench.training.core.state import TrainState
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class RunReporter:
             text: the line, without the time.
         """
         with contextlib.suppress(OSError, ValueError):
-            print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
+            say(f"{datetime.now():%H:%M:%S}  {text}")
 
     def note(self, text: str) -> None:
         """Write a note to the run's log, and whether it is a warning.

@@ -21,6 +21,7 @@ from workbench.machine import process_identity
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
+from workbench.terminal import say
 from workbench.training.reporter import RESERVE, RunReporter, StopRequested
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _execute(run: Run) -> int:
         reporter.close()
         failure = as_workbench_error(error)
         if not isinstance(error, WorkbenchError):
-            traceback.print_exc()
+            say(traceback.format_exc().rstrip(), to_errors=True)
         reporter.info(f"{failure.kind}: {failure}")
         _record_failure(run, failure)
         return failure.exit_code

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, plain
 from workbench.compare.calibration import calibration_error, reliability_bins, temperature_scaling
 from workbench.compare.classified import ClassPredictions
@@ -31,7 +32,7 @@ def draw(first: Run, second: Run) -> None:
         return
     st.plotly_chart(_curves(scored), key="compare.reliability", config=curves.CONFIG)
     column = st.column_config
-    st.dataframe(
+    draw_table(
         [_row(name, run) for name, run in scored.items()],
         hide_index=True,
         column_config={

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md, number, plain
 from workbench.compare import differences as statistics
 from workbench.compare import seeds
@@ -145,7 +146,7 @@ def show_metrics(runs: list[RunSummary], metric: str) -> None:
         costs = [getattr(run.cost, name) for run in runs]
         table[name] = [None if cost is None else cost / unit for cost in costs]
         columns[name] = column.NumberColumn(_(heading), format=layout)
-    st.dataframe(table, hide_index=True, column_config=columns, key="compare.figures")
+    draw_table(table, hide_index=True, column_config=columns, key="compare.figures")
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def show_claims(runs: list[Run], metric: str) -> None:
 
 def _show_pairs(table: Table) -> None:
     column = st.column_config
-    st.dataframe(
+    draw_table(
         table,
         hide_index=True,
         column_config={
@@ -228,7 +229,7 @@ def _show_pairs(table: Table) -> None:
 def _show_groups(table: Table) -> None:
     column = st.column_config
     deviation = _("Standard deviation over the seeds.")
-    st.dataframe(
+    draw_table(
         table,
         hide_index=True,
         column_config={
@@ -340,4 +341,4 @@ def show_settings(runs: list[Run]) -> None:
         key, label, index, headings, columns = "run", _("Run"), names, fields, values
     table: Mapping[str, Sequence[str]] = {key: index, **dict(zip(headings, columns, strict=True))}
     config = {key: st.column_config.TextColumn(label, pinned=True, width=300)}
-    st.dataframe(table, hide_index=True, column_config=config, key="compare.settings")
+    draw_table(table, hide_index=True, column_config=config, key="compare.settings")

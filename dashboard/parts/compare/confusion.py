@@ -15,6 +15,7 @@ from dashboard.parts.compare import evidence
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md, plain
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.confusion import ConfusionMatrix, confusion_matrix
@@ -76,7 +77,7 @@ def _choose_pair(counts: ConfusionMatrix) -> list[tuple[str, str]]:
         return []
     support = dict(zip(counts.labels, counts.counts.sum(axis=1).tolist(), strict=True))
     column = st.column_config
-    event: Any = st.dataframe(
+    event: Any = draw_table(
         {
             "gold": [cut(gold, 60) for gold, predicted, count in errors],
             "predicted": [cut(predicted, 60) for gold, predicted, count in errors],
@@ -178,4 +179,4 @@ def _show_classes(matrices: Sequence[ConfusionMatrix]) -> None:
             table[key] = [row.get(name) for row in rows]
             config[key] = column.NumberColumn(names[name, index], format="%.3f")
     st.subheader(_("Metrics per class"), help=help_for("precision and recall"), anchor=False)
-    st.dataframe(table, hide_index=True, column_config=config, key="compare.classes")
+    draw_table(table, hide_index=True, column_config=config, key="compare.classes")

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.shared import run_list, url_widgets
 from dashboard.parts.shared.errors import show_errors
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import between, cut, md
 from workbench.compare.disagreements import disagreements
 from workbench.i18n import N_, _, ngettext
@@ -127,7 +128,7 @@ def example_table(inputs: Sequence[Inputs], columns: Sequence[Column], key: str,
             if is_number
             else st.column_config.TextColumn(column.label)
         )
-    event: Any = st.dataframe(
+    event: Any = draw_table(
         {"text": [cut(input_text(each), 300) for each in inputs], **{column.key: column.cells for column in columns}},
         column_config=config,
         hide_index=True,
@@ -194,7 +195,7 @@ def show_faithfulness(runs: list[Run]) -> None:
         st.caption(_("No method was evaluated on these runs' texts yet. Go to Explain, Faithfulness."))
         return
     column = st.column_config
-    st.dataframe(
+    draw_table(
         {
             "run": [run_list.title(run.id) for run, evaluation in evaluations],
             "method": [cut(evaluation.method) for run, evaluation in evaluations],

@@ -12,6 +12,7 @@ from dashboard.parts.compare import evidence
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.compare.evidence import Column
 from dashboard.parts.shared import url_widgets
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.pairing import same_examples
@@ -49,7 +50,7 @@ def draw(first: Run, second: Run) -> None:
     )
     slices = _slices(ours, by)[:MAX_SLICES]
     others = {slice.name: slice for slice in _slices(theirs, by, ours)}
-    event: Any = st.dataframe(
+    event: Any = draw_table(
         {
             "slice": [(cut(slice.name, 80) or _("(empty)")) + (" ★" if slice.is_small else "") for slice in slices],
             "examples": [slice.count for slice in slices],

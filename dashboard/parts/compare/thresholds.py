@@ -12,6 +12,7 @@ from dashboard import state
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, plain
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.thresholds import PrecisionRecallCurve, best_threshold, precision_recall
@@ -63,7 +64,7 @@ def draw(first: Run, second: Run) -> None:
         column = st.column_config
         config = {"run": column.TextColumn(_("Run"))}
         config |= {name: column.NumberColumn(label, format="%.3f") for name, label in labels_of.items()}
-        st.dataframe(rows, hide_index=True, column_config=config, key="compare.best_thresholds")
+        draw_table(rows, hide_index=True, column_config=config, key="compare.best_thresholds")
     st.caption(
         _(
             "The threshold with the best F1 is chosen on one half of the test examples and evaluated on the other; on "

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard.parts.shared import data_reports
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import md
 from workbench.check import fitting_models
 from workbench.i18n import _
@@ -88,7 +89,7 @@ def _show(spec: RunSpec, workspace: Workspace) -> None:
         {"label": row.label, "tokens": row.real, "cut": row.cut, **dict(enumerate(row.tokens[:MAX_TOKENS], start=1))}
         for row in batch.rows
     ]
-    st.dataframe(
+    draw_table(
         pd.DataFrame(rows).rename(columns=str),
         column_config={
             "label": st.column_config.Column(_("label")),
@@ -102,7 +103,7 @@ def _show(spec: RunSpec, workspace: Workspace) -> None:
     if with_targets:
         st.caption(_("Target for each token (blank: none)"))
         targets = [dict(enumerate((row.targets or [])[:MAX_TOKENS], start=1)) for row in with_targets]
-        st.dataframe(pd.DataFrame(targets).rename(columns=str), hide_index=True, key="data.batch_targets")
+        draw_table(pd.DataFrame(targets).rename(columns=str), hide_index=True, key="data.batch_targets")
     st.subheader(_("One row, token by token"), anchor=False)
     number = st.number_input(_("Row of the batch"), 1, len(batch.rows), 1, key="data.batch_row")
     text = batch.rows[int(number) - 1].text
@@ -110,4 +111,4 @@ def _show(spec: RunSpec, workspace: Workspace) -> None:
     if text:
         cells = pd.DataFrame(tokenize_text(batch.tokenizer, text, spec.data.max_length))
         labels = {name: st.column_config.Column(_(str(name))) for name in cells.columns}
-        st.dataframe(cells, column_config=labels, hide_index=True, key="data.pieces")
+        draw_table(cells, column_config=labels, hide_index=True, key="data.pieces")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from dashboard import state
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut
 from workbench.data.catalogue.sources import list_entries
 from workbench.i18n import _
@@ -38,7 +39,7 @@ def draw(names: Sequence[str], chosen: str | None, workspace: Workspace) -> None
             st.session_state[state.Data.DATASET.key] = listed[rows[0]]
 
     column = st.column_config
-    st.dataframe(
+    draw_table(
         table(entries),
         column_config={
             "name": column.TextColumn(_("Name"), width=150),
@@ -58,6 +59,7 @@ def draw(names: Sequence[str], chosen: str | None, workspace: Workspace) -> None
         selection_mode="single-row",
         selection_default={"selection": {"rows": [listed.index(chosen)]}} if chosen in listed else None,
         placeholder="",
+        csv=False,
         key=key,
     )
 

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.data import warnings
 from dashboard.parts.shared import data_reports, notes, url_widgets
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import md, plain
 from workbench.data.overview import Histogram
 from workbench.i18n import N_, _
@@ -61,7 +62,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     st.caption(_("Preview"))
     sample = pd.DataFrame(splits[split]["sample"])
     headings = {name: st.column_config.Column(_heading(str(name))) for name in sample.columns}
-    st.dataframe(sample, column_config=headings, hide_index=True, key="data.sample")
+    draw_table(sample, column_config=headings, hide_index=True, key="data.sample")
 
 
 def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
@@ -89,7 +90,7 @@ def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
         if overlap["pairs"]:
             pairs = pd.DataFrame(overlap["pairs"])
             headings = {name: st.column_config.Column(_heading(str(name))) for name in pairs.columns}
-            st.dataframe(pairs, column_config=headings, hide_index=True, key=f"data.near.{first}.{second}")
+            draw_table(pairs, column_config=headings, hide_index=True, key=f"data.near.{first}.{second}")
 
 
 def _heading(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
 from workbench.check import make_task
 from workbench.check.language import warn_of_languages
@@ -33,7 +34,7 @@ def draw(report: Overview) -> None:
         return
     heading = _("Problems in the data ({counts})").format(counts=_counts(report))
     with st.expander(heading, icon=":material/rule:", key="data_doubts"):
-        st.dataframe(
+        draw_table(
             {name: [row[name] for row in rows] for name in ("problem", "split", "text", "rows")},
             column_config={
                 "problem": st.column_config.TextColumn(_("Problem"), width=150),

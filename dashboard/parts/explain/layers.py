@@ -11,6 +11,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard.parts.shared import long_tasks, session_cache, side_by_side
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
 from workbench.explain.internals.lens import LogitLens, logit_lens
 from workbench.explain.internals.patching import patch
@@ -81,7 +82,7 @@ def _table(lens: LogitLens, key: str) -> None:
         for position, token in enumerate(lens.shown[:MAX_POSITIONS]):
             words = [f"{cut(row[position][0].name, 24)} {row[position][0].probability:.2f}" for row in lens.rows]
             columns[f"{position} {cut(token, 20)}"] = words
-    st.dataframe(columns, column_config=config, hide_index=True, key=key, height="content")
+    draw_table(columns, column_config=config, hide_index=True, key=key, height="content")
 
 
 def _layer(index: int) -> str:

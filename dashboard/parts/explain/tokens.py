@@ -18,6 +18,7 @@ from dashboard.parts.explain.heads import NO_TEXTS
 from dashboard.parts.shared import long_tasks, session_cache, side_by_side, spec_form
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
 from workbench.explain import base as explaining
 from workbench.explain import dataset_faithfulness, evaluation
@@ -246,7 +247,7 @@ def _show_changes(first: explaining.Explanation, second: explaining.Explanation)
     rows = sorted(zip(first.shown, first.scores, second.scores, strict=True), key=lambda row: -abs(row[2] - row[1]))
     column = st.column_config
     with st.expander(_("Largest changes, token by token"), key="explain.changes"):
-        st.dataframe(
+        draw_table(
             {
                 "token": [cut(token, 60) for token, before, after in rows],
                 "first": [before for token, before, after in rows],

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.parts.playground.marked_text import marked_html
 from dashboard.parts.shared import curves
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md, number, plain
 from workbench.i18n import _, ngettext
 from workbench.tasks.answers import (
@@ -146,7 +147,7 @@ def _draw_spans(text: str, spans: Sequence[Span]) -> None:
 
 def _draw_ranking(ranking: Ranking, key: str) -> None:
     st.caption(_("Best first"))
-    st.dataframe(
+    draw_table(
         {"text": [cut(item.text, 300) for item in ranking.items], "score": [item.score for item in ranking.items]},
         column_config={
             "text": st.column_config.TextColumn(_("Text"), width="large"),

@@ -16,6 +16,7 @@ from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, number
 from workbench import jobs
 from workbench.files import read_json
@@ -190,7 +191,7 @@ def _show_metrics(report: Report) -> None:
         caption = _("Low and high, at least and at most: 95% intervals.")
     large = any(abs(value) >= 100 for column in columns.values() for value in column)
     layout = "%.4g" if large else "%.3f"
-    st.dataframe(
+    draw_table(
         {"metric": [cut(run_list.metric_name(name), 60) for name in metrics], **columns},
         hide_index=True,
         width="content",

@@ -12,6 +12,7 @@ from dashboard.parts.runs import run_table
 from dashboard.parts.shared import run_list
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import between, md, number
 from workbench.i18n import _
 from workbench.runs import table, tags
@@ -156,7 +157,7 @@ def show_groups(rows: Rows) -> None:
     groups = table.group_rows(rows, by, chosen or "value")
     metric_label = md(run_list.metric_name(chosen)) if chosen else _("the primary metric of each run")
     intervals = [between(group["low"], group["high"]) if group["low"] is not None else "" for group in groups]
-    st.dataframe(
+    draw_table(
         {
             **{name: [number(group[name]) for group in groups] for name in by},
             "Runs": [group["runs"] for group in groups],

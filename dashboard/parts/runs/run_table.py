@@ -11,6 +11,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import state
 from dashboard.parts.shared import progress, run_list, run_states
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import ago, between, cut, middle_cut, number
 from workbench.i18n import N_, _
 from workbench.metrics.measures import scale_note
@@ -61,7 +62,7 @@ def draw(runs: Runs, rows: Rows, shown: str | None, columns: Sequence[str] = (),
     # A new key whenever the rows change, so that ticks stay with the runs and not with the rows' numbers.
     key = f"runs.table.{hashlib.sha256(chr(10).join(ids).encode()).hexdigest()[:12]}"
     table = _columns(runs, rows, shown, columns, metric)
-    st.dataframe(
+    draw_table(
         {name: column.cells for name, column in table.items()},
         column_config={name: column.config for name, column in table.items()},
         height="auto" if len(runs) < 9 else HEIGHT,
@@ -70,6 +71,7 @@ def draw(runs: Runs, rows: Rows, shown: str | None, columns: Sequence[str] = (),
         selection_mode=["multi-row", "single-cell"],
         selection_default={"selection": {"rows": [ids.index(run) for run in ticked_ids]}} if ticked_ids else None,
         placeholder="",
+        csv=False,
         key=key,
     )
 

@@ -36,6 +36,12 @@ def draw(workspace: Workspace) -> None:
         _form(workspace, is_set)
     st.caption(_("Forgot it? Reset or remove it in a terminal:"))
     st.code("workbench dashboard --set-password", language="bash")
+    st.caption(
+        _(
+            "Everyone with the password can read, start and delete all runs. Before other machines can reach the "
+            "dashboard, read “Expose the dashboard” in the documentation: limits, proxies, and HTTPS."
+        )
+    )
 
 
 def _form(workspace: Workspace, is_set: bool) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.parts.shared import first_visit, run_list
 from dashboard.parts.shared.errors import show_errors
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import gigabytes, md
 from workbench import machine
 from workbench.data.catalogue.cache import downloads
@@ -39,7 +40,7 @@ def draw_folders(workspace: Workspace) -> None:
     columns[0].metric(_("Used by the workspace"), gigabytes(sum(folder.bytes for folder in folders)))
     columns[1].metric(_("Free on this disk"), gigabytes(disk["free_bytes"]))
     columns[2].metric(_("Size of this disk"), gigabytes(disk["total_bytes"]))
-    st.dataframe(
+    draw_table(
         {
             "folder": [_(folder.name) for folder in folders],
             "contents": [_(folder.holds) for folder in folders],
@@ -55,6 +56,7 @@ def draw_folders(workspace: Workspace) -> None:
             "path": st.column_config.TextColumn(_("Path"), width=330),
         },
         hide_index=True,
+        csv=False,
         key="settings.places",
     )
     st.caption(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
 from workbench.data.bad_rows import BadRowsError
 from workbench.data.proposals import UnclearColumnsError
@@ -53,10 +54,11 @@ def _draw_columns(error: UnclearColumnsError, accept: Accept) -> None:
     with st.container(border=True, key="offer_columns"):
         st.markdown(_("**Which column is which?** The names of the columns leave a doubt. The first rows of the file:"))
         names = list(dict.fromkeys(name for row in error.rows for name in row))
-        st.dataframe(
+        draw_table(
             {name: [cut(row.get(name, ""), ROWS_WIDTH) for row in error.rows] for name in names},
             hide_index=True,
             placeholder="",
+            csv=False,
             key="offer.rows",
         )
         if not error.proposal:

@@ -15,6 +15,7 @@ from dashboard.parts.shared.errors import show_error
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.parallel import parallel_coordinates
 from dashboard.parts.shared.run_states import in_words
+from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import ago, cut, md, number, plain
 from workbench.i18n import N_, _, ngettext
 from workbench.jobs.sweep_state import Trial
@@ -238,7 +239,7 @@ def _lay_out(figure: go.Figure, heading: str, height: int) -> None:
 def _seeds(summary: SweepSummary, trial: Trial) -> None:
     """Draw a row per seed, where nothing else varies."""
     seeds, metric = list(trial["runs"]), title(summary["metric"])
-    st.dataframe(
+    draw_table(
         {
             "seed": [int(seed) for seed in seeds],
             "value": [trial["figures"].get(seed) for seed in seeds],
@@ -274,7 +275,7 @@ def _trials(summary: SweepSummary) -> None:
         table["deviation"] = [seed_deviation(trial) for trial in trials]
     table |= values
     table["reason"] = [cut((trial.get("error") or {}).get("message", ""), 200) for trial in trials]
-    st.dataframe(
+    draw_table(
         table,
         column_config={
             "trial": column.NumberColumn(_("Trial")),

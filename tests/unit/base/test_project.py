@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import shutil
 import subprocess
@@ -17,8 +18,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 import workbench
+from tests.advisories import ADVISORIES, Advisory
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -51,6 +54,8 @@ LAYERS = [
         "files",
         "opening",
         "storage",
+        "terminal",
+        "page_policy",
         "formatting",
         "errors",
         "machine",
@@ -60,6 +65,7 @@ LAYERS = [
         "notes",
         "version",
         "yaml_text",
+        "limited_process",
     },
 ]
 
@@ -122,8 +128,19 @@ def test_tested_versions_are_in_the_declared_ranges() -> None:
         ("jupyter-server", "2.20"),
     ],
 )
-def test_lower_bounds_exclude_known_vulnerabilities(name: str, floor: str) -> None:
+def test_lower_bounds_stay(name: str, floor: str) -> None:
     assert f">={floor}" in str(_declared()[name].specifier)
+
+
+@pytest.mark.parametrize("advisory", ADVISORIES, ids=lambda advisory: f"{advisory.package} {advisory.number}")
+def test_no_allowed_version_has_a_known_hole(advisory: Advisory) -> None:
+    """Nor the tested one, nor the one that is installed here."""
+    requirement, fixed = _declared()[advisory.package], Version(advisory.fixed_in)
+    (lowest,) = [Version(each.version) for each in requirement.specifier if each.operator == ">="]
+    assert lowest >= fixed, f"{requirement} allows versions with {advisory.number}; require {fixed}"
+    assert Version(_constraints()[advisory.package]) >= fixed
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        assert Version(metadata.version(advisory.package)) >= fixed
 
 
 def test_environment_yml_is_the_same_environment() -> None:
@@ -184,8 +201,8 @@ def test_every_import_is_declared(folder: str) -> None:
 
 # Packages that are declared and never imported: programs, plugins, types, and optional requirements of other packages.
 PROGRAMS = {
-    "import-linter", "jupyter-server", "jupyterlab", "mkdocs-material", "mkdocstrings", "mypy", "pre-commit",
-    "pytest-timeout", "pytest-xdist", "ruff", "types-pyyaml",
+    "import-linter", "jupyter-server", "jupyterlab", "mkdocs-material", "mkdocstrings", "mypy", "nltk", "pre-commit",
+    "pytest-timeout", "pytest-xdist", "python-multipart", "ruff", "tornado", "types-pyyaml",
 }  # fmt: skip
 # Where the packages of an extra are imported; the library for all others.
 IMPORTED_IN = {

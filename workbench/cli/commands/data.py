@@ -6,12 +6,12 @@ import sys
 from typing import Annotated
 
 import typer
-import yaml
 
 from workbench.cli.output import Finished, Json, console, download_bars, errors, print_result, table
 from workbench.errors import RequestError
 from workbench.i18n import _
 from workbench.workspace import Workspace
+from workbench.yaml_text import dump_yaml
 
 app = typer.Typer(help="List, download and check data sets and models.", no_args_is_help=True)
 
@@ -45,7 +45,7 @@ def show_command(name: EntryName, as_json: Json = False) -> None:
     from workbench.data.catalogue.sources import describe
 
     entry = describe(name, Workspace.current())
-    text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=100)
+    text = dump_yaml(entry)
     print_result(entry, as_json, lambda: console.print(text, markup=False))
 
 

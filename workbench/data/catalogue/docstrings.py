@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
+from workbench.terminal import write
+
 MAX_BYTES = 4_000_000  # of one file: a larger one is a table written as Python, not text
 MIN_CHARACTERS = 40  # of a docstring: shorter ones say little more than the name
 
@@ -171,8 +173,7 @@ def main() -> None:
     """Read requests until standard input ends, and only then answer, so that neither side waits for the other."""
     for request in [json.loads(line) for line in sys.stdin]:
         docstrings = read_file(Path(request["path"]), request["module"])
-        sys.stdout.write(json.dumps(docstrings) + "\n")
-        sys.stdout.flush()
+        write(json.dumps(docstrings) + "\n")
 
 
 if __name__ == "__main__":

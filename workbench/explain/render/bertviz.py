@@ -8,7 +8,6 @@ bertviz changes its page, this fails instead of loading from the CDN.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 import json
@@ -25,6 +24,7 @@ import torch
 from workbench.errors import MissingPackageError, RequestError, WorkbenchError
 from workbench.explain.capture import Attention
 from workbench.explain.render import assets
+from workbench.page_policy import policy_tag
 from workbench.workspace import Workspace
 
 View = Literal["head", "model"]
@@ -373,13 +373,9 @@ def assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: s
         theme: light, dark, or the browser's own.
         caption: above the drawing.
     """
-    # Even a script that a token smuggled in could not run.
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    policy = f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     head = [
         '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        policy_tag(scripts),
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{html.escape(title)}</title>",
         f"<style>{_STYLE}</style>",

@@ -8,7 +8,6 @@ root (round(255 sqrt(w))): small weights, which are most, keep their differences
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import json
 import zlib
@@ -24,6 +23,7 @@ from workbench.errors import RequestError
 from workbench.explain.capture import Attention
 from workbench.explain.internals.attention_difference import jensen_shannon
 from workbench.explain.render.assets import escape_script
+from workbench.page_policy import policy_tag
 from workbench.types import Floats32
 
 Theme = Literal["auto", "light", "dark"]
@@ -303,20 +303,15 @@ def _document(
     style = (folder / "canvas.css").read_text(encoding="utf-8")
     body = (folder / "canvas.html").read_text(encoding="utf-8").replace("CAPTION", html.escape(caption))
     encoded = json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    # Only this script may run. It may request nothing but, where the heads come from a server, these.
-    digest = _base64(hashlib.sha256(script.encode()).digest())
-    connect = "connect-src 'self'; " if requests else ""
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src blob: data:; {connect}"
-        "base-uri 'none'; form-action 'none'"
-    )
+    # The script may request nothing but, where the heads come from a server, these.
+    policy = policy_tag([script], images=True, requests=requests)
     return "\n".join(
         [
             "<!DOCTYPE html>",
             f'<html lang="en" data-theme="{theme}">',
             "<head>",
             '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            policy,
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title>",
             f"<style>{style}</style>",

@@ -6,8 +6,6 @@ A :class:`Figure` contains elements whose classes name colours; the page around 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from importlib.resources import files
 from typing import Literal
 
 from workbench.explain.render.assets import escape_script
+from workbench.page_policy import policy_tag
 
 Theme = Literal["auto", "light", "dark"]
 
@@ -133,11 +132,6 @@ def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", ti
         title: title of the document.
     """
     script = escape_script((files(__package__) / "figure.js").read_text(encoding="utf-8"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src blob: data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
     # Only this script may run. It creates the buttons: where scripts are disabled there are none.
     return "\n".join(
         [
@@ -145,7 +139,7 @@ def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", ti
             f'<html lang="en" data-theme="{theme}">',
             "<head>",
             '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            policy_tag([script], images=True),
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title>",
             f"<style>{style()}</style>",

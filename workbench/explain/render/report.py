@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.explain.render.figure import Figure, style
+from workbench.page_policy import policy_tag
 
 _STYLE = (
     "body{max-width:76em;margin:1.5em auto;padding:0 1em;font:15px/1.5 system-ui,sans-serif}"
@@ -44,8 +45,10 @@ def report(title: str, sections: Sequence[Section]) -> str:
         sections: from top to bottom.
     """
     body = "".join(map(_section, sections))
+    documents = [section.document for section in sections]
     return (
         '<!DOCTYPE html>\n<html lang="en" data-theme="auto"><head><meta charset="utf-8">'
+        f"{policy_tag(frames=documents, images=True)}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{style()}{_STYLE}</style></head>"
         f"<body><h1><bdi>{html.escape(title)}</bdi></h1>{body}</body></html>\n"
