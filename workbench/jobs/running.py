@@ -7,6 +7,7 @@ import signal
 
 from workbench.errors import RunError, WorkbenchError
 from workbench.files import storage_errors
+from workbench.opening import private_opener
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -63,7 +64,7 @@ def run_in_this_process(run: Run) -> None:
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     path = run.log_file
-    with storage_errors(path), open(path, "a", encoding="utf-8") as log:
+    with storage_errors(path), open(path, "a", encoding="utf-8", opener=private_opener) as log:
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                 run_folder(run.folder)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from workbench.check import Problem, check, require_usable, resolve
 from workbench.errors import RequestError, SpecError
 from workbench.jobs.sweep_space import MAX_TRIALS, Axis, grid, parse_over
+from workbench.opening import read_limited
 from workbench.spec import RunSpec, SpecModel, explain_validation
 from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
 from workbench.types import Json
@@ -144,7 +145,11 @@ class SweepPlan(SpecModel):
         Raises:
             SpecError: it is missing or damaged.
         """
-        return cls.parse(_upgraded(read_yaml(path)), str(path))
+        try:
+            text = read_limited(path).decode("utf-8")
+        except (OSError, ValueError) as error:
+            raise SpecError(f"The sweep {path} cannot be read: {' '.join(str(error).split())}.", "") from error
+        return cls.parse(_upgraded(load_yaml(text, f"The sweep {path}")), str(path))
 
     def to_yaml(self) -> str:
         """Return the plan as a file that ``load`` reads."""

@@ -150,7 +150,8 @@ def _trial(entry: object) -> Trial | None:
         checked = _Trial.model_validate({**empty_trial(-1, {}), **entry})
         trial = checked.as_dict()
         trial |= {"values": upgrade_paths(checked.values), "error": _error(checked.error)}
-        return cast(Trial, trial) if checked.number >= 0 else None
+        is_complete = checked.number >= 0 and (checked.value is None or bool(checked.runs))
+        return cast(Trial, trial) if is_complete else None
     except Exception:  # an unsafe name of a run, or values that are no fields
         return None
 

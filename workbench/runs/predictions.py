@@ -94,7 +94,7 @@ def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:
 
 def has_predictions(run: Run) -> bool:
     """Return whether the run has written predictions."""
-    return any(file.exists() for file in run.predictions_files)
+    return any(file.is_file() for file in run.predictions_files)
 
 
 def read_predictions(run: Run, columns: Sequence[str] | None = None) -> Predictions:
@@ -111,9 +111,9 @@ def read_predictions(run: Run, columns: Sequence[str] | None = None) -> Predicti
         MissingPackageError: they are Parquet, and pyarrow is not installed.
     """
     parquet_file, lines_file = run.predictions_files
-    if parquet_file.exists():
+    if parquet_file.is_file():
         return _read_parquet(run, parquet_file, columns)
-    if lines_file.exists():
+    if lines_file.is_file():
         rows, _ = read_lines(lines_file)
         names = list(rows[0]) if rows else []
         return {name: [row.get(name) for row in rows] for name in names if _is_selected(name, columns)}

@@ -76,7 +76,7 @@ def metric_names(runs: Sequence[Run]) -> list[str]:
     files = _metric_files(runs)
     if not files:
         return []
-    keys = _query(
+    keys = _query_files(
         "SELECT DISTINCT unnest(json_keys(json)) FROM read_ndjson_objects($files, ignore_errors = true, "
         f"maximum_object_size = {_LONGEST_LINE}) WHERE json_type(json) = 'OBJECT'",
         {"files": files},
@@ -108,7 +108,7 @@ def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str 
     if not files or not selected:
         return []
     # Names and files are passed as parameters, never as SQL.
-    rows = _query(
+    rows = _query_files(
         f"""
         WITH lines AS (
             SELECT filename, row_number() OVER () AS line, json_extract_string(json, $paths) AS found
@@ -157,7 +157,7 @@ def _metric_files(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         path = run.metrics_file
         try:
-            if path.stat().st_size:
+            if path.is_file() and path.stat().st_size:
                 files.append(_without_glob(str(path)))
         except OSError:
             continue
@@ -172,6 +172,30 @@ def _pointer(name: str) -> str:
 def _without_glob(path: str) -> str:
     """Escape a path so that DuckDB takes every character literally."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _query_files(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Run one query over ``files``; where one of them cannot be read (a line without end), over the others."""
+    try:
+        return _query(sql, values)
+    except MissingPackageError:
+        raise
+    except Exception:  # DuckDB's own errors, whose classes are known only once it is imported
+        files = [file for file in values["files"] if _is_readable(file)]
+        if len(files) == len(values["files"]):
+            raise
+        return _query(sql, {**values, "files": files}) if files else []
+
+
+def _is_readable(file: str) -> bool:
+    sql = (
+        f"SELECT count(*) FROM read_ndjson_objects($file, ignore_errors = true, maximum_object_size = {_LONGEST_LINE})"
+    )
+    try:
+        _query(sql, {"file": file})
+    except Exception:
+        return False
+    return True
 
 
 def _query(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, numbe
 from workbench import jobs
 from workbench.files import read_json
 from workbench.i18n import _, ngettext
+from workbench.opening import read_limited
 from workbench.runs.documents import Interval, Report, RunSummary
 from workbench.runs.run import RESUMABLE, Run
 from workbench.types import Floats
@@ -230,7 +231,7 @@ def documents(run: Run) -> None:
 
 def _spec_text(run: Run) -> str:
     try:
-        return run.spec_file.read_text(encoding="utf-8", errors="replace")
+        return read_limited(run.spec_file).decode("utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import stat
@@ -190,3 +191,25 @@ def test_somebody_else_can_read_nothing_and_hold_no_lock(of_earlier_version: boo
         done = subprocess.run([sys.executable, "-c", AS_NOBODY, str(root)], capture_output=True, text=True, cwd="/")
         assert done.returncode == 0, done.stderr
         assert done.stdout == ""
+
+
+# Where it is not a file of a run or a sweep: a user's own plan, the null device, the index of the metric store.
+OTHERWISE = {"jobs/sweep_plan.py": 1, "jobs/worker.py": 1, "jobs/start_worker.py": 1, "runs/series/metric_store.py": 1}
+
+
+def test_nobody_goes_round_the_readers() -> None:
+    """A pipe among the files of a run would hold up whoever opens it otherwise."""
+    found: dict[str, int] = {}
+    package = Path(opening.__file__).parent
+    for folder in ("runs", "jobs"):
+        for path in sorted((package / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                is_open = isinstance(node.func, ast.Name) and name == "open"
+                safe = any(keyword.arg == "opener" for keyword in node.keywords)
+                if (is_open and not safe) or name in ("read_text", "read_bytes"):
+                    key = path.relative_to(package).as_posix()
+                    found[key] = found.get(key, 0) + 1
+    assert found == OTHERWISE, "call workbench.opening.open_regular, read_limited or open_log instead"

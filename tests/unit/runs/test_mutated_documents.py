@@ -33,9 +33,11 @@ from workbench.jobs.sweeps import Sweep, list_sweeps, running_sweeps, trial_line
 from workbench.jobs.waiting import StatusScan, has_running_sweep, has_work, next_order
 from workbench.runs.export import as_csv
 from workbench.runs.filter import filter_rows
-from workbench.runs.query import list_runs
+from workbench.runs.predictions import has_predictions
+from workbench.runs.query import latest_metrics, list_runs, read_curves
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
+from workbench.runs.series.metric_store import open_metrics
 from workbench.runs.table import group_rows, run_table, sort_rows
 from workbench.runs.tags import read_tags
 from workbench.workspace import Workspace
@@ -86,6 +88,7 @@ def assert_lists_everything(workspace: Workspace, runs: Sequence[Run]) -> None:
     assert len(filter_rows(rows, "id <> 'none'")) == len(rows)
     assert sum(group["runs"] for group in group_rows(rows, ["task", "tuning"])) == len(rows)
     assert len(as_csv(rows).splitlines()) > len(rows)
+    assert {curve["run"] for curve in read_curves(runs)} >= {_GOOD}
     queued, running = StatusScan(workspace).scan()
     assert {run.id for run in queued} == {run.id for run in queue(workspace)}
     assert has_work(workspace) == bool(queued)
@@ -108,6 +111,10 @@ def assert_can_be_opened(run: Run) -> None:
         output.print_result(summary, True, lambda: None)
         for read in (run.environment, run.splits, run.base_note, run.is_confined, run.kind, lambda: read_tags(run)):
             read()
+        open_metrics(run).names()
+        latest_metrics(run)
+        has_predictions(run)
+        run.log(), run.samples(), run.confusions()
     clear_leftovers(run)
     with contextlib.suppress(WorkbenchError):  # an adapter of another run needs it
         run.delete()

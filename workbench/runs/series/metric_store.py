@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from workbench.errors import StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors, write_text
 from workbench.locks import waiting_lock
+from workbench.opening import open_regular
 from workbench.runs.run import Run
 from workbench.runs.series.pyramid import SEGMENT, Segments, Trace, extend
 from workbench.types import Bools, Floats, Ints
@@ -210,7 +211,7 @@ def _parse_fast(content: bytes) -> _Batch:
 def _batches(path: Path, start: int) -> Iterator[tuple[_Batch, int]]:
     """Yield the complete lines from byte ``start`` on, some at a time, each with the position after them."""
     try:
-        file = open(path, "rb")  # noqa: SIM115 - closed below; a file that vanished has no lines
+        file = open_regular(path)  # closed below; a file that vanished, or is a pipe, has no lines
     except OSError:
         return
     with file:
@@ -321,7 +322,7 @@ class _Index:
 
     def _head(self, length: int) -> str:
         try:
-            with open(self.source, "rb") as file:
+            with open_regular(self.source) as file:
                 return hashlib.sha256(file.read(length)).hexdigest()
         except OSError:
             return ""
