@@ -12,6 +12,7 @@ import pytest
 from workbench.data.columns import Column
 from workbench.data.load import Dataset, load_data
 from workbench.errors import DataError
+from workbench.runs.report_notes import warnings_in
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
@@ -182,3 +183,53 @@ def test_turns_without_roles_begin_with_the_user(tmp_path: Path, workspace: Work
     assert any("the first turn is the user's" in note for note in result.notes)
     hello = [{"dialogue": ["hello", "hi", f"question {i}", "answer"]} for i in range(20)]
     assert len(load(jsonl(tmp_path / "b.jsonl", hello), workspace).train) == 20, "the user may greet, too"
+
+
+PAIRS: list[dict[str, Any]] = [
+    {"conversation": [["Hello", "Hi!"], ["Thanks", "Bye"]]},
+    {"conversation": [{"human": "Hello", "assistant": "Hi!"}, {"human": "Thanks", "assistant": "Bye"}]},
+    {"conversations": [{"User": "Hello", "Bot": "Hi!"}, {"User": "Thanks", "Bot": "Bye"}]},
+    {"chosen": openai(("user", "Hello"), ("assistant", "Hi!"), ("user", "Thanks"), ("assistant", "Bye"))["messages"]},
+    {"data": ["Hello", "Hi!", "Thanks", "Bye"], "id": "1"},
+]
+
+
+@pytest.mark.parametrize("row", PAIRS)
+def test_conversations_as_pairs_and_in_other_columns(tmp_path: Path, workspace: Workspace, row: dict[str, Any]) -> None:
+    result = load(jsonl(tmp_path / "a.jsonl", [row] * 4), workspace)
+    assert result.train.columns["turns"] == [["Hello", "Hi!", "Thanks", "Bye"]] * 4
+
+
+def test_one_message_without_a_text_among_many_skips_its_conversation(tmp_path: Path, workspace: Workspace) -> None:
+    rows: list[dict[str, Any]] = [sharegpt(("user", f"Hello {i}"), ("assistant", "Hi!")) for i in range(6)]
+    del rows[2]["conversations"][1]["value"]
+    result = load(jsonl(tmp_path / "a.jsonl", rows), workspace)
+    assert len(result.train) == 5 and any("skipped 1 conversations" in note for note in result.notes)
+
+
+def test_messages_in_rows_of_their_own_are_joined(tmp_path: Path, workspace: Workspace) -> None:
+    """Conversations may be interleaved; the order of the file is the order of the messages."""
+    path = tmp_path / "a.csv"
+    rows = [f"{i},user,hello {i}" for i in range(4)] + [f"{i},assistant,hi {i}" for i in range(4)]
+    path.write_text("\n".join(["ticket_id,role,content", *rows]))
+    result = load(path, workspace)
+    assert result.train.columns["turns"] == [[f"hello {i}", f"hi {i}"] for i in range(4)]
+    path.write_text("\n".join(["message_tree_id,role,text,parent_id", *(row + ",1" for row in rows)]))
+    with pytest.raises(DataError, match="form trees"):
+        load(path, workspace)
+
+
+def test_replies_that_are_labeled_as_undesirable_are_left_out(tmp_path: Path, workspace: Workspace) -> None:
+    rows: list[dict[str, Any]] = [{"prompt": f"p{i}", "completion": "c", "label": i % 2 == 0} for i in range(6)]
+    result = load(jsonl(tmp_path / "a.jsonl", rows), workspace)
+    assert [turns[0] for turns in result.train.columns["turns"]] == ["p0", "p2", "p4"]
+    assert any("left out 3 replies" in note for note in result.notes)
+    rows = [dict(row, label="x") for row in rows]
+    assert len(load(jsonl(tmp_path / "a.jsonl", rows), workspace).train) == 6, "other labels mean something else"
+
+
+def test_messages_of_weight_0_are_pointed_out(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [openai(("user", f"Hello {i}"), ("assistant", "Hi!")) for i in range(4)]
+    rows[1]["messages"][1]["weight"] = 0
+    result = load(jsonl(tmp_path / "a.jsonl", rows), workspace)
+    assert any("1 messages have the weight 0" in note for note in warnings_in(result.notes))

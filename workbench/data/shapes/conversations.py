@@ -9,7 +9,8 @@ turn. A system message is put before the next message of the user, with an empty
 ``system`` counts as the first message. What the assistant says before the user has spoken is left out, because it is no
 reply. Conversations with calls of tools, with images or without a reply are skipped. All of this is counted in notes.
 
-A conversation can also be a list of texts, whose roles are before them (``["User: Hello", "Bot: Hi!"]``) or missing
+A conversation can also be a list of pairs (``[["Hello", "Hi!"]]``, ``[{"human": "Hello", "assistant": "Hi!"}]``), or of
+texts, whose roles are before them (``["User: Hello", "Bot: Hi!"]``) or missing
 (``["Hello", "Hi!"]``). Without roles the user speaks first, unless ``data.first_speaker`` says otherwise. If one
 opening is followed by many different turns, it may be the greeting of an assistant, and who speaks first must be said.
 """
@@ -34,6 +35,7 @@ from workbench.data.shapes.base import (
     without,
 )
 from workbench.errors import DataError
+from workbench.runs.report_notes import WarningNote
 from workbench.types import Json
 
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
@@ -59,6 +61,8 @@ ASSISTANTS = frozenset(
 SYSTEMS = frozenset(("system", "developer", "context"))
 TOOLS = frozenset(("tool", "function", "observation", "function_call", "function_response", "tool_call", "ipython"))
 COLUMNS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
+LIST_COLUMNS = ("chosen", "data")  # other data, unless they hold lists
+MIN_COMPLETE = 0.8  # share of messages with a role and a text, in a column of messages
 MIN_CONVERSATIONS = 8
 MIN_GREETED = 0.2  # share of conversations that begin with what may be a greeting of an assistant
 MIN_DIFFERENT = 0.5  # different turns per conversation that follow such a greeting
@@ -92,6 +96,7 @@ class ConversationReader:
         if not isinstance(messages, list):
             raise refused(where, f"holds {str(messages)[:60]!r}, but a list of messages is needed", _HINT)
         pairs = [_role_and_text(message, where) for message in messages]
+        self.counts["weight 0"] += sum(isinstance(m, dict) and m.get("weight") == 0 for m in messages)
         if any(role == "tool" for role, _ in pairs):
             self.counts["tool"] += 1
             return None
@@ -138,7 +143,11 @@ class ConversationReader:
             "without text": "skipped {} conversations with a message that has no text",
             "without reply": "skipped {} conversations without a reply to the user",
         }
-        return [f"{self.name}: {text.format(f'{count[key]:,}')}." for key, text in texts.items() if count[key]]
+        notes = [f"{self.name}: {text.format(f'{count[key]:,}')}." for key, text in texts.items() if count[key]]
+        if count["weight 0"]:
+            messages = f"{self.name}: {count['weight 0']:,} messages have the weight 0"
+            notes.append(WarningNote(f"{messages}, which is not used: they are learned, too."))
+        return notes
 
 
 @shapes.register("conversations")
@@ -153,7 +162,7 @@ class Conversations(Shape):
         column = _column(table, needs)
         if column is None:
             return False
-        values = first_values(table, column)
+        values = [from_pairs(value) for value in first_values(table, column)]
         if is_messages(values) or _have_roles(values):
             return True
         if needs.spec.train in catalogue().datasets or not all(_is_list_of_texts(value) for value in values):
@@ -166,7 +175,10 @@ class Conversations(Shape):
         column = _column(table, needs)
         if column is None:
             raise DataError(f"{table.name} lacks the conversations of the training data.", "Use the same columns.")
-        values = [unprinted(value) for value in table.columns[column]]
+        if column.casefold() in LIST_COLUMNS:
+            values = table.columns[column]
+            table, column = without(table, column).with_column(needs.name("turns"), values), needs.name("turns")
+        values = [from_pairs(unprinted(value)) for value in table.columns[column]]
         if _have_roles([value for value in values if value]):
             values = [[_message(turn) for turn in value] if isinstance(value, list) else value for value in values]
         elif all(_is_list_of_texts(value) for value in values):
@@ -210,16 +222,45 @@ def is_messages(values: Sequence[Json]) -> bool:
     Args:
         values: cells that are not empty.
     """
-    return bool(values) and all(
-        isinstance(value, list)
-        and are_objects(value)
-        and all(any(k in m for k in ROLE_KEYS) and any(k in m for k in TEXT_KEYS) for m in value if isinstance(m, dict))
-        for value in values
-    )
+    if not values or not all(isinstance(value, list) and are_objects(value) for value in values):
+        return False
+    messages = [m for value in values if isinstance(value, list) for m in value if isinstance(m, dict)]
+    complete = sum(any(k in m for k in ROLE_KEYS) and any(k in m for k in TEXT_KEYS) for m in messages)
+    return complete >= MIN_COMPLETE * len(messages)
+
+
+def from_pairs(value: Json) -> Json:
+    """Return the messages of a conversation of pairs; any other value as it is.
+
+    Args:
+        value: such as ``[["Hello", "Hi!"]]`` or ``[{"human": "Hello", "assistant": "Hi!"}]``.
+    """
+    if not isinstance(value, list) or not value:
+        return value
+    messages: list[Json] = []
+    for item in value:
+        if isinstance(item, list) and len(item) == 2 and all(isinstance(each, str) for each in item):
+            messages += [
+                {"role": role, "content": text} for role, text in zip(("user", "assistant"), item, strict=True)
+            ]
+        elif isinstance(item, dict) and not any(key in item for key in ROLE_KEYS):
+            names = {key.casefold(): key for key in item}
+            keys = [next((names[name] for name in kind if name in names), None) for kind in (USERS, ASSISTANTS)]
+            if not all(keys):
+                return value
+            messages += [{"role": r, "content": item[k]} for r, k in zip(("user", "assistant"), keys, strict=True) if k]
+        else:
+            return value
+    return messages
 
 
 def _column(table: Table, needs: Needs) -> str | None:
-    return needs.find(table, "turns", (*COLUMNS, *needs.column("turns").guesses))
+    column = needs.find(table, "turns", (*COLUMNS, *needs.column("turns").guesses))
+    if column is not None or "turns" in needs.chosen:
+        return column
+    lists = find_column(table, LIST_COLUMNS)
+    values = first_values(table, lists) if lists is not None else []
+    return lists if values and all(isinstance(value, list) for value in values) else None
 
 
 def _role_and_text(message: Json, where: str) -> tuple[str, str | None]:

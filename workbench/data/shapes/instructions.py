@@ -50,6 +50,7 @@ class Instructions(Shape):
         if columns is None:
             raise DataError(f"{table.name} lacks the instructions or replies of the training data.", _HINT)
         prompt, reply = columns
+        table, undesirable = _without_undesirable(table)
         further = find_column(table, ("input", "context")) if prompt == "instruction" else None
         system, history = find_column(table, ("system", "system_prompt")), find_column(table, ("history",))
         reader = ConversationReader(table.name)
@@ -67,7 +68,21 @@ class Instructions(Shape):
         good, turns = convert_rows(table, read_row, "the instruction or reply is not valid")
         result = without(good, prompt, reply, further, system, history)
         result.notes = [*table.notes, f"{table.name}: {prompt!r} is the user's turn, and {reply!r} the reply."]
+        if undesirable:
+            result.notes.append(f"{table.name}: left out {undesirable:,} replies that are labeled as undesirable.")
         return with_turns(result, needs.name("turns"), turns, reader)
+
+
+def _without_undesirable(table: Table) -> tuple[Table, int]:
+    """Return the rows without replies whose label is false, and their number; other labels mean something else."""
+    column = find_column(table, ("label", "desirable", "is_good"))
+    values = table.columns[column] if column is not None else []
+    if not any(isinstance(value, bool) for value in values) or not all(isinstance(v, bool | None) for v in values):
+        return table, 0
+    desired = [i for i, value in enumerate(values) if value is not False]
+    if not desired:
+        raise DataError(f"{table.name}: each reply is labeled as undesirable ({column!r} is false).", _HINT)
+    return table.take(desired), len(table) - len(desired)
 
 
 def _columns(table: Table) -> tuple[str, str] | None:

@@ -96,7 +96,7 @@ class Spans(Shape):
         if columns is None:
             raise DataError(f"{table.name} lacks the texts or entities of the training data.", "Use the same columns.")
         texts, spans = columns
-        table, rejected = _without_rejected(table)
+        table, rejected = without_rejected(table)
         reader = _Reader(table, texts, spans, needs)
         table, rows = reader.read()
         result = without(table, texts, spans, "tokens").with_columns(
@@ -130,10 +130,10 @@ def _find_columns(table: Table, needs: Needs) -> tuple[str, str] | None:
     if columns is None:
         return None
     texts, spans = columns
-    key = _text_key(table, texts)
+    key = text_key(table, texts)
     total = readable = mentions = 0
     for index, cell in enumerate(table.columns[spans]):
-        text = _text_in(_unprinted_object(table.columns[texts][index]), key)
+        text = text_in(unprinted_object(table.columns[texts][index]), key)
         if cell is None or cell in ("", [], {}) or not isinstance(text, str):
             continue
         total += 1
@@ -147,12 +147,22 @@ def _find_columns(table: Table, needs: Needs) -> tuple[str, str] | None:
     return columns if mentions and readable >= MIN_READABLE * total else None
 
 
-def _unprinted_object(cell: Json) -> Json:
+def unprinted_object(cell: Json) -> Json:
+    """Return the object that a cell holds, perhaps in its printed form; a text as it is.
+
+    Args:
+        cell: the cell.
+    """
     return unprinted(cell) if not isinstance(cell, str) or cell[:1] == "{" else cell
 
 
-def _text_key(table: Table, column: str) -> str | None:
-    """Return the key of the texts in the objects of a column, which Label Studio names as the user likes."""
+def text_key(table: Table, column: str) -> str | None:
+    """Return the key of the texts in the objects of a column, which Label Studio names as the user likes.
+
+    Args:
+        table: the rows.
+        column: the column; None is returned if it holds texts, or objects with a usual key.
+    """
     records = [value for value in first_values(table, column) if isinstance(value, dict)]
     if not records or any(isinstance(records[0].get(name), str) for name in TEXTS):
         return None
@@ -167,16 +177,25 @@ def _text_key(table: Table, column: str) -> str | None:
     return longest[0]
 
 
-def _text_in(cell: Json, key: str | None) -> Json:
-    """Return the text of a cell, which Label Studio writes as an object."""
+def text_in(cell: Json, key: str | None) -> Json:
+    """Return the text of a cell, which Label Studio writes as an object.
+
+    Args:
+        cell: the cell.
+        key: as :func:`text_key` returns it.
+    """
     if isinstance(cell, dict):
         names = TEXTS if key is None else (key,)
         return next((cell[name] for name in names if isinstance(cell.get(name), str)), None)
     return cell
 
 
-def _without_rejected(table: Table) -> tuple[Table, int]:
-    """Return the table without the rows that an annotator rejected or ignored in Prodigy, and their number."""
+def without_rejected(table: Table) -> tuple[Table, int]:
+    """Return the table without the rows that an annotator rejected or ignored in Prodigy, and their number.
+
+    Args:
+        table: the rows.
+    """
     answer = find_column(table, ("answer",))
     if answer is None or not set(map(str, table.columns[answer])) <= {"accept", "reject", "ignore"}:
         return table, 0
@@ -204,7 +223,7 @@ class _Reader:
     def __init__(self, table: Table, texts: str, spans: str, needs: Needs) -> None:
         self.table, self.texts, self.spans = table, texts, spans
         self.names = needs.spec.label_names
-        self.key = _text_key(table, texts)
+        self.key = text_key(table, texts)
         self.of_tool = any(is_annotations(value) for value in first_values(table, spans))
         self.count = self.nested = self.inside = self.inclusive = self.repeated = self.skipped = 0
         self.first_inside = self.unit = ""
@@ -250,7 +269,7 @@ class _Reader:
         return f"{self.table.where(index)}: column {self.spans!r}"
 
     def _row(self, index: int) -> Annotated:
-        text = _text_in(_unprinted_object(self.table.columns[self.texts][index]), self.key)
+        text = text_in(unprinted_object(self.table.columns[self.texts][index]), self.key)
         if not isinstance(text, str):
             raise refused(f"{self.table.where(index)}: column {self.texts!r}", "holds no text", _HINT)
         cell = unprinted(self.table.columns[self.spans][index])

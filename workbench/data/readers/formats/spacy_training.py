@@ -3,8 +3,9 @@
     [["Ada lives in Oslo", {"entities": [[0, 3, "PER"], [13, 17, "LOC"]]}], ...]
     {"classes": ["PER", "LOC"], "annotations": [["Ada lives in Oslo", {"entities": [[0, 3, "PER"]]}], ...]}
 
-Also with one pair per line in a ``.jsonl`` file. The positions are checked as in the shape ``spans``. The documents of
-spaCy 2 (``paragraphs`` with ``sentences`` of ``tokens``) are read as words and tags; a text without tags is left out.
+Also with one pair per line in a ``.jsonl`` file, and with categories of the text in place of entities
+(``{"cats": {"pos": 1.0}}``). The positions are checked as in the shape ``spans``. The documents of spaCy 2
+(``paragraphs`` with ``sentences`` of ``tokens``) are read as words and tags; a text without tags is left out.
 """
 
 from __future__ import annotations
@@ -42,9 +43,14 @@ class SpacyTraining(Format):
             if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
                 raise malformed(where, 'a text and {"entities": [[start, end, label]]} are needed')
             columns["text"].append(pair[0])
-            columns["entities"].append(member(pair[1], "entities", list, where))
+            if isinstance(pair[1], dict) and "entities" not in pair[1] and "cats" in pair[1]:
+                columns.setdefault("cats", []).append(member(pair[1], "cats", dict, where))
+            else:
+                columns["entities"].append(member(pair[1], "entities", list, where))
             rows.append(number)
-        return self.table(columns, rows)
+        if columns["entities"] and columns.get("cats"):
+            raise malformed(file.name, "some texts have entities, and others only categories (cats)")
+        return self.table({name: values for name, values in columns.items() if values}, rows)
 
     def _documents(self, file: RawFile) -> Table:
         """Return the sentences of documents of spaCy 2."""
