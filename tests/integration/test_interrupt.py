@@ -44,12 +44,13 @@ def _catches_interrupts(status: str) -> bool:
 def assert_quiet(workspace: Workspace, count: int) -> None:
     codes = []
     for number in range(count):
-        # From 30 ms on: before that, Python looks for site packages, and none of our code runs.
-        code, errors = interrupt_after(workspace, 0.03 + 0.5 * number / count, "runs")
+        code, errors = interrupt_after(workspace, 0.05 + 0.5 * number / count, "runs")
+        if "Traceback" in errors and "workbench/cli/" not in errors:
+            continue  # Python itself was still starting, and none of our code had run
         assert "Traceback" not in errors and "KeyboardInterrupt" not in errors, (number, errors)
         codes.append(code)
-    assert set(codes) <= {130, 0, -signal.SIGINT}, codes
-    assert 130 in codes
+    assert set(codes) <= {130, 0}, codes
+    assert codes.count(130) > count // 3
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
