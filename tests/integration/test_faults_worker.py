@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.pages import open_page
 from tests.dashboard.serving import served
 from tests.integration.cli_process import COMMAND, call, environment
 from tests.integration.faulty_runs import fill, small_disk
@@ -27,7 +27,6 @@ from workbench.jobs.worker import RETRY_SECONDS
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
-PAGES_FOLDER = Path(__file__).parents[2] / "dashboard" / "views"
 NEXT_START_SECONDS = 15  # at most, from the death of a worker to the next start
 
 
@@ -144,7 +143,7 @@ def test_runs_are_listed_and_sorted_on_a_disk_that_cannot_be_written(
             assert len(json.loads(done.stdout)) == 2
         monkeypatch.setenv("WORKBENCH_HOME", str(workspace.root))
         for page in ("home", "runs"):
-            drawn = AppTest.from_file(str(PAGES_FOLDER / f"{page}.py"), default_timeout=60).run()
+            drawn = open_page(page)
             assert not drawn.exception and not drawn.error
         if how == "full":
             done = call(workspace, "delete", runs[0].id)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.pages import open_page
 from tests.unit.base.test_opening import special_file
 from tests.unit.runs.mutated_documents import OLD_RUN, PATHS, Mutation, mutations, sweep_mutations
 from workbench.cli import output, views
@@ -44,7 +44,6 @@ from workbench.workspace import Workspace
 
 BATCH = 20  # mutated runs in one workspace
 QUICK, SLOW, PAGES = 200, 3000, 160  # documents
-PAGES_FOLDER = Path(__file__).parents[3] / "dashboard" / "views"
 _GOOD = "20260101-000000-good-0000"
 _numbers = itertools.count()
 
@@ -176,7 +175,7 @@ def test_the_schemas_have_been_walked() -> None:
 def test_a_mutated_document_closes_no_page(page: str, changes: list[Mutation]) -> None:
     with batch(changes) as (workspace, runs), pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_HOME", str(workspace.root))
-        drawn = AppTest.from_file(str(PAGES_FOLDER / f"{page}.py"), default_timeout=120).run()
+        drawn = open_page(page)
         assert not drawn.exception, (
             [(each.file, each.path, str(each.value)[:80]) for each in changes],
             drawn.exception,
