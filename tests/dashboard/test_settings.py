@@ -71,7 +71,7 @@ def test_a_folder_that_others_share_is_named(
 ) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "shared"))
     page = well(open_page("settings"))
-    assert any("others may share" in str(warning.value) for warning in page.warning)
+    assert any("others may use them" in str(info.value) for info in page.info)
     assert "Shared downloads" in list(page.dataframe[0].value["folder"])
 
 

@@ -53,13 +53,13 @@ def age(path: Path, seconds: float = OLD_SECONDS + 60) -> None:
 
 
 def test_a_worker_removes_what_killed_processes_left(workspace: Workspace) -> None:
-    deleted, kept = make_run(workspace), make_run(workspace)
+    deleted, other = make_run(workspace), make_run(workspace)
     (deleted.folder / "model").mkdir()
     (deleted.folder / "model" / "model.safetensors").write_bytes(bytes(1_000_000))
     age(deleted.folder)  # an old run: what is left of it is young all the same
     kill_in(workspace, KILLED_DELETING, deleted.id)
     kill_in(workspace, KILLED_SUBMITTING)
-    assert len(leftovers(workspace)) == 2 and Run.all(workspace) == [kept]
+    assert len(leftovers(workspace)) == 2 and Run.all(workspace) == [other]
     command = [sys.executable, str(WORKER), str(workspace.root)]
     options = {"env": {**os.environ, **module_environment()}, "capture_output": True, "text": True, "timeout": 60}
     subprocess.run(command, **options, check=True)
@@ -67,7 +67,7 @@ def test_a_worker_removes_what_killed_processes_left(workspace: Workspace) -> No
     for path in leftovers(workspace):
         age(path)
     done = subprocess.run(command, **options, check=True)
-    assert leftovers(workspace) == [] and Run.all(workspace) == [kept]
+    assert leftovers(workspace) == [] and Run.all(workspace) == [other]
     assert "Removed 1.0 MB" in done.stdout
 
 

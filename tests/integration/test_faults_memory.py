@@ -94,7 +94,7 @@ def test_a_run_above_the_limit_of_its_group_fails_with_the_right_numbers(workspa
     assert modest.state == "succeeded"
 
 
-def test_a_run_killed_by_hand_is_not_told_to_lower_its_memory(workspace, group, tmp_path) -> None:
+def test_a_run_killed_by_hand_has_no_advice_on_memory(workspace, group, tmp_path) -> None:
     """Something else ran out of memory while it worked."""
     killed = make_scripted_run(workspace, "sleep 3 kill")
     (tmp_path / "eater.py").write_text("memory = []\nwhile True:\n    memory.append(bytearray(b'x' * 10**7))\n")

@@ -52,7 +52,7 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
         workspace: where it is.
         poll: seconds between checks.
     """
-    start, why, asked_at = 0, "", time.monotonic()
+    start, why, explained_at = 0, "", time.monotonic()
     while True:
         with contextlib.suppress(StorageError):  # on a full disk it stays as it is, and is shown
             reconcile(run)
@@ -64,10 +64,10 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
                 start_worker.ensure_worker(workspace)
             ids = [other.id for other in queue(workspace)]
             ahead = ids.index(run.id) if run.id in ids else 0
-            if time.monotonic() - asked_at >= WHY_SECONDS:
-                why, asked_at = queue_status(workspace)["why"], time.monotonic()
+            if time.monotonic() - explained_at >= WHY_SECONDS:
+                why, explained_at = queue_status(workspace)["why"], time.monotonic()
         else:
-            why, asked_at = "", time.monotonic()
+            why, explained_at = "", time.monotonic()
         yield RunSnapshot(status, rows, ahead, why)
         if status.state not in ("queued", "running"):
             return

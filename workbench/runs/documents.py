@@ -45,8 +45,7 @@ def _whole_rows(rows: list[list[int]]) -> list[list[int]]:
 
 
 Whole: TypeAlias = Annotated[int, AfterValidator(_whole)]
-# Unlike float alone, this keeps an integer an integer when it is written again.
-Number: TypeAlias = Whole | float
+Number: TypeAlias = Whole | float  # unlike float alone, this keeps an integer an integer when it is written again
 
 
 class RunError(Document):

@@ -22,7 +22,6 @@ from workbench.errors import BusyError, RequestError, SpecError, StorageError, U
 from workbench.files import (
     TEMPORARY_PREFIX,
     append_line,
-    is_safe_name,
     last_lines,
     read_json,
     read_json_cached,
@@ -38,6 +37,7 @@ from workbench.opening import open_regular, read_limited
 from workbench.runs import estimates
 from workbench.runs.documents import STATES, BaseNote, Environment, Report, RunError, RunSummary, Splits, State, Status
 from workbench.runs.folder import RunFolder
+from workbench.runs.naming import first_status, kind_prefix, new_folder, run_names
 from workbench.runs.report_notes import from_json
 from workbench.spec import RunSpec
 from workbench.types import JsonObject
@@ -84,14 +84,16 @@ class Run(RunFolder):
             StorageError: the disk is full or read-only; nothing is left behind.
         """
         now = datetime.now(UTC)
-        title = spec.name or "-".join([*_mark(spec), spec.model.source, Path(spec.data.train).stem, spec.tuning.method])
+        title = spec.name or "-".join(
+            [*kind_prefix(spec), spec.model.source, Path(spec.data.train).stem, spec.tuning.method]
+        )
         with storage_errors(workspace.runs):
-            draft, run_folder = _new_folder(workspace.runs, f"{now:%Y%m%d-%H%M%S}-{slug(title)}")
+            draft, run_folder = new_folder(workspace.runs, f"{now:%Y%m%d-%H%M%S}-{slug(title)}")
             try:
                 write_text(draft / "spec.yaml", spec.to_yaml())
                 write_json(
                     draft / "status.json",
-                    {**_first_status(spec, now, time.time() if order is None else order), "confined": confined},
+                    {**first_status(spec, now, time.time() if order is None else order), "confined": confined},
                 )
                 if variables is not None:
                     write_json(cls(draft).variables_file, dict(variables))
@@ -137,13 +139,13 @@ class Run(RunFolder):
     @classmethod
     def all(cls, workspace: Workspace) -> list[Run]:
         """Return every run of a workspace, oldest first."""
-        names, _ = _names(workspace)
+        names, _ = run_names(workspace)
         return [cls(workspace.runs / name) for name in names]
 
     @classmethod
     def strangers(cls, workspace: Workspace) -> list[str]:
         """Return the names in the folder of the runs that are no run: a file, a link, ``reviews (copy)``."""
-        return _names(workspace)[1]
+        return run_names(workspace)[1]
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -470,25 +472,6 @@ class Run(RunFolder):
             yield
 
 
-def _names(workspace: Workspace) -> tuple[list[str], list[str]]:
-    """Return the names of a workspace's runs, and what else is in their folder, both sorted.
-
-    A run is a folder whose name :meth:`Workspace.run_folder` accepts: what is listed can be opened.
-    """
-    runs: list[str] = []
-    others: list[str] = []
-    try:
-        with os.scandir(workspace.runs) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                is_run = is_safe_name(entry.name) and entry.is_dir(follow_symlinks=False)
-                (runs if is_run else others).append(entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return [], []
-    return sorted(runs), sorted(others)
-
-
 def _is_confusion(row: dict[str, Any]) -> bool:
     """Return whether a line of ``confusion.jsonl`` is complete: a file may be damaged, or of another version."""
     labels, counts = row.get("labels"), row.get("counts")
@@ -498,48 +481,6 @@ def _is_confusion(row: dict[str, Any]) -> bool:
     return 0 < size == len(counts) and all(
         isinstance(line, list) and len(line) == size and all(isinstance(n, int) for n in line) for line in counts
     )
-
-
-def _new_folder(runs: Path, stem: str) -> tuple[Path, Path]:
-    """Return an empty draft folder of our own, and the free name that it will get.
-
-    The draft is created before the name is checked: another process with the same name has either renamed its draft by
-    then, or still has it.
-    """
-    runs.mkdir(parents=True, exist_ok=True)
-    while True:
-        run_id = f"{stem}-{secrets.token_hex(2)}"
-        draft = runs / f"{TEMPORARY_PREFIX}{run_id}"
-        try:
-            draft.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        if not (runs / run_id).exists():
-            return draft, runs / run_id
-        draft.rmdir()
-
-
-def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
-    """Return the status of a new run, with the fields of its spec that a list of runs shows."""
-    return {
-        "state": "queued",
-        "created": now.isoformat(),
-        "order": order,
-        "title": spec.name or "",
-        "kind": spec.kind,
-        "task": spec.task.name,
-        "model": spec.model.source,
-        "data": spec.data.train,
-        "tuning": spec.tuning.method,
-        "group": spec.group,
-        "trial": spec.trial,
-        "seed": spec.training.seed,
-    }
-
-
-def _mark(spec: RunSpec) -> list[str]:
-    """Return what the name of a run starts with when it is not a training."""
-    return [] if spec.kind == "training" else [spec.kind.removeprefix("learning-rate-")]
 
 
 def _is_file(handle: int, path: Path) -> bool:

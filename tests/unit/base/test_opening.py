@@ -194,12 +194,12 @@ def test_somebody_else_can_read_nothing_and_hold_no_lock(of_earlier_version: boo
 
 
 # Where it is not a file of a run or a sweep: a user's own plan, the null device, the index of the metric store.
-OTHERWISE = {"jobs/sweep_plan.py": 1, "jobs/worker.py": 1, "jobs/start_worker.py": 1, "runs/series/metric_store.py": 1}
+OTHERWISE = {"jobs/sweep_plan.py": 1, "jobs/start_worker.py": 1, "runs/series/metric_store.py": 1}
 
 
 def test_nobody_goes_round_the_readers() -> None:
     """A pipe among the files of a run would hold up whoever opens it otherwise."""
-    found: dict[str, int] = {}
+    calls: dict[str, int] = {}
     package = Path(opening.__file__).parent
     for folder in ("runs", "jobs"):
         for path in sorted((package / folder).rglob("*.py")):
@@ -211,5 +211,5 @@ def test_nobody_goes_round_the_readers() -> None:
                 safe = any(keyword.arg == "opener" for keyword in node.keywords)
                 if (is_open and not safe) or name in ("read_text", "read_bytes"):
                     key = path.relative_to(package).as_posix()
-                    found[key] = found.get(key, 0) + 1
-    assert found == OTHERWISE, "call workbench.opening.open_regular, read_limited or open_log instead"
+                    calls[key] = calls.get(key, 0) + 1
+    assert calls == OTHERWISE, "call workbench.opening.open_regular, read_limited or open_log instead"

@@ -74,14 +74,14 @@ def paths(model: type[BaseModel] | None, document: Any, prefix: tuple[str, ...] 
     """Return the paths of the fields of a class and of the keys of a document."""
     fields = model.model_fields if model else {}
     keys = [*fields, *(document if isinstance(document, dict) else ())]
-    found = []
+    result = []
     for key in dict.fromkeys(keys):
-        found.append((*prefix, key))
+        result.append((*prefix, key))
         inner = _model_of(fields[key].annotation) if key in fields else None
         value = document.get(key) if isinstance(document, dict) else None
         if inner is not None or isinstance(value, dict):
-            found += paths(inner, value, (*prefix, key))
-    return found
+            result += paths(inner, value, (*prefix, key))
+    return result
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
