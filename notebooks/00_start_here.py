@@ -41,7 +41,7 @@ import workbench as wb
 from workbench.explain.capture import capture_attention
 from workbench.explain.render.bertviz import head_view
 from workbench.inference.predictor import Predictor
-from workbench.machine import describe
+from workbench.system.machine import describe
 from workbench.teach import done, scale, size
 from workbench.teach.overview import overview
 from workbench.teach.pictures import show

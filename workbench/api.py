@@ -28,7 +28,7 @@ from workbench.errors import SpecError
 from workbench.runs.documents import Report
 from workbench.runs.run import Run as StoredRun
 from workbench.spec import RunSpec
-from workbench.terminal import say
+from workbench.system.terminal import say
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:

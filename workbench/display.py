@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import MissingPackageError
 from workbench.runs.documents import Interval
 from workbench.runs.run import Run
-from workbench.terminal import say
+from workbench.system.terminal import say
 
 if TYPE_CHECKING:
     import pandas

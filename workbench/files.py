@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 from workbench.errors import RefusedError, StorageError, WorkbenchError
-from workbench.opening import MAX_DOCUMENT_BYTES, PRIVATE, is_deeper, open_regular, private_opener, read_limited
-from workbench.storage import room_hint
+from workbench.system.opening import MAX_DOCUMENT_BYTES, PRIVATE, is_deeper, open_regular, private_opener, read_limited
+from workbench.system.storage import room_hint
 
 TEMPORARY_PREFIX = ".tmp-"  # of what a crash may leave behind; such files are never read
 SHARED = 0o666  # less what the user's umask takes away

@@ -19,7 +19,7 @@ from typing import Any
 
 from workbench.errors import BusyError, StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors
-from workbench.opening import PRIVATE
+from workbench.system.opening import PRIVATE
 
 
 class Lock:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import StorageError
 from workbench.files import inside, read_json, safe_name, storage_errors, write_json
 from workbench.locks import waiting_lock
-from workbench.storage import workspace_root
+from workbench.system.storage import workspace_root
 
 if TYPE_CHECKING:
     from workbench.types import Json, JsonObject

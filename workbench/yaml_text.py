@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from workbench.errors import SpecError, WorkbenchError
-from workbench.terminal import CONTROL, printable
+from workbench.system.terminal import CONTROL, printable
 from workbench.types import Json
 
 MAX_BYTES = 2 * 1024**2  # of one document: a spec has 2 kB, the catalogue 65 kB

@@ -30,8 +30,8 @@ from dashboard.serving.password import set_password, stored_hash
 from dashboard.serving.websockets import CLOSED_SCRIPT, MAX_PAGES
 from workbench.errors import BusyError, RefusedError, RequestError
 from workbench.limited_process import keep_ready
-from workbench.machine import limit_onednn_cache
-from workbench.terminal import say
+from workbench.system.machine import limit_onednn_cache
+from workbench.system.terminal import say
 from workbench.workspace import Workspace
 
 __all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]

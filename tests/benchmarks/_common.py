@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from workbench.machine import describe
+from workbench.system.machine import describe
 from workbench.workspace import Workspace
 
 

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
-from workbench import jobs, machine
+from workbench import jobs
+from workbench.system import machine
 from workbench.workspace import Workspace
 
 

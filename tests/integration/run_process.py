@@ -26,8 +26,8 @@ from pathlib import Path
 
 from workbench.errors import EXIT_ALREADY_RUNNING
 from workbench.files import append_line, write_text
-from workbench.machine import process_identity
 from workbench.runs.run import Run
+from workbench.system.machine import process_identity
 
 
 class ScriptedProcess:

@@ -12,7 +12,7 @@ RUN = """
 import sys, time
 from pathlib import Path
 from workbench.files import append_line
-from workbench.machine import process_identity
+from workbench.system.machine import process_identity
 from workbench.runs.run import Run
 run = Run(Path(sys.argv[1]))
 lock = run.process_lock()

@@ -27,9 +27,9 @@ from workbench.files import read_json, read_lines, write_json
 from workbench.jobs import process
 from workbench.jobs.start_worker import module_environment
 from workbench.locks import Lock
-from workbench.machine import process_identity
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
+from workbench.system.machine import process_identity
 from workbench.workspace import Workspace
 
 WORKER = Path(__file__).with_name("worker_process.py")

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from workbench.terminal import printable_output, say
+from workbench.system.terminal import printable_output, say
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells give it
 

@@ -24,7 +24,7 @@ from workbench.i18n import _
 from workbench.notes import translate
 from workbench.runs.document import Document
 from workbench.runs.report_notes import WarningNote
-from workbench.terminal import PrintableStream, printable, printable_json, write
+from workbench.system.terminal import PrintableStream, printable, printable_json, write
 
 NOTHING = "–"  # shown for a missing value
 

@@ -28,12 +28,12 @@ from workbench.files import write_text
 from workbench.i18n import _
 from workbench.inference.model_card import write_model_card
 from workbench.inference.predictor import Predictor
-from workbench.machine import process_identity
 from workbench.models.networks.attention import MultiHeadAttention
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
 from workbench.notes import HEADS_REMOVED
 from workbench.runs.documents import Cost, PrunedState, PruningResult, Report
 from workbench.runs.run import Run
+from workbench.system.machine import process_identity
 from workbench.training.context import RunContext
 from workbench.training.cost import count_parameters, measure_cost
 from workbench.training.evaluation import Evaluation

@@ -9,7 +9,7 @@ from pathlib import Path
 from workbench.errors import WorkbenchError
 from workbench.jobs.start_worker import IDLE_SECONDS
 from workbench.jobs.worker import run_worker
-from workbench.terminal import printable_output, say
+from workbench.system.terminal import printable_output, say
 from workbench.workspace import Workspace
 
 

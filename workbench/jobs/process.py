@@ -9,17 +9,17 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from workbench.cgroups import memory_of, oom_kills
 from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError
 from workbench.files import read_json, storage_errors
 from workbench.jobs.start_worker import WORKER_DEVICES, module_environment
 from workbench.jobs.usage import Usage
 from workbench.jobs.variables import DEVICES, merge, read_variables, visible_devices
 from workbench.locks import Lock
-from workbench.machine import tree_rss_bytes
-from workbench.opening import open_log
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import LOCK_VARIABLE, Run, State
+from workbench.system.cgroups import memory_of, oom_kills
+from workbench.system.machine import tree_rss_bytes
+from workbench.system.opening import open_log
 from workbench.workspace import Workspace
 
 LOG_LINES = 15  # of the log, in the message of a run whose process ended without storing a result

@@ -19,9 +19,9 @@ from workbench.jobs import start_worker
 from workbench.jobs.reconciling import reconcile, reconciled_state
 from workbench.jobs.variables import own_variables
 from workbench.jobs.waiting import PAUSED, has_work, next_order, queue, queued
-from workbench.machine import is_same_process
 from workbench.runs.run import RESUMABLE, Run, State
 from workbench.spec import RunSpec
+from workbench.system.machine import is_same_process
 from workbench.workspace import Workspace
 
 

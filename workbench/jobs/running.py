@@ -7,10 +7,10 @@ import signal
 
 from workbench.errors import RunError, WorkbenchError
 from workbench.files import storage_errors
-from workbench.opening import private_opener
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
+from workbench.system.opening import private_opener
 from workbench.workspace import Workspace
 
 _ENDINGS = {"failed": "failed", "stopped": "was stopped", "interrupted": "was interrupted"}

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from workbench.locks import Lock
-from workbench.machine import is_same_process
-from workbench.opening import open_log
 from workbench.runs.run import LOCK_VARIABLE
+from workbench.system.machine import is_same_process
+from workbench.system.opening import open_log
 from workbench.workspace import Workspace
 
 IDLE_SECONDS = 300.0  # a worker that another process started ends after this long without work

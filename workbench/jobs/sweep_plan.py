@@ -11,9 +11,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from workbench.check import Problem, check, require_usable, resolve
 from workbench.errors import RequestError, SpecError
 from workbench.jobs.sweep_space import MAX_TRIALS, Axis, grid, parse_over
-from workbench.opening import read_limited
 from workbench.spec import RunSpec, SpecModel, explain_validation
 from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
+from workbench.system.opening import read_limited
 from workbench.types import Json
 from workbench.workspace import Workspace
 from workbench.yaml_text import dump_yaml, load_yaml

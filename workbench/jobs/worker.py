@@ -24,10 +24,10 @@ from workbench.jobs.process import RunProcess
 from workbench.jobs.reconciling import reconcile
 from workbench.jobs.start_worker import worker_lock
 from workbench.jobs.waiting import StatusScan, has_work, is_paused, sweeps_folder
-from workbench.machine import gpu_names, process_identity
 from workbench.runs.leftovers import clean_leftovers
 from workbench.runs.run import Run
-from workbench.terminal import say, silence
+from workbench.system.machine import gpu_names, process_identity
+from workbench.system.terminal import say, silence
 from workbench.workspace import Workspace
 
 SCAN_SECONDS = 0.5  # between two scans of the folders while nothing happens

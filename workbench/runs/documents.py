@@ -121,7 +121,7 @@ class Status(Document):
         confined: whether it may read the workspace's uploads only.
         claimed: when a worker took it from the queue, seconds since the epoch.
         slot: which of the worker's slots it runs in.
-        process: the run's process, see :func:`workbench.machine.process_identity`.
+        process: the run's process, see :func:`workbench.system.machine.process_identity`.
         heartbeat: when the process last wrote its progress, ISO 8601.
         progress: how far it is.
         error: why it failed.
@@ -393,7 +393,7 @@ class Environment(Document):
         packages: version of each package that computes.
         device: ``{"kind", "name", "precision"}``.
         threads: CPU threads of the matrix products; a resumed run uses as many, so that it computes the same numbers.
-        machine: see :func:`workbench.machine.describe`.
+        machine: see :func:`workbench.system.machine.describe`.
         git_commit: commit of the workbench's checkout, when it runs from one.
         data_fingerprint: hash of the data and its splits.
         seed: seed of the training.

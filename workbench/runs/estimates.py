@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 
 from workbench.files import read_json, write_json
-from workbench.machine import describe, gpu_names
 from workbench.runs.documents import Cost, Estimate
 from workbench.spec import RunSpec
+from workbench.system.machine import describe, gpu_names
 from workbench.workspace import Workspace
 
 FOLDER = "estimates"  # in the workspace

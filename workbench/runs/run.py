@@ -32,14 +32,14 @@ from workbench.files import (
     write_text,
 )
 from workbench.locks import Lock, waiting_lock
-from workbench.machine import process_identity
-from workbench.opening import open_regular, read_limited
 from workbench.runs import estimates
 from workbench.runs.documents import STATES, BaseNote, Environment, Report, RunError, RunSummary, Splits, State, Status
 from workbench.runs.folder import RunFolder
 from workbench.runs.naming import first_status, kind_prefix, new_folder, run_names
 from workbench.runs.report_notes import from_json
 from workbench.spec import RunSpec
+from workbench.system.machine import process_identity
+from workbench.system.opening import open_regular, read_limited
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
 

@@ -11,10 +11,10 @@ from workbench.errors import SpecError
 from workbench.files import optional_write, read_json_cached, write_json
 from workbench.formatting import flatten
 from workbench.locks import waiting_lock
-from workbench.opening import read_limited
 from workbench.runs.rows import Row
 from workbench.runs.run import Run
 from workbench.spec_versions import SCHEMA_VERSION, upgrade
+from workbench.system.opening import read_limited
 from workbench.workspace import Workspace
 from workbench.yaml_text import load_yaml
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import MissingPackageError
 from workbench.files import SHARED, write_text
+from workbench.system.terminal import say
 from workbench.teach.lessons import solved, stubbed
-from workbench.terminal import say
 
 if TYPE_CHECKING:
     from types import ModuleType

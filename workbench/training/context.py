@@ -13,9 +13,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from workbench.check import Resolved, resolve
-from workbench.machine import cpu_cores, idle_cores, limit_onednn_cache
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
+from workbench.system.machine import cpu_cores, idle_cores, limit_onednn_cache
 from workbench.tasks.answers import Answer
 from workbench.tasks.base import Task
 from workbench.tasks.contexts import TaskInput

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from workbench.machine import peak_rss_bytes
 from workbench.runs.documents import Cost
+from workbench.system.machine import peak_rss_bytes
 from workbench.training.device import Device
 from workbench.training.flops import flops_per_token, peak_flops
 from workbench.types import Model

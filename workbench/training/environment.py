@@ -11,8 +11,8 @@ from typing import cast
 
 import torch
 
-from workbench.machine import describe
 from workbench.runs.documents import Environment, ModelBase
+from workbench.system.machine import describe
 from workbench.training.device import Device
 from workbench.types import JsonObject
 from workbench.version import __version__

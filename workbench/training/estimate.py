@@ -25,15 +25,15 @@ import psutil
 import torch
 
 from workbench.data.text.batching import Batches
-from workbench.machine import peak_rss_bytes
 from workbench.notes import BUSY_MACHINE
 from workbench.runs import estimates
 from workbench.runs.documents import Estimate
 from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST, RunSpec, TrainingSpec
+from workbench.system.machine import peak_rss_bytes
+from workbench.system.terminal import say
 from workbench.tasks.base import Task
-from workbench.terminal import say
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
 from workbench.training.core.meter import Meter

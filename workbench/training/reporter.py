@@ -17,7 +17,7 @@ from workbench.errors import StorageError, WorkbenchError
 from workbench.files import TEMPORARY_PREFIX, write_atomically
 from workbench.runs.report_notes import WarningNote
 from workbench.runs.run import Run
-from workbench.terminal import say
+from workbench.system.terminal import say
 from workbench.training.core.state import TrainState
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.cgroups import memory_of
 from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError, StorageError, WorkbenchError
-from workbench.machine import process_identity
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
-from workbench.terminal import say
+from workbench.system.cgroups import memory_of
+from workbench.system.machine import process_identity
+from workbench.system.terminal import say
 from workbench.training.reporter import RESERVE, RunReporter, StopRequested
 
 if TYPE_CHECKING:

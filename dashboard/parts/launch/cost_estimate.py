@@ -9,11 +9,11 @@ import streamlit as st
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
 from workbench import notes
-from workbench.cgroups import memory_of
 from workbench.i18n import _
 from workbench.jobs import estimate
 from workbench.runs.documents import Estimate, Interval, Report
 from workbench.spec import RunSpec
+from workbench.system.cgroups import memory_of
 from workbench.workspace import Workspace
 
 

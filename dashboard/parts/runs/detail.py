@@ -21,9 +21,9 @@ from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, numbe
 from workbench import jobs
 from workbench.files import read_json
 from workbench.i18n import _, ngettext
-from workbench.opening import read_limited
 from workbench.runs.documents import Interval, Report, RunSummary
 from workbench.runs.run import RESUMABLE, Run
+from workbench.system.opening import read_limited
 from workbench.types import Floats
 from workbench.workspace import Workspace
 

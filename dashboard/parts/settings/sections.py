@@ -11,10 +11,10 @@ from dashboard.parts.shared import first_visit, run_list
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import gigabytes, md
-from workbench import machine
 from workbench.data.catalogue.cache import downloads
 from workbench.data.storage import FolderUsage, clean_cache, folder_usage
 from workbench.i18n import _, ngettext
+from workbench.system import machine
 from workbench.workspace import Workspace
 
 PACKAGES = ("transformer-workbench", "torch", "transformers", "peft", "streamlit")

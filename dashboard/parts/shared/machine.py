@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.parts.shared.text import cut, gigabytes, md
-from workbench import machine
 from workbench.i18n import _, ngettext
+from workbench.system import machine
 from workbench.workspace import Workspace
 
 LOW_DISK = 2_000_000_000  # bytes; a run of a small model with its checkpoints takes some hundred millions

@@ -12,7 +12,6 @@ import streamlit as st
 
 from dashboard.parts.shared import session_cache
 from dashboard.parts.shared.text import md
-from workbench.cgroups import memory_of
 from workbench.explain.base_model import load_base_model
 from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
 from workbench.explain.hooks import MODEL_LOCK
@@ -22,6 +21,7 @@ from workbench.i18n import _
 from workbench.inference.cache import PredictorCache
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
+from workbench.system.cgroups import memory_of
 from workbench.workspace import Workspace
 
 MIN_MODEL_BYTES = 2**30  # of models that stay in memory, on a small machine as well

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workbench import cgroups, machine
-from workbench.cgroups import memory_of, oom_kills
+from workbench.system import cgroups, machine
+from workbench.system.cgroups import memory_of, oom_kills
 
 GIB = 2**30
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workbench import machine
-from workbench.machine import is_same_process, limit_onednn_cache, process_identity
+from workbench.system import machine
+from workbench.system.machine import is_same_process, limit_onednn_cache, process_identity
 
 SMI = """#!/bin/sh
 case "$1" in
@@ -37,7 +37,7 @@ CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 MEGABYTES_OF_MANY_LENGTHS = """
 import sys, psutil, torch
-from workbench.machine import limit_onednn_cache
+from workbench.system.machine import limit_onednn_cache
 if sys.argv[1] == "few":
     limit_onednn_cache()
 lstm = torch.nn.LSTM(256, 256, batch_first=True)
@@ -70,7 +70,8 @@ def test_describe_is_json_and_plausible(tmp_path: Path) -> None:
 
 
 def test_describing_imports_no_torch() -> None:
-    code = "import sys; from workbench import machine, jobs; machine.describe(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from workbench import jobs; from workbench.system import machine; machine.describe(); "
+    code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

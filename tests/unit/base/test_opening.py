@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench import opening
 from workbench.errors import StorageError
 from workbench.files import append_line, last_lines, read_json, read_json_cached, read_lines, storage_errors, write_json
 from workbench.locks import Lock
-from workbench.opening import MAX_DOCUMENT_BYTES, is_deeper, open_log, open_regular, read_limited
+from workbench.system import opening
+from workbench.system.opening import MAX_DOCUMENT_BYTES, is_deeper, open_log, open_regular, read_limited
 from workbench.workspace import Workspace
 
 
@@ -200,7 +200,7 @@ OTHERWISE = {"jobs/sweep_plan.py": 1, "jobs/start_worker.py": 1, "runs/series/me
 def test_nobody_goes_round_the_readers() -> None:
     """A pipe among the files of a run would hold up whoever opens it otherwise."""
     calls: dict[str, int] = {}
-    package = Path(opening.__file__).parent
+    package = Path(opening.__file__).parents[1]
     for folder in ("runs", "jobs"):
         for path in sorted((package / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -212,4 +212,4 @@ def test_nobody_goes_round_the_readers() -> None:
                 if (is_open and not safe) or name in ("read_text", "read_bytes"):
                     key = path.relative_to(package).as_posix()
                     calls[key] = calls.get(key, 0) + 1
-    assert calls == OTHERWISE, "call workbench.opening.open_regular, read_limited or open_log instead"
+    assert calls == OTHERWISE, "call workbench.system.opening.open_regular, read_limited or open_log instead"

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.code_metrics import PRODUCT, ROOT
-from workbench.terminal import CONTROL, PrintableStream, printable, printable_json
+from workbench.system.terminal import CONTROL, PrintableStream, printable, printable_json
 from workbench.workspace import Workspace
 from workbench.yaml_text import dump_yaml, load_yaml
 
@@ -36,7 +36,7 @@ ATTACKS = [
 ]
 ATTACK = "".join(ATTACKS)
 # Where writing is allowed: the one module that makes text printable, and the one with the command line's console.
-WRITERS = {Path("workbench/terminal.py"), Path("workbench/cli/output.py")}
+WRITERS = {Path("workbench/system/terminal.py"), Path("workbench/cli/output.py")}
 PRINTS = ("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "os.write", "traceback.print_exc")
 VALUES = st.sampled_from(ATTACKS) | st.text(st.characters(codec="utf-8"))
 
@@ -74,7 +74,7 @@ def test_texts_of_people_stay() -> None:
 def test_all_that_other_packages_print_is_printable() -> None:
     code = (
         "import logging, sys, warnings\n"
-        "from workbench.terminal import printable_output\n"
+        "from workbench.system.terminal import printable_output\n"
         f"attack = {ATTACK!r}\n"
         "with printable_output():\n"
         "    print(attack); print(attack, file=sys.stderr); warnings.warn(attack)\n"
@@ -191,7 +191,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
             relative = path.relative_to(ROOT)
             if relative not in WRITERS:
                 problems += [f"{relative}:{line} {name}" for line, name in writes(path.read_text(encoding="utf-8"))]
-    assert not problems, "use workbench.terminal or workbench.cli.output: " + ", ".join(problems)
+    assert not problems, "use workbench.system.terminal or workbench.cli.output: " + ", ".join(problems)
 
 
 def writes(code: str) -> list[tuple[int, str]]:

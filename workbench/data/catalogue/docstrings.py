@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
-from workbench.terminal import write
+from workbench.system.terminal import write
 
 MAX_BYTES = 4_000_000  # of one file: a larger one is a table written as Python, not text
 MIN_CHARACTERS = 40  # of a docstring: shorter ones say little more than the name

@@ -47,7 +47,7 @@ from workbench.data.examples import SplitName
 from workbench.data.progress import Progress, silent
 from workbench.errors import FetchError, MissingPackageError, StorageError, UnknownNameError
 from workbench.files import storage_errors
-from workbench.storage import room_hint
+from workbench.system.storage import room_hint
 from workbench.workspace import Workspace
 
 _KINDS: tuple[EntryKind, ...] = ("datasets", "models", "assets")

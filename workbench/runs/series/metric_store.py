@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from workbench.errors import StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors, write_text
 from workbench.locks import waiting_lock
-from workbench.opening import open_regular
 from workbench.runs.run import Run
 from workbench.runs.series.pyramid import SEGMENT, Segments, Trace, extend
+from workbench.system.opening import open_regular
 from workbench.types import Bools, Floats, Ints
 
 METRICS, USAGE = "metrics.jsonl", "usage.jsonl"

@@ -19,7 +19,7 @@ from typing import TypedDict
 
 import psutil
 
-from workbench.cgroups import memory_of
+from workbench.system.cgroups import memory_of
 
 # -- hardware -------------------------------------------------------------------------------------------------------
 
