@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import IO
 
-import duckdb
-import pyarrow
-
 from workbench.runs.filter import matching_indices
 from workbench.types import Json, JsonObject
 
@@ -25,6 +22,9 @@ def evaluate(expression: str, payload: IO[bytes]) -> JsonObject:
     Returns:
         ``{"indices": [...]}`` or ``{"error": "..."}``.
     """
+    import duckdb  # late: they are optional, and every import of workbench.runs would bring them
+    import pyarrow
+
     with pyarrow.ipc.open_stream(payload) as stream:
         table = stream.read_all()
     try:
