@@ -43,7 +43,7 @@ from workbench.runs.tags import read_tags
 from workbench.workspace import Workspace
 
 BATCH = 20  # mutated runs in one workspace
-QUICK, SLOW, PAGES = 200, 3000, 160  # documents
+QUICK, SLOW, PAGES = 200, 1000, 60  # documents
 _GOOD = "20260101-000000-good-0000"
 _numbers = itertools.count()
 
@@ -222,7 +222,7 @@ def test_every_listed_name_can_be_opened_and_deleted(workspace: Workspace) -> No
 # -- sweeps -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=max(1, documents(QUICK) // BATCH), **_options)
+@settings(max_examples=max(1, documents(QUICK) // 2 // BATCH), **_options)
 @given(st.lists(sweep_mutations(), min_size=BATCH, max_size=BATCH))
 def test_a_mutated_state_hides_no_sweep(contents: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
