@@ -14,7 +14,7 @@ import pytest
 from dashboard.parts.shared.tables import as_csv
 from dashboard.serving.server import PAGES
 from tests.code_metrics import ROOT
-from tests.dashboard.browsing import by_key, expect, settle, visitor
+from tests.dashboard.browsing import by_key, expect, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import served
 from tests.tiny import reviews
@@ -54,7 +54,8 @@ def test_every_table_is_drawn_by_one_function() -> None:
 
 def tables_without_download(page: Page) -> int:
     """The number of tables on the page, each of which has a tool bar without a visible download."""
-    tables = page.locator("[data-testid=stDataFrame]")
+    unfold(page)
+    tables = page.locator("[data-testid=stDataFrame]:visible")
     for number in range(tables.count()):
         tables.nth(number).scroll_into_view_if_needed()
         tables.nth(number).hover()
