@@ -238,7 +238,7 @@ def _head_spec(data: DataSpec, folder: Path) -> tuple[DataSpec | None, list[str]
             return None, [name]
         if path.is_dir() or path.stat().st_size > HEAD:
             cut.append(path.name)
-            head = None if path.is_dir() else copy_head(path, folder / split, HEAD)
+            head = copy_head(path, folder / split, HEAD)
             if head is None and split == "train":
                 return None, cut
             setattr(changed, split, str(head) if head is not None else None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,105 @@ def test_the_head_of_a_file_ends_with_a_whole_row(name: str, tmp_path: Path) -> 
     assert head is not None and head.name == name
     read = read_table(head).columns["text"]
     assert 0 < len(read) < 3000 and list(read) == texts[: len(read)]
+
+
+_ITEMS = [{"text": f'a "film" [{i}] {{', "label": "x", "n": [{"a": 1}]} for i in range(900)]
+_ARTICLE = {"paragraphs": [{"context": "Ada sang [", "qas": [{"question": "Who?", "id": str(i)}]} for i in range(900)]}
+
+
+@pytest.mark.parametrize(
+    ("document", "rows"),
+    [
+        (_ITEMS, lambda head: head),
+        ({"version": "1", "about": [{"a": 1}], "data": _ITEMS, "end": 1}, lambda head: head["data"]),
+        ([[item["text"], "x"] for item in _ITEMS], lambda head: head),
+        ({"data": [_ARTICLE]}, lambda head: head["data"][0]["paragraphs"]),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_head_of_a_json_document_is_a_document(
+    document: Any, rows: Any, indent: int | None, encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document, indent=indent), encoding=encoding)
+    head = copy_head(path, tmp_path / "head", 20_001)
+    assert head is not None
+    read = rows(json.loads(head.read_text(encoding=encoding)))
+    assert 10 < len(read) < 900 and read == rows(document)[: len(read)]
+
+
+def test_the_head_of_json_objects_one_after_another_has_whole_objects(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("\n".join(json.dumps(item, indent=1) for item in _ITEMS))
+    head = copy_head(path, tmp_path / "head", 20_000)
+    assert head is not None and head.read_text().count('"label"') == head.read_text().count('"n"') > 10
+
+
+@pytest.mark.parametrize(
+    "document", [{"words": [["a", "b"]] * 900, "tags": [["O", "O"]] * 900}, {"a": {"0": "x" * 9000}}]
+)
+def test_json_by_columns_has_no_head(document: Any, tmp_path: Path) -> None:
+    """A head of the first column only would look as if the others were missing."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    assert copy_head(path, tmp_path / "head", 5000) is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_the_head_of_a_csv_file_in_utf16(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    text = mark + "text,label\n" + "".join(f'"Ċ film\n{i} 🙂",x\n' for i in range(900))
+    path.write_bytes(text.encode(encoding))
+    head = copy_head(path, tmp_path / "head", 4001)
+    assert head is not None
+    content = head.read_bytes().decode(encoding)
+    assert text.startswith(content) and content.endswith('",x\n') and len(content) > 1000
+
+
+@pytest.mark.parametrize("archive", ["gz", "zip"])
+def test_the_head_of_a_file_in_an_archive(archive: str, tmp_path: Path) -> None:
+    content = b"text,label\n" + b"".join(b"film %d,x\n" % i for i in range(400_000))
+    path = tmp_path / f"a.csv.{archive}"
+    if archive == "gz":
+        path.write_bytes(gzip.compress(content, 1))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a.csv", content)
+    head = copy_head(path, tmp_path / "head", 4000)
+    assert head is not None and head.name == "a.csv" and content.startswith(head.read_bytes())
+    path.write_bytes(b"broken")
+    assert copy_head(path, tmp_path / "head", 4000) is None
+
+
+def test_the_head_of_a_folder_has_texts_of_each_label(tmp_path: Path) -> None:
+    source = tmp_path / "films"
+    for label, count in (("pos", 500), ("neg", 3)):
+        for i in range(count):
+            (source / label / "more").mkdir(parents=True, exist_ok=True)
+            (source / label / "more" / f"{i}.txt").write_text(f"{label} film {i}\n" * 10)
+    head = copy_head(source, tmp_path / "head", 5000)
+    assert head is not None and head.name == "films"
+    copied = sorted(file.relative_to(head).as_posix() for file in head.rglob("*.txt"))
+    assert 10 < len(copied) < 60 and sum(name.startswith("neg/") for name in copied) == 3
+
+
+def test_a_large_folder_and_a_large_document_are_checked_by_their_heads(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SMALL", 1000)
+    monkeypatch.setattr(contents, "HEAD", 5000)
+    path = tmp_path / "a.json"
+    for key, expected in (("label", 0), ("other", 1)):
+        path.write_text(json.dumps([{"text": f"film {i}", key: "ab"[i % 2]} for i in range(900)]))
+        assert len(errors(check(spec("text-classification", path), workspace))) == expected
+    for name, content, expected in (("texts", b"a fine film\n", 0), ("binary", b"\0\1\2\3", 1)):
+        for i in range(200):
+            file = tmp_path / name / ("pos" if i % 2 else "neg") / f"{i}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content * 10 + str(i).encode())
+        assert len(errors(check(spec("text-classification", tmp_path / name), workspace))) == expected
 
 
 @pytest.mark.timeout(20)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from pathlib import Path
 
-from workbench.data.readers.file_types import CONLL, DELIMITED, MARKDOWN, PARQUET
+from workbench.data.readers.archives import unpacked
+from workbench.data.readers.file_types import ARCHIVES, CONLL, DELIMITED, MARKDOWN, PARQUET, TEXTS
 from workbench.data.readers.parquet_reader import first_batch
 from workbench.errors import DataError
 
 _LINES = (*DELIMITED, ".jsonl", ".ndjson", *MARKDOWN, *CONLL)  # a row ends with a line, but for quoted line breaks
 _ROWS = 1000  # of a Parquet file
 _QUOTED = (".csv", ".tsv", ".tab")
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MAX_FILES = 200  # of a folder
+_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.DOTALL)
+_CLOSING = {b"[": b"]", b"{": b"}"}
 
 
 def copy_head(path: Path, folder: Path, size: int) -> Path | None:
-    """Copy the first rows of a file, which keep their numbers.
+    """Copy the first rows of a file, which keep their numbers, or some of the texts of a folder.
 
     Args:
-        path: a table or a text.
+        path: a table, a text, one of them in an archive, or a folder of texts.
         folder: where the copy is written; it is created.
         size: bytes to read at most.
 
@@ -25,22 +32,89 @@ def copy_head(path: Path, folder: Path, size: int) -> Path | None:
         The copy; None if a file of this type cannot be cut, or if its first row is longer than ``size``.
     """
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return _copy_folder(path, folder / path.name, size)
+    if suffix in ARCHIVES:
+        try:
+            with unpacked(path, head=size) as file:
+                return copy_head(file, folder, size)
+        except DataError:  # reading the file says why
+            return None
     copy = folder / path.name
     if suffix in PARQUET:
         folder.mkdir(parents=True, exist_ok=True)
         return copy if _copy_parquet(path, copy) else None
-    if suffix not in _LINES:
+    if suffix not in (*_LINES, ".json"):
         return None
     with open(path, "rb") as file:
         content = file.read(size)
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, in which a line break has two bytes
-        return None
-    content = _whole_rows(content, suffix)
+    content = _cut(content, suffix)
     if not content:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(content)
     return copy
+
+
+def _cut(content: bytes, suffix: str) -> bytes:
+    """Return the complete rows at the beginning of a file; nothing if there is none."""
+    encoding = _UTF16.get(content[:2])
+    if encoding is not None:  # a line break has two bytes
+        text = content[2 : len(content) // 2 * 2].decode(encoding, errors="ignore")
+        rows = _cut(text.encode("utf-8", errors="ignore"), suffix)
+        return content[:2] + rows.decode("utf-8").encode(encoding) if rows else b""
+    return _whole_items(content) if suffix == ".json" else _whole_rows(content, suffix)
+
+
+def _whole_items(content: bytes) -> bytes:
+    """Return the beginning of a JSON document with the complete items of its outermost list, and its brackets closed.
+
+    Of objects one after another, those that are complete.
+    """
+    open_brackets: list[bytes] = []
+    best: tuple[int, int, tuple[bytes, ...]] | None = None  # depth, end of an item, brackets that are open there
+    for match in _JSON_TOKEN.finditer(content):
+        sign = match.group()
+        if sign == b'"':  # a text that is cut
+            break
+        if sign in (b"[", b"{"):
+            open_brackets.append(sign)
+        elif sign in (b"]", b"}"):
+            if not open_brackets or _CLOSING[open_brackets.pop()] != sign:
+                return b""
+            depth = len(open_brackets)
+            # A list in an object may be a column; only objects in it are surely rows.
+            is_item = not depth or (open_brackets[-1] == b"[" and (sign == b"}" or depth == 1))
+            if is_item and (best is None or depth <= best[0]):
+                best = (depth, match.end(), tuple(open_brackets))
+    if best is None:
+        return b""
+    _, end, brackets = best
+    return content[:end] + b"".join(_CLOSING[bracket] for bracket in reversed(brackets))
+
+
+def _copy_folder(source: Path, target: Path, size: int) -> Path | None:
+    """Copy texts of each subfolder in turn, up to a size in all."""
+    groups: dict[str, list[Path]] = {}
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and file.suffix.lower() in TEXTS and file.stat().st_size:
+            groups.setdefault(file.relative_to(source).parts[0], []).append(file)
+    rounds = [file for row in range(_MAX_FILES) for files in groups.values() for file in files[row : row + 1]]
+    copied = False
+    for file in rounds[:_MAX_FILES]:
+        if size <= 0:
+            break
+        with open(file, "rb") as stream:
+            content = stream.read(size)
+        whole = len(content) == file.stat().st_size
+        content = content if whole else _cut(content, ".txt")
+        size -= len(content)
+        if content:
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+            copied = True
+    return target if copied else None
 
 
 def _whole_rows(content: bytes, suffix: str) -> bytes:
