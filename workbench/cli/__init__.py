@@ -9,17 +9,20 @@ error says what was wrong and what to do; a traceback is shown with ``--debug`` 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-
-from workbench.system.terminal import printable_output, say
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells give it
+
+try:
+    import contextlib
+    import signal
+    import sys
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import FrameType
+except KeyboardInterrupt:  # the command has just been typed: there is nothing to say
+    os._exit(INTERRUPTED)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,9 +34,18 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    own_process = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    with printable_output():
-        return _main(arguments)
+    with _quiet_interrupt():  # nothing of ours is imported above: who interrupts an import sees a traceback
+        from workbench.system.terminal import printable_output
+    try:
+        with printable_output():
+            return _main(arguments)
+    except KeyboardInterrupt:  # while an error was printed
+        return INTERRUPTED
+    finally:
+        if own_process and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, _end_at_once)  # while Python shuts down
 
 
 def _main(arguments: list[str]) -> int:
@@ -45,10 +57,11 @@ def _main(arguments: list[str]) -> int:
         from workbench.cli.app import app
         from workbench.cli.output import call
 
-    try:
-        return call(app, arguments, debug)
-    except KeyboardInterrupt:  # while an error was printed
-        return INTERRUPTED
+    return call(app, arguments, debug)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
 
 
 @contextlib.contextmanager
@@ -61,7 +74,7 @@ def _quiet_interrupt() -> Iterator[None]:
         yield
         return
     try:
-        before = signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
+        before = signal.signal(signal.SIGINT, _end_at_once)
         try:
             yield
         finally:
@@ -72,6 +85,7 @@ def _quiet_interrupt() -> Iterator[None]:
 
 def _run_folder(arguments: list[str]) -> int:
     from workbench.jobs.reviving import keep_worker
+    from workbench.system.terminal import say
     from workbench.training.runner import run_folder
     from workbench.workspace import Workspace
 
