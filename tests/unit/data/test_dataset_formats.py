@@ -319,7 +319,7 @@ def test_squad() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (squad(question("Bonn", 13), question("Bonn", 12)), "question 2: the answer 'Bonn' is not at"),
+        (squad(question("Bonn", 12)), "question 1: the answer 'Bonn' is not at"),
         (squad(question("Bonn", -1)), "question 1: the answer"),
         (squad(question("", 0)), "question 1: the answer"),
         (squad({"answers": []}), "question 1: 'question' is missing"),
@@ -337,6 +337,15 @@ def test_squad() -> None:
 def test_broken_squad(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read("squad", text)
+
+
+def test_a_question_of_squad_with_a_wrong_answer_is_a_bad_row_and_a_start_may_be_a_text() -> None:
+    asked = question("Bonn", 13)
+    asked["answers"][0]["answer_start"] = "13"
+    table = read("squad", squad(asked, question("Bonn", 12), question("Bonn", 13)))
+    assert table.columns["answers"] == [[{"text": "Bonn", "start": 13}]] * 2 and table.rows == [1, 3]
+    (bad,) = table.bad_rows
+    assert bad.row == 2 and "question 2: the answer 'Bonn' is not at character 12" in bad.message
 
 
 def test_cmrc_corrects_the_positions_of_answers() -> None:

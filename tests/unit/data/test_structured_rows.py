@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -404,3 +405,19 @@ def test_hostile_xml_is_refused(tmp_path: Path, workspace: Workspace, content: s
     path.write_text(content)
     with pytest.raises(DataError, match=message):
         load(path, "translation", workspace)
+
+
+def test_translations_in_a_packed_tmx_file_and_in_columns_with_capital_names(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    units = "".join(
+        f'<tu><tuv xml:lang="en"><seg>day {i}</seg></tuv><tuv xml:lang="de"><seg>Tag {i}</seg></tuv></tu>'
+        for i in range(4)
+    )
+    header = '<?xml version="1.0" encoding="UTF-8"?><tmx version="1.4"><header srclang="en"/>'
+    (tmp_path / "a.tmx.gz").write_bytes(gzip.compress(f"{header}<body>{units}</body></tmx>".encode()))
+    (tmp_path / "a.csv").write_text("EN,DE\n" + "".join(f"day {i},Tag {i}\n" for i in range(4)))
+    for name in ("a.tmx.gz", "a.csv"):
+        data = load(tmp_path / name, "translation", workspace)
+        assert data.train.columns["source"] == [f"day {i}" for i in range(4)], name
+        assert data.train.columns["target"] == [f"Tag {i}" for i in range(4)], name

@@ -19,6 +19,7 @@ from workbench.errors import DataError
 # What zipfile raises for a damaged or protected file; a name that is not UTF-8 is a ValueError.
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, RuntimeError, NotImplementedError, ValueError)
 _CHUNK = 1 << 20
+FORMAT_SUFFIXES = (".tmx",)  # of formats whose files are no tables; a table cannot be read of one
 _IGNORED = ("__MACOSX/", ".DS_Store", "desktop.ini", "Thumbs.db")
 
 
@@ -86,7 +87,7 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 
 def _copy(source: IO[bytes] | gzip.GzipFile, folder: Path, name: str, path: Path, head: int | None) -> Path:
     """Write the unpacked content to a file; stop at the limits, whatever the file declares."""
-    if Path(name).suffix.lower() not in SUFFIXES:
+    if Path(name).suffix.lower() not in (*SUFFIXES, *FORMAT_SUFFIXES):
         raise DataError(
             f"{path.name} holds {name[:60]!r}, which is not a table.", f"Use one of: {', '.join(SUFFIXES)}."
         )

@@ -25,7 +25,7 @@ from workbench.data.shapes.base import (
 from workbench.errors import DataError
 from workbench.types import Json
 
-LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,8})*")
+LANGUAGE = re.compile(r"(?:[a-z]{2,3}|[A-Z]{2})(?:[-_][A-Za-z]{2,8})*")
 _HINT = "Name the languages: columns: {source: en, target: de}."
 
 

@@ -17,7 +17,8 @@ from typing import Any, TypedDict
 
 from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member, read_head
-from workbench.data.readers.table import Table
+from workbench.data.readers.table import BadRow, Table
+from workbench.errors import DataError
 from workbench.types import Json, JsonObject
 
 _HEAD = 1 << 18  # bytes that show whether a file is in this format
@@ -38,15 +39,25 @@ class Squad(Format):
     def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
         columns: dict[str, list[Any]] = {name: [] for name in ("question", "context", "answers", "title")}
+        rows: list[int] = []
+        bad: list[BadRow] = []
         for number, (title, context, question) in enumerate(_questions(file), start=1):
             where = f"{file.name}, question {number}"
             answers = [] if question.get("is_impossible") is True else member(question, "answers", list, where)
             name = "query_text" if "query_text" in question else "question"
-            columns["question"].append(member(question, name, str, where))
-            columns["context"].append(context)
-            columns["answers"].append([self.answer(_located(answer, context), context, where) for answer in answers])
-            columns["title"].append(title)
-        table = self.table(columns, range(1, len(columns["title"]) + 1))
+            text = member(question, name, str, where)
+            try:
+                own = [self.answer(_located(answer, context), context, where) for answer in answers]
+            except DataError as error:
+                bad.append(BadRow(number, "the answer is not valid", error.message, error.hint))
+                continue
+            for key, value in zip(columns, (text, context, own, title), strict=True):
+                columns[key].append(value)
+            rows.append(number)
+        if bad and not rows:
+            raise DataError(bad[0].message, bad[0].hint)
+        table = self.table(columns, rows)
+        table.bad_rows = bad
         table.group = "title"
         return table
 
@@ -93,8 +104,13 @@ def _document(file: RawFile) -> Json:
 
 
 def _located(answer: Json, context: str) -> Json:
-    """Return an answer with its position: a text without one is taken where it first occurs."""
-    return {"text": answer, "answer_start": context.find(answer)} if isinstance(answer, str) else answer
+    """Return an answer with its position as a number: a text without one is taken where it first occurs."""
+    if isinstance(answer, str):
+        return {"text": answer, "answer_start": context.find(answer)}
+    start = answer.get("answer_start") if isinstance(answer, dict) else None
+    if isinstance(answer, dict) and isinstance(start, str) and re.fullmatch(r"\s*\d{1,9}\s*", start):
+        return {**answer, "answer_start": int(start)}
+    return answer
 
 
 def _questions(file: RawFile) -> Iterator[tuple[str, str, JsonObject]]:
