@@ -26,7 +26,7 @@ from workbench.data.text.unknown_tokens import load_backend, unknown_share
 from workbench.data.uploads import confined_path
 from workbench.errors import WorkbenchError
 from workbench.limited_process import call
-from workbench.models.base import ModelSource, models
+from workbench.models.base import VOCABULARY_HEADS, ModelSource, models
 from workbench.problem import Problem
 from workbench.spec import DataSpec, RunSpec
 from workbench.tasks.base import Task
@@ -48,10 +48,12 @@ class AutoChoice:
     Attributes:
         source: the model source.
         reason: why, as a sentence.
+        tuning: the fine-tuning method for a spec that names none.
     """
 
     source: str
     reason: str
+    tuning: str = "full"
 
 
 def data_texts(data: DataSpec, task: Task, workspace: Workspace, confined: bool = False) -> list[str]:
@@ -137,13 +139,19 @@ def choose_model(task: Task, languages: Languages | None) -> AutoChoice | Proble
     if languages is None:
         free = [name for name, entry in fitting.items() if entry.terms is None]  # nobody has to accept anything
         many = max(free or fitting, key=lambda name: len(fitting[name].languages))
-        return AutoChoice(many, f"auto chose {many}: the language of the texts is not known before the run.")
+        reason = f"auto chose {many}: the language of the texts is not known before the run."
+        return AutoChoice(many, reason, _tuning(task, fitting[many]))
     known = {name: languages.share_of(entry.languages) for name, entry in fitting.items()}
     # The first in the catalogue that knows enough: one that was trained on a single language is better at it.
     enough = [name for name, share in known.items() if share >= _ENOUGH]
     unknown = languages.shares.get(UNKNOWN, 0.0)
     source = enough[0] if enough else many if unknown > 1 - _ENOUGH else max(known, key=lambda name: known[name])
-    return AutoChoice(source, f"auto chose {source}: the texts are in {languages.describe()}.")
+    reason = f"auto chose {source}: the texts are in {languages.describe()}."
+    return AutoChoice(source, reason, _tuning(task, fitting[source]))
+
+
+def _tuning(task: Task, entry: ModelEntry) -> str:
+    return "full" if task.head in VOCABULARY_HEADS else entry.auto_tuning  # an adapter cannot hold a new output layer
 
 
 def language_problems(

@@ -17,7 +17,7 @@ from workbench.models.base import ModelSource, models, split_source
 from workbench.models.loading import make_source
 from workbench.problem import Problem
 from workbench.registry import Registry
-from workbench.spec import Choice, RunSpec, explain_validation
+from workbench.spec import Choice, RunSpec, TuningChoice, explain_validation
 from workbench.tasks.base import Task, tasks
 from workbench.tuning.base import Tuning, tunings
 from workbench.workspace import Workspace
@@ -163,9 +163,9 @@ def _examine(spec: RunSpec, workspace: Workspace, confined: bool) -> _Parts:
     """Make what a spec names, and collect every problem."""
     problems: list[Problem] = []
     task = _make_entry(tasks, "task", spec.task.name, spec.task, problems)
-    tuning = _make_entry(tunings, "tuning", spec.tuning.method, spec.tuning, problems)
     if spec.model.source == AUTO and task is not None:
         spec = _with_model(spec, task, workspace, confined, problems)
+    tuning = _make_entry(tunings, "tuning", spec.tuning.method, spec.tuning, problems)
     model = _make_model(spec, workspace, confined, problems)
     problems += data_problems(spec.data, confined, workspace)
     problems += training_problems(spec)
@@ -190,10 +190,13 @@ def _with_model(spec: RunSpec, task: Task, workspace: Workspace, confined: bool,
     if isinstance(choice, Problem):
         problems.append(choice)
         return spec
-    problems.append(Problem("info", "model", choice.reason))
-    chosen = spec.model_copy(deep=True)
+    chosen, reason = spec.model_copy(deep=True), choice.reason
     chosen.model.source = choice.source
-    chosen.notes = "\n".join(filter(None, (spec.notes, choice.reason)))
+    if "tuning" not in spec.model_fields_set and choice.tuning != spec.tuning.method:
+        chosen.tuning = TuningChoice(method=choice.tuning)
+        reason += f" It is trained with {choice.tuning}."
+    problems.append(Problem("info", "model", reason))
+    chosen.notes = "\n".join(filter(None, (spec.notes, reason)))
     return chosen
 
 

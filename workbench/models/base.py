@@ -79,6 +79,7 @@ class ModelSource(ABC):
     heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None if known only after loading
     # Those of VOCABULARY_HEADS that it has weights for; None if known only after loading.
     pretrained_heads: ClassVar[frozenset[str] | None] = None
+    trained_pooler: ClassVar[bool] = True  # whether the pooler in its file, if there is one, was ever trained
     languages: ClassVar[frozenset[str] | None] = None  # codes of those it was trained on; None if unknown or any
     argument_form: ClassVar[str] = ""  # what follows the colon, for messages; empty if nothing may
 

@@ -66,6 +66,25 @@ def test_auto_follows_the_language_of_a_file(
     assert again == resolved.spec
 
 
+@pytest.mark.parametrize(
+    ("text", "task", "more", "expected"),
+    [
+        (GERMAN, "text-classification", {}, "lora"),
+        (GERMAN, "text-classification", {"tuning": "full"}, "full"),
+        (GERMAN, "masked-lm", {}, "full"),  # an adapter cannot hold the new output layer
+        (ENGLISH, "text-classification", {}, "full"),
+    ],
+)
+def test_the_multilingual_model_is_trained_with_lora_unless_a_spec_says_otherwise(
+    text: str, task: str, more: dict[str, str], expected: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    document = spec(write(tmp_path / "reviews.jsonl", [text] * 10), "auto", task, **more)
+    resolved = resolve(document.changed({"data.max_length": 64}), workspace)
+    assert resolved.tuning.name == resolved.spec.tuning.method == expected
+    assert ("It is trained with lora." in resolved.spec.notes) == (expected == "lora")
+    assert document.tuning.method == more.get("tuning", "full"), "the user's spec is not changed"
+
+
 def test_options_of_the_model_are_those_of_the_chosen_one(workspace: Workspace, tmp_path: Path) -> None:
     data = write(tmp_path / "reviews.jsonl", [GERMAN] * 10)
     options = {"source": "auto", "dropout": 0.3}

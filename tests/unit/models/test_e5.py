@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,101 +9,25 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny_e5 import (
+    HEADS,
+    HIDDEN,
+    INNER,
+    LAYERS,
+    PIECES,
+    POSITIONS,
+    TYPES,
+    VOCABULARY,
+    FileParts,
+    make_tensors,
+    quantize,
+)
 from workbench.errors import RequestError
 from workbench.locks import Lock
 from workbench.models import e5
 from workbench.models.conversion import CONVERTED
 from workbench.models.loading import load_folder, load_tokenizer
 from workbench.models.safety import refuse_unsafe
-
-Array = np.ndarray[Any, Any]
-
-HIDDEN, LAYERS, HEADS, INNER, VOCABULARY, POSITIONS, TYPES = 32, 2, 4, 64, 40, 16, 2
-QUANTIZED = ("q.w", "k.w", "v.w", "ao.w", "fi.w", "fo.w", "word")
-PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁a", "a", "b", "ab", "fi", "▁fi", "世", "世界", "é", "́", "<mask>"]
-REPLACEMENTS = {"\t": " ", "\x01": "", "ﬁ": "fi", "Ａ": "a", "①": "a", "\u3000": " ", "𝐛": "b", "ﷺ": "ab ab"}
-
-
-@dataclass
-class FileParts:
-    """The parts of a file, which a test can damage one by one."""
-
-    magic: bytes = b"E5S1"
-    version: int = 1
-    sizes: list[int] = field(default_factory=lambda: [HIDDEN, LAYERS, HEADS, INNER, VOCABULARY, POSITIONS, TYPES])
-    epsilon: float = 1e-12
-    block: int = 32
-    pieces: list[bytes] = field(default_factory=lambda: [piece.encode() for piece in PIECES])
-    n_pieces: int | None = None
-    ids: list[int] = field(default_factory=lambda: [0, 2, 1, 3])
-    offsets: list[int] | None = None
-    blob_size: int | None = None
-    scores: list[float] = field(
-        default_factory=lambda: [0.0] * 4 + [-6.0] + [-float(i) for i in range(5, len(PIECES) - 1)] + [0.0]
-    )
-    replacements: list[tuple[int, list[int]]] = field(
-        default_factory=lambda: [(ord(key), [ord(char) for char in text]) for key, text in REPLACEMENTS.items()]
-    )
-    n_replacements: int | None = None
-    n_tensors: int | None = None
-    tensors: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields of a tensor's record to replace
-    values: dict[str, Array] = field(default_factory=dict)
-
-    def write(self, path: Path) -> None:
-        head = self.magic + struct.pack("<I7ifi", self.version, *self.sizes, self.epsilon, self.block)
-        blob = b"".join(self.pieces)
-        offsets = self.offsets or np.cumsum([0, *map(len, self.pieces)]).tolist()
-        count = len(self.pieces) if self.n_pieces is None else self.n_pieces
-        head += struct.pack("<5iQ", count, *self.ids, len(blob) if self.blob_size is None else self.blob_size)
-        head += np.asarray(offsets, "<u4").tobytes() + np.asarray(self.scores, "<f4").tobytes() + blob
-        entries = b"".join(
-            struct.pack(f"<IB{len(codes)}I", code, len(codes), *codes) for code, codes in self.replacements
-        )
-        count = len(self.replacements) if self.n_replacements is None else self.n_replacements
-        head += struct.pack("<iI", count, len(entries)) + entries
-        tensors = make_tensors() | self.values
-        head += struct.pack("<i", len(tensors) if self.n_tensors is None else self.n_tensors)
-        start = len(head) + sum(2 + len(name) + 21 for name in tensors)
-        directory, content = b"", b""
-        for name, values in tensors.items():
-            is_quantized = name.endswith(QUANTIZED)
-            data = quantize(values)[0] if is_quantized else values.astype("<f4").tobytes()
-            record = {"name": name.encode(), "type": int(is_quantized), "count": values.size, "size": len(data)}
-            record |= {"offset": start + len(content)} | self.tensors.get(name, {})
-            directory += struct.pack("<H", len(record["name"])) + record["name"]
-            directory += struct.pack("<BIQQ", record["type"], record["count"], record["offset"], record["size"])
-            content += data
-        path.write_bytes(head + directory + content)
-
-
-def make_tensors() -> dict[str, Array]:
-    generator = np.random.default_rng(0)
-    shapes: dict[str, tuple[int, ...]] = {
-        "emb.word": (VOCABULARY, HIDDEN),
-        "emb.pos": (POSITIONS, HIDDEN),
-        "emb.type": (TYPES, HIDDEN),
-        "emb.ln.w": (HIDDEN,),
-        "emb.ln.b": (HIDDEN,),
-    }
-    for layer in range(LAYERS):
-        for name in ("q", "k", "v", "ao"):
-            shapes |= {f"l{layer}.{name}.w": (HIDDEN, HIDDEN), f"l{layer}.{name}.b": (HIDDEN,)}
-        for name in ("aln", "oln"):
-            shapes |= {f"l{layer}.{name}.w": (HIDDEN,), f"l{layer}.{name}.b": (HIDDEN,)}
-        shapes |= {f"l{layer}.fi.w": (INNER, HIDDEN), f"l{layer}.fi.b": (INNER,)}
-        shapes |= {f"l{layer}.fo.w": (HIDDEN, INNER), f"l{layer}.fo.b": (HIDDEN,)}
-    return {name: generator.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
-
-
-def quantize(values: Array) -> tuple[bytes, Array]:
-    """Blocks of 32 values with 4 bits each, value by value; and the values that a reader must find in them."""
-    content, expected = b"", []
-    for block in values.reshape(-1, 32):
-        scale = np.float16(abs(block).max() / 7)
-        nibbles = [int(np.clip(np.round(value / scale) + 8, 0, 15)) for value in block]
-        content += scale.tobytes() + bytes(nibbles[i] | nibbles[i + 16] << 4 for i in range(16))
-        expected += [(nibble - 8) * float(scale) for nibble in nibbles]
-    return content, np.asarray(expected, np.float32).reshape(values.shape)
 
 
 def convert(path: Path) -> Path:

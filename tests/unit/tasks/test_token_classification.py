@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -535,6 +536,33 @@ def test_a_lone_i_tag_is_no_entity(tokenizer: Any) -> None:
 def test_an_input_without_words_is_refused_with_its_number(tokenizer: Any, empty_input: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="Input 2 has no text"):
         predict_json(name_task(), Stub(tokenizer), tokenizer, [{"text": "a film"}, empty_input], 64, {})
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_the_report_says_what_the_search_for_valid_tags_contributes(tokenizer: Any, constrained: bool) -> None:
+    """Two of three names are right with the search, one of three with each token's own tag."""
+    words = [["the", "great", "film"]] * 3
+    tags = [["O", "B-NAME", "I-NAME"]] * 3
+    task = fitted(tags, constrained=constrained)
+    targets = task.encode(tokenizer, examples(words, tags), 16).targets
+    outcome = np.zeros((3, 5, 3))
+    outcome[:, :, 0] = [[0, 0, 1, 2, 0], [0, 0, 1, 2, 0], [0, 0, 1, 0, 0]]  # searched, with [CLS] first
+    outcome[:, :, 2] = [[0, 0, 1, 2, 0], [0, 0, 2, 2, 0], [0, 0, 0, 2, 0]]  # the tokens' own
+    notes = task.report(outcome, targets, targets)["notes"]
+    if not constrained:
+        assert notes == []
+        return
+    (note,) = notes
+    searched, alone = (float(number.rstrip(".,")) for number in re.findall(r"\d\.\d+", note))
+    counts = [(outcome[..., column][:, 1:4].astype(int).ravel()) for column in (0, 2)]
+    gold = np.array([0, 1, 2] * 3)
+    offsets = row_offsets(words)
+    f1 = [
+        2 * c.hits.sum() / (c.predicted.sum() + c.gold.sum())
+        for c in (EntityCounts.of(t, gold, offsets, 1) for t in counts)
+    ]
+    assert [searched, alone] == pytest.approx(f1, abs=1e-4) and searched > alone
+    assert "plain transformers" in note
 
 
 def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:

@@ -223,6 +223,8 @@ class ModelEntry(Entry):
         positions: longest text in tokens that the model has positions for.
         lr_scale: see ``ModelSource``.
         missing_heads: Auto classes that transformers lacks for its architecture.
+        trained_pooler: see ``ModelSource``.
+        auto_tuning: the fine-tuning method of specs that name neither a model (``auto``) nor a method.
     """
 
     language: str
@@ -230,6 +232,8 @@ class ModelEntry(Entry):
     positions: int = Field(ge=1)
     lr_scale: float = Field(1.0, gt=0)
     missing_heads: tuple[str, ...] = ()
+    trained_pooler: bool = True
+    auto_tuning: str = "full"
 
 
 class DatasetEntry(Entry):

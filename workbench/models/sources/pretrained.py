@@ -56,6 +56,11 @@ class PretrainedConfig(SpecModel):
         description="The implementation: transformers (any architecture), or workbench, which the notebooks "
         "build (BERT and GPT-2, same numbers).",
     )
+    pooler: Literal["first", "loaded"] = Field(
+        "first",
+        description="What a classifier reads at first if the model's pooler was never trained: first (the vector of "
+        "the first token), or loaded (what the file's random weights make of it).",
+    )
 
 
 class Pretrained(ModelSource):
@@ -166,6 +171,7 @@ for _name, _entry in catalogue().models.items():
         "pretrained_heads": _heads & {"AutoModelForCausalLM"},
         "lr_scale": _entry.lr_scale,
         "languages": frozenset(_entry.languages),
+        "trained_pooler": _entry.trained_pooler,
     }
     models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _attributes))
 
