@@ -86,3 +86,21 @@ def test_a_rejected_label_is_not_the_label_of_the_text(tmp_path: Path, workspace
 def test_answers_of_people_are_no_answers_of_a_tool(tmp_path: Path, workspace: Workspace) -> None:
     rows = [{"text": t, "label": x, "answer": "yes"} for t, x in zip(TEXTS, LABELS, strict=True)]
     assert len(load(tmp_path / "a.jsonl", rows, workspace).train) == 6
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv"])
+def test_texts_of_fasttext_after_their_labels(name: str, tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / name
+    path.write_text("".join(f"__label__{x} {t}\n" for t, x in zip(TEXTS, LABELS, strict=True)))
+    kind = tasks.get("text-classification")
+    spec = DataSpec(train=str(path), holdout={"valid": 0, "test": 0})
+    data = load_data(spec, kind().columns(), workspace)
+    assert data.train.columns == {"text": TEXTS, "label": LABELS}
+    path.write_text("".join(f"__label__{x} __label__art\t{t}\n\n" for t, x in zip(TEXTS, LABELS, strict=True)))
+    several = load_data(spec, kind(kind.Config(multi_label=True)).columns(), workspace)
+    assert several.train.columns["label"] == [sorted([x, "art"]) for x in LABELS] and several.train.rows[1] == 3
+    with pytest.raises(DataError, match="a list, but a single label"):
+        load_data(spec, kind().columns(), workspace)
+    path.write_text(path.read_text() + "a text without a label\n")
+    with pytest.raises(DataError, match="line 13: it does not begin with a label"):
+        load_data(spec, kind(kind.Config(multi_label=True)).columns(), workspace)
