@@ -440,6 +440,8 @@ def explain_validation(error: ValidationError) -> list[tuple[str, str]]:
             message = f"`{name}` is now `{renamed.rpartition('.')[2]}`" if renamed else "there is no such field"
         elif item["type"] == "missing":
             message = "is missing"
+        elif item["type"] == "value_error":  # a check of ours: its message names the values
+            message = item["msg"].removeprefix("Value error, ")
         else:
             message = f"{item['msg'][:1].lower()}{item['msg'][1:]}, given {str(item['input'])[:60]!r}"
         explained.append((path, message))

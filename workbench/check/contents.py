@@ -1,7 +1,8 @@
 """The data that a spec names, read before a run is queued: everything that would end the run before its first step.
 
 Small data is read as the run will read it, and the task looks at its examples. Of larger files the first rows are read,
-and a note says so. Nothing is downloaded; of rows on the hub, only the name, the revision and the network are checked.
+and a note says so. Nothing is downloaded; of what is not on this machine, only the name, the revision and the network
+are checked.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from workbench.check.paths import absolute_data
 from workbench.data.catalogue import hub_rows
 from workbench.data.catalogue.cache import downloads
 from workbench.data.catalogue.naming import find_entry, source_kind
-from workbench.data.catalogue.sources import is_cached
+from workbench.data.catalogue.sources import is_cached, require_fetchable
 from workbench.data.examples import SPLITS, Examples, SplitName
 from workbench.data.load import Dataset, load_data, read_splits
 from workbench.data.progress import Progress
 from workbench.data.readers.head import copy_head
 from workbench.data.readers.limits import UPLOAD
-from workbench.errors import WorkbenchError
+from workbench.errors import FetchError, WorkbenchError
 from workbench.limited_process import call
+from workbench.models.base import ModelSource
 from workbench.problem import Problem
 from workbench.spec import DataSpec
 from workbench.tasks.base import Task
@@ -36,7 +38,7 @@ from workbench.workspace import Workspace
 SMALL = 2_500_000  # bytes of all files: read as a whole, in about a second
 HEAD = 1_000_000  # bytes at the beginning of a larger file
 _REMEMBERED = 32  # results
-_HUB_SECONDS = 60  # for which the hub is not asked again
+_NETWORK_SECONDS = 60  # for which the network is not asked again
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ class ContentCheck:
     Attributes:
         error: why the run would fail; None if nothing was found.
         unread: the names of the files of which only the first rows were read, or nothing.
+        labels: those that the task learned; empty if not all rows were read, or if it learns none.
     """
 
     error: WorkbenchError | None = None
     unread: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def problems(self, data: DataSpec) -> list[Problem]:
         """Return what was found as problems of a spec.
@@ -58,7 +62,9 @@ class ContentCheck:
             data: the section that was checked.
         """
         if self.error is not None:
-            field = "data.train" if source_kind(data.train) == "hub" else "data"
+            field = "data.train" if isinstance(self.error, FetchError) else "data"
+            if self.error.message.startswith("tokenizer."):
+                field = "model.tokenizer"
             return [Problem("error", field, self.error.message, self.error.hint)]
         if self.unread:
             message = f"Only the first rows of {' and '.join(self.unread)} were checked."
@@ -70,14 +76,14 @@ _results: OrderedDict[Hashable, ContentCheck] = OrderedDict()
 
 
 def check_contents(
-    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, confined: bool, whole: bool = False
+    data: DataSpec, task: Task, model: ModelSource | None, workspace: Workspace, confined: bool, whole: bool = False
 ) -> ContentCheck:
-    """Read the data of a spec, and let the task look at its examples. Results are remembered until a file changes.
+    """Read the data of a spec, and let the task and the model look at it. Results are remembered until a file changes.
 
     Args:
         data: the section of a spec, without problems of its own.
         task: with its options; it is not changed.
-        labels: those that the model was trained on, if any.
+        model: the model source; the labels that it was trained on may decide what the data must hold.
         workspace: whose cache and uploads are used.
         confined: allow only files inside the workspace's uploads.
         whole: read all rows of large files too, and download what is not in the cache.
@@ -88,17 +94,20 @@ def check_contents(
     except (OSError, WorkbenchError):
         return ContentCheck()  # a missing or forbidden file is a problem of the spec
     stats = tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files.items())
-    uses_hub = any(source_kind(name, split) == "hub" for split, name in _names(data).items())
-    minute = int(time.monotonic() // _HUB_SECONDS) if uses_hub else 0
-    options = task.config.model_dump_json()
-    key = (data.model_dump_json(), task.name, options, tuple(labels), str(workspace.root), stats, whole, minute)
+    remote = find_entry(data.train) is not None and not is_cached(data.train, workspace)
+    remote = remote or any(source_kind(name, split) == "hub" for split, name in _names(data).items())
+    minute = int(time.monotonic() // _NETWORK_SECONDS) if remote else 0
+    labels = model.trained_labels(task.name) if model is not None else []
+    source = (model.name, model.argument, model.config.model_dump_json()) if model is not None else ()
+    options = (task.name, task.config.model_dump_json(), *source, tuple(labels))
+    key = (data.model_dump_json(), options, str(workspace.root), stats, whole, minute)
     if key not in _results:
         size = sum(stat.st_size for stat in files.values())
         everything = whole or size <= SMALL
         if confined and _names_files(data):  # a stranger's file
-            _results[key] = _read_in_own_process(data, task, labels, workspace, everything)
+            _results[key] = _read_in_own_process(data, task, model, labels, workspace, everything)
         else:
-            _results[key] = read_contents(data, _fresh(task, labels), workspace, everything, whole)
+            _results[key] = read_contents(data, _fresh(task, labels), model, workspace, everything, whole)
         if len(_results) > _REMEMBERED:
             _results.popitem(last=False)
     _results.move_to_end(key)
@@ -136,7 +145,7 @@ def _names_files(data: DataSpec) -> bool:
 
 
 def _read_in_own_process(
-    data: DataSpec, task: Task, labels: list[str], workspace: Workspace, everything: bool
+    data: DataSpec, task: Task, model: ModelSource | None, labels: list[str], workspace: Workspace, everything: bool
 ) -> ContentCheck:
     """Read data as :func:`read_contents`, in a process with limits of memory and time."""
     arguments = {
@@ -147,19 +156,25 @@ def _read_in_own_process(
         "root": str(workspace.root),
         "everything": everything,
     }
+    if model is not None:
+        source = f"{model.name}:{model.argument}" if model.argument else model.name
+        arguments |= {"model": source, "model_options": model.config.model_dump(mode="json")}
     try:
-        unread = call("workbench.check.limited:read_and_check", arguments, UPLOAD)
+        result = cast("dict[str, list[str]]", call("workbench.check.limited:read_and_check", arguments, UPLOAD))
     except WorkbenchError as error:
         return ContentCheck(error)
-    return ContentCheck(unread=tuple(cast("list[str]", unread)))
+    return ContentCheck(unread=tuple(result["unread"]), labels=tuple(result["labels"]))
 
 
-def read_contents(data: DataSpec, task: Task, workspace: Workspace, everything: bool, fetch: bool) -> ContentCheck:
+def read_contents(
+    data: DataSpec, task: Task, model: ModelSource | None, workspace: Workspace, everything: bool, fetch: bool
+) -> ContentCheck:
     """Read the data of a spec, all of it or the first rows of each file.
 
     Args:
         data: the section of a spec.
         task: with its options; it learns the labels.
+        model: the model source, which looks at the texts; None without one.
         workspace: whose cache is used.
         everything: read all rows.
         fetch: download what is not on this machine.
@@ -168,16 +183,20 @@ def read_contents(data: DataSpec, task: Task, workspace: Workspace, everything: 
         if not fetch and not _is_here(data, workspace):
             return ContentCheck()
         if everything:
-            load_examples(data, task, workspace)
-            return ContentCheck()
+            dataset = load_examples(data, task, workspace)
+            if model is not None:
+                model.check_texts(lambda: task.texts(dataset.train))
+            return ContentCheck(labels=tuple(task.labels))
         return _check_heads(data, task, workspace)
     except WorkbenchError as error:
         return ContentCheck(error)
 
 
 def _is_here(data: DataSpec, workspace: Workspace) -> bool:
-    """Return whether all data is on this machine. Raise FetchError if rows of the hub cannot be fetched."""
+    """Return whether all data is on this machine. Raise FetchError if it is not, and cannot be fetched."""
     here = find_entry(data.train) is None or is_cached(data.train, workspace)
+    if not here:
+        require_fetchable(data.train, workspace)
     for split, name in _names(data).items():
         rows = getattr(data.limit, split)
         if source_kind(name, split) == "hub" and rows is not None and not hub_rows.is_cached(name, rows, workspace):

@@ -79,7 +79,7 @@ def model_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> list[Pr
         model: the model source.
         tuning: the fine-tuning method.
     """
-    problems = _position_problems(spec, model, tuning)
+    problems = _position_problems(spec, model, tuning) + _layer_problems(model, tuning)
     if model.from_scratch and tuning.saves_adapter:
         message = f"{tuning.name} adapts trained weights, and {spec.model.source} starts from random weights."
         hint = "Use tuning: full. Its result (model: run:RUN) can then be adapted."
@@ -108,6 +108,15 @@ def _or_option(task: Task, heads: Collection[str]) -> str:
             if type(task)(task.config.model_copy(update={name: choice})).head in heads:
                 return f"; or keep it, with task.{name}: {choice}"
     return ""
+
+
+def _layer_problems(model: ModelSource, tuning: Tuning) -> list[Problem]:
+    """Return a problem if more layers are frozen than the model has."""
+    frozen, count = tuning.num_frozen_layers(), model.num_layers()
+    if count is None or frozen <= count:
+        return []
+    message = f"tuning.layers is {frozen}, but the model has {count} layers."
+    return [Problem("error", "tuning.layers", message, f"Choose 0 to {count}. To freeze all layers, use tuning: head.")]
 
 
 def _position_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> list[Problem]:

@@ -15,6 +15,8 @@ from workbench.data.load import read_splits
 from workbench.data.overview import find_near_duplicates, overview
 from workbench.data.progress import Progress
 from workbench.data.tables import read_tables
+from workbench.models.base import models, split_source
+from workbench.models.loading import make_source
 from workbench.spec import DataSpec, RunSpec
 from workbench.tasks.base import tasks
 from workbench.types import JsonObject
@@ -22,8 +24,15 @@ from workbench.workspace import Workspace
 
 
 def read_and_check(
-    data: JsonObject, task: str, options: JsonObject, labels: list[str], root: str, everything: bool
-) -> list[str]:
+    data: JsonObject,
+    task: str,
+    options: JsonObject,
+    labels: list[str],
+    root: str,
+    everything: bool,
+    model: str = "",
+    model_options: JsonObject | None = None,
+) -> dict[str, list[str]]:
     """Read the data of a spec, and let the task look at its examples.
 
     Args:
@@ -33,9 +42,11 @@ def read_and_check(
         labels: those that the model was trained on, if any.
         root: the workspace.
         everything: read all rows, not only the first ones of large files.
+        model: the model source; empty without one.
+        model_options: its options.
 
     Returns:
-        The names of the files of which only the first rows were read.
+        ``unread``, the names of the files of which only the first rows were read, and ``labels``, which the task learned.
 
     Raises:
         WorkbenchError: the run would fail.
@@ -43,10 +54,14 @@ def read_and_check(
     entry = tasks.get(task)
     made = entry(entry.Config.model_validate(options))
     made.labels = list(labels)
-    result = read_contents(DataSpec.model_validate(data), made, Workspace(Path(root)), everything, fetch=False)
+    workspace, source = Workspace(Path(root)), None
+    if model:
+        config = models.get(split_source(model)[0]).Config.model_validate(model_options or {})
+        source = make_source(model, workspace, config)
+    result = read_contents(DataSpec.model_validate(data), made, source, workspace, everything, fetch=False)
     if result.error is not None:
         raise result.error
-    return list(result.unread)
+    return {"unread": list(result.unread), "labels": list(result.labels)}
 
 
 def read_overview(spec: JsonObject, root: str, progress: Progress | None = None) -> JsonObject:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from workbench.check.contents import check_contents
 from workbench.check.data import catalogue_problems, data_problems
 from workbench.check.fitting import fit_problems, model_problems
+from workbench.check.judges import judge_label_problems, judge_problems
 from workbench.check.language import AUTO, choose_model, data_languages, language_problems
 from workbench.check.training import training_problems
 from workbench.errors import RequestError, SpecError, UnknownNameError, WorkbenchError
@@ -75,15 +76,20 @@ def check(spec: RunSpec, workspace: Workspace, confined: bool = False, whole: bo
     parts = _examine(spec, workspace, confined)
     problems, task = parts.problems, parts.task
     if task is not None and not any(_concerns_data(problem) for problem in problems):
-        labels = parts.model.trained_labels(task.name) if parts.model is not None else []
-        result = check_contents(parts.spec.data, task, labels, workspace, confined, whole)
+        result = check_contents(parts.spec.data, task, parts.model, workspace, confined, whole)
         problems = problems + result.problems(parts.spec.data)
+        problems += judge_label_problems(task, result.labels, workspace)
+    if parts.model is not None:
+        try:
+            parts.model.require_fetchable()
+        except WorkbenchError as error:
+            problems = [*problems, Problem("error", "model", error.message, error.hint)]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(problems, key=lambda problem: order[problem.severity])
 
 
 def require_usable(resolved: Resolved, workspace: Workspace, confined: bool = False) -> None:
-    """Raise the error with which a run would end before its first step, as far as its data shows it.
+    """Raise the error with which a run would end before its first step, as far as its data and its model show it.
 
     Args:
         resolved: a resolved spec.
@@ -92,13 +98,19 @@ def require_usable(resolved: Resolved, workspace: Workspace, confined: bool = Fa
 
     Raises:
         DataError: the data cannot be used.
-        FetchError: the hub cannot be reached, or has no such data set.
+        SpecError: its options do not fit the data.
+        FetchError: the data or the model is not on this machine, and cannot be fetched.
     """
-    labels = resolved.model.trained_labels(resolved.task.name)
-    error = check_contents(resolved.spec.data, resolved.task, labels, workspace, confined).error
-    if error is not None:
+    try:
+        resolved.model.require_fetchable()
+        result = check_contents(resolved.spec.data, resolved.task, resolved.model, workspace, confined)
+        if result.error is not None:
+            raise result.error
+        for problem in judge_label_problems(resolved.task, result.labels, workspace):
+            raise SpecError(f"The spec cannot be run: {problem.field}: {problem.message}", problem.hint, [problem])
+    except WorkbenchError as error:
         error.exit_code = RequestError.exit_code  # nothing was started
-        raise error
+        raise
 
 
 def _concerns_data(problem: Problem) -> bool:
@@ -172,6 +184,7 @@ def _examine(spec: RunSpec, workspace: Workspace, confined: bool) -> _Parts:
     if task is not None:
         problems += task.problems(spec)
         problems += catalogue_problems(spec.data, task)
+        problems += judge_problems(task, workspace)
     if tuning is not None:
         problems += tuning.problems(spec)
     if model is not None and tuning is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.check.data import has_split
+from workbench.check.devices import device_problems
 from workbench.problem import Problem
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.tasks.base import tasks
@@ -41,6 +42,7 @@ def training_problems(spec: RunSpec) -> list[Problem]:
         message = f"{spec.task.name} has no class weights."
         hint = f"Remove it. Tasks with class weights: {', '.join(weighing)}."
         problems.append(Problem("error", "training.class_weights", message, hint))
+    problems += device_problems(training)
     problems += _range_test_problems(spec) if spec.kind != "training" else _limit_problems(training)
     if training.learning_rate is not None and training.learning_rate > HIGH_LEARNING_RATE:
         message = f"{training.learning_rate} is far above the usual learning rates of Transformers."

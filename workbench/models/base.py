@@ -134,6 +134,29 @@ class ModelSource(ABC):
         """Return the ``tokenizer.json`` of the model if it is on this machine. Must be fast and download nothing."""
         return None
 
+    def require_fetchable(self) -> None:
+        """Look whether the weights are on this machine, or can probably be fetched. Must be fast, download nothing.
+
+        Raises:
+            FetchError: they cannot be had.
+        """
+        return
+
+    def num_layers(self) -> int | None:
+        """Return the number of layers; None if it is known only after loading. Must be fast and download nothing."""
+        return None
+
+    def check_texts(self, texts: Callable[[], Iterator[str]]) -> None:
+        """Look whether ``prepare`` can use some training texts, before a run is queued. Does nothing by default.
+
+        Args:
+            texts: returns an iterator over the training texts, each time it is called.
+
+        Raises:
+            SpecError: the source's options do not fit the texts.
+        """
+        return
+
     def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:
         """Prepare what depends on the training data (a tokenizer). Called before ``load``; does nothing by default.
 

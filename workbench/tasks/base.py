@@ -158,6 +158,10 @@ class Task(ABC):
     def columns(self) -> Sequence[Column]:
         """Return the columns that an example needs."""
 
+    def judge_run(self) -> str | None:
+        """Return the name of another run that judges texts for this task; None without one."""
+        return None
+
     def problems(self, spec: RunSpec) -> list[Problem]:
         """Return problems in a spec that only the task can detect. Must be fast and must not download anything.
 

@@ -120,6 +120,9 @@ class ControlledGeneration(PromptedTask):
         label = Column("label", "Its label, used as a control.", guesses, kind="label")
         return [text, label] if self.config.label else [text]
 
+    def judge_run(self) -> str | None:
+        return self.config.judge.removeprefix("run:") if self.config.judge and self.config.label else None
+
     def fit(self, train: Examples) -> None:
         texts = train.columns["text"]
         counts = Counter(word for text in texts for word in rouge_tokens(text, "unicode"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from workbench.check.devices import available_devices, device_problem
 from workbench.errors import RequestError
 
 
@@ -34,14 +35,12 @@ class Device:
         Raises:
             RequestError: the device is not available, or cannot compute in the precision.
         """
-        available = [kind for kind, present in (("cuda", torch.cuda.is_available()), ("mps", _has_mps())) if present]
-        kind = (available or ["cpu"])[0] if device == "auto" else device
-        if kind not in [*available, "cpu"]:
-            raise RequestError(f"training.device is {device}; this machine has {', '.join([*available, 'cpu'])}.")
+        problem = device_problem(device, precision)
+        if problem is not None:
+            raise RequestError(problem.message, problem.hint)
+        kind = available_devices()[0] if device == "auto" else device
         if precision == "auto":
             precision = _best_precision(kind)
-        if precision == "fp16" and kind == "cpu":
-            raise RequestError("training.precision is fp16, which is slow on a CPU.", "Use auto, bf16 or fp32.")
         return cls(kind, precision, torch.cuda.get_device_name() if kind == "cuda" else kind)
 
     @property
@@ -58,7 +57,3 @@ def _best_precision(kind: str) -> str:
         capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
     return "fp32"
-
-
-def _has_mps() -> bool:
-    return hasattr(torch.backends, "mps") and torch.backends.mps.is_available()

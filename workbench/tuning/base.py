@@ -76,6 +76,10 @@ class Tuning(ABC):
         """Return the number of virtual tokens before each text: positions that the text cannot use."""
         return 0
 
+    def num_frozen_layers(self) -> int:
+        """Return the number of layers that must exist because the method freezes them."""
+        return 0
+
     def lr_multipliers(self, model: Model) -> dict[str, float]:
         """Return factors of the learning rate.
 

@@ -43,6 +43,9 @@ class Freeze(Tuning):
 
     config: Config
 
+    def num_frozen_layers(self) -> int:
+        return self.config.layers
+
     def apply(self, model: Model, peft_type: str, newly_initialized: Collection[str] = ()) -> Model:
         structure = ModelStructure.of(model)
         count = len(structure.all_layers)

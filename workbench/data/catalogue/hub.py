@@ -16,7 +16,9 @@ from workbench.errors import FetchError, MissingPackageError, RefusedError
 _ALLOWED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja"]
 _IGNORED = ["*/*"]
 _NO_SPACE = (27, 28, 122)  # errno: file too large, no space left, quota exceeded
-_HINT = "Check the name, the revision and the network; without a network, use path:FOLDER or a model of the catalogue."
+HUB_HINT = (
+    "Check the name, the revision and the network; without a network, use path:FOLDER or a model of the catalogue."
+)
 
 
 def from_hub(source: HubSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress) -> None:
@@ -84,7 +86,7 @@ def find_commit(repository: str, revision: str) -> str:
     try:
         return str(hub.HfApi().model_info(repository, revision=revision).sha)
     except Exception as error:
-        raise FetchError(f"hf:{repository}@{revision}: {hub_error(error)}", _HINT) from error
+        raise FetchError(f"hf:{repository}@{revision}: {hub_error(error)}", HUB_HINT) from error
 
 
 def download_model(repository: str, revision: str, commit: str, folder: Path) -> None:
@@ -110,7 +112,7 @@ def download_model(repository: str, revision: str, commit: str, folder: Path) ->
         problem = hub_error(error)
         if isinstance(problem, OSError):
             raise problem from error
-        raise FetchError(f"hf:{repository}@{revision}: {problem}", _HINT) from error
+        raise FetchError(f"hf:{repository}@{revision}: {problem}", HUB_HINT) from error
     if not any(folder.glob("*.safetensors")):
         shutil.rmtree(folder, ignore_errors=True)
         raise RefusedError(

@@ -28,6 +28,7 @@ from typing import IO, TYPE_CHECKING, TypedDict, cast
 
 from workbench.data.catalogue.cache import downloads, entry_lock, exclusive, make_folder
 from workbench.data.catalogue.hub import check_reference, hub_error, hub_library
+from workbench.data.catalogue.reach import require_hub
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, FetchError, MissingPackageError, RefusedError
 from workbench.files import SHARED, read_json, slug, storage_errors, write_atomically, write_json
@@ -170,7 +171,9 @@ def require_available(name: str) -> None:
         FetchError: there is no such data set, or no network.
         MissingPackageError: the package datasets is not installed.
     """
-    _find_commit(parse_reference(name))
+    reference = parse_reference(name)
+    require_hub(name, _HINT)
+    _find_commit(reference)
 
 
 def _folder(reference: HubReference, name: str, rows: int, workspace: Workspace) -> Path:

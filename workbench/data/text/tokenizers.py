@@ -30,7 +30,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -55,6 +55,8 @@ from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
+
+_BYTES = 256  # that byte-level BPE begins with
 
 __all__ = [
     "SPECIAL_TOKENS",
@@ -98,6 +100,24 @@ def train_tokenizer(
             source.
     """
     return _train(Corpus(texts, progress or silent), spec, notes)
+
+
+def check_vocabulary_size(texts: Callable[[], Iterator[str]], spec: TokenizerSpec) -> None:
+    """Refuse a size that is too small for the characters of some texts, as training would.
+
+    Args:
+        texts: returns an iterator over the texts, each time it is called.
+        spec: kind and size of a tokenizer to train.
+
+    Raises:
+        DataError: there is no text, or a text contains a lone surrogate.
+        SpecError: the special tokens and the characters of the texts alone exceed ``vocab_size``.
+    """
+    needed = _BYTES
+    if spec.train != "bpe":
+        needed = 2 * len({char for text in texts() for char in text})  # alone, and inside words
+    if needed + len(SPECIAL_TOKENS) > spec.vocab_size:  # probably: training says it exactly
+        train_tokenizer(texts(), spec)
 
 
 def _train(corpus: Corpus, spec: TokenizerSpec, notes: list[str] | None) -> Tokenizer:

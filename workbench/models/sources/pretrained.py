@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workbench.data.catalogue.cache import downloads, entry_lock
 from workbench.data.catalogue.entries import ModelEntry, catalogue
-from workbench.data.catalogue.sources import fetch_hub_model, fetch_model
+from workbench.data.catalogue.sources import fetch_hub_model, fetch_model, require_fetchable, require_hub_model
 from workbench.data.catalogue.terms import open_terms, terms_hint, terms_problem
 from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError, WorkbenchError
@@ -44,6 +44,8 @@ from workbench.tuning.adapters import merge_adapter
 from workbench.tuning.base import tunings
 from workbench.tuning.max_length import max_length_of_config
 
+CONVERTIBLE = ("bert", "gpt2")  # architectures of transformers that become ours; see workbench.models.convert
+
 
 class PretrainedConfig(SpecModel):
     """Options of every pretrained model."""
@@ -61,6 +63,11 @@ class PretrainedConfig(SpecModel):
         description="What a classifier reads at first if the model's pooler was never trained: first (the vector of "
         "the first token), or loaded (what the file's random weights make of it).",
     )
+
+
+def _not_convertible(source: str) -> Problem:
+    hint = f"Remove model.code. It can be workbench for models with the architecture {' or '.join(CONVERTIBLE)}."
+    return Problem("error", "model.code", f"{source} has no counterpart among the workbench's own Transformers.", hint)
 
 
 class Pretrained(ModelSource):
@@ -112,6 +119,31 @@ class Pretrained(ModelSource):
         ensure_pad_token(model, tokenizer)
         return LoadedModel(model, tokenizer, identify_base(self._exact_source(folder), model, new), new)
 
+    def num_layers(self) -> int | None:
+        folder = self._local_folder()
+        if folder is not None and (folder / ADAPTER_FILE).exists():
+            return make_source(BaseNote.read(folder).source, self.workspace).num_layers()
+        config = read_json(folder / "config.json") if folder is not None else None
+        config = config if isinstance(config, dict) else {}
+        count = config.get("num_hidden_layers", config.get("n_layer"))
+        has_decoder = bool(config.get("is_encoder_decoder")) or "decoder_layers" in config
+        return count if isinstance(count, int) and not has_decoder else None
+
+    def problems(self, spec: RunSpec) -> list[Problem]:
+        folder = self._local_folder() if self.config.code == "workbench" else None
+        if folder is None or (folder / ADAPTER_FILE).exists():
+            return []
+        config = read_json(folder / "config.json")
+        kind = str(config.get("model_type", "")) if isinstance(config, dict) else ""
+        if not kind or kind in CONVERTIBLE or kind.startswith("workbench-"):
+            return []
+        return [_not_convertible(spec.model.source)]
+
+    def require_fetchable(self) -> None:
+        folder = self._local_folder()
+        if folder is not None and (folder / ADAPTER_FILE).exists():
+            make_source(BaseNote.read(folder).source, self.workspace).require_fetchable()
+
     def _folder_problem(self, folder: Path, confined: bool) -> str | None:
         """Why the folder cannot be loaded, or None. An adapter's base is checked as well."""
         refuse_unsafe(folder)
@@ -131,6 +163,10 @@ class Pretrained(ModelSource):
 class Catalogued(Pretrained):
     """A model of the catalogue."""
 
+    def _local_folder(self) -> Path | None:
+        folder = downloads(self.workspace) / "models" / self.name
+        return next((each for each in (folder / CONVERTED, folder) if (each / "config.json").exists()), None)
+
     def max_length(self) -> int | None:
         entry = catalogue().find("models", self.name)
         assert isinstance(entry, ModelEntry)
@@ -138,9 +174,15 @@ class Catalogued(Pretrained):
 
     def problems(self, spec: RunSpec) -> list[Problem]:
         terms = open_terms(catalogue().find("models", self.name), self.workspace)
-        if terms is None:
-            return []
-        return [Problem("error", "model", terms_problem(self.name, terms), terms_hint(self.name, terms))]
+        if terms is not None:
+            return [Problem("error", "model", terms_problem(self.name, terms), terms_hint(self.name, terms))]
+        is_gguf = any(file.endswith(".gguf") for file in catalogue().find("models", self.name).files)
+        if self.config.code == "workbench" and is_gguf:  # a Llama or a relative of it
+            return [_not_convertible(spec.model.source)]
+        return super().problems(spec)
+
+    def require_fetchable(self) -> None:
+        require_fetchable(self.name, self.workspace)
 
     def plain_name(self, exact: str) -> tuple[str, str] | None:
         return str(self.folder()), ""
@@ -204,6 +246,13 @@ class Hub(Pretrained):
         repository, _, revision = self.argument.partition("@")
         folder = downloads(self.workspace) / "hub" / repository.replace("/", "--") / revision
         return folder if (folder / ".complete").exists() else None  # a branch is only known to the hub
+
+    def require_fetchable(self) -> None:
+        if self._local_folder() is not None:
+            super().require_fetchable()
+            return
+        repository, _, revision = self.argument.partition("@")
+        require_hub_model(repository, revision)
 
     def plain_name(self, exact: str) -> tuple[str, str] | None:
         repository, _, revision = exact.removeprefix("hf:").partition("@")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from pydantic import Field
 
 from workbench.data.progress import Progress
-from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
+from workbench.data.text.tokenizers import TokenizerSpec, check_vocabulary_size, save_tokenizer, train_tokenizer
 from workbench.errors import RequestError, SpecError, WorkbenchError
 from workbench.models.base import HeadOptions, LoadedModel, ModelSource
 from workbench.models.identity import BaseIdentity, fingerprint
@@ -70,9 +70,20 @@ class Scratch(ModelSource):
         if source is None:
             return None
         try:
-            return make_source(source, self.workspace).problem(confined)
+            other = make_source(source, self.workspace)
+            if not isinstance(other, HasFolder):
+                return _no_tokenizer(other).message
+            return other.problem(confined)
         except WorkbenchError as error:
             return str(error)
+
+    def require_fetchable(self) -> None:
+        if self.config.tokenizer.source is not None:
+            make_source(self.config.tokenizer.source, self.workspace).require_fetchable()
+
+    def check_texts(self, texts: Callable[[], Iterator[str]]) -> None:
+        if self.config.tokenizer.train is not None:
+            check_vocabulary_size(texts, self.config.tokenizer)
 
     def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:
         spec, notes = self.config.tokenizer, list[str]()
@@ -107,11 +118,15 @@ class Scratch(ModelSource):
         """Return the tokenizer of another model."""
         source = make_source(name, self.workspace)
         if not isinstance(source, HasFolder):
-            raise SpecError(
-                f"{source.name} has no pretrained tokenizer.",
-                "Name a pretrained model as tokenizer.source (minilm, hf:..., path:..., run:...), or train one.",
-            )
+            raise _no_tokenizer(source)
         return load_tokenizer(source.folder(progress))
+
+
+def _no_tokenizer(source: ModelSource) -> SpecError:
+    return SpecError(
+        f"{source.name} has no pretrained tokenizer.",
+        "Name a pretrained model as tokenizer.source (minilm, hf:..., path:..., run:...), or train one.",
+    )
 
 
 def special_token_ids(tokenizer: Tokenizer) -> dict[str, int | None]:

@@ -85,7 +85,15 @@ class NewTransformer(Scratch):
                 f"{heads} heads do not divide the width {width}: each head takes an equal share of it. "
                 f"Heads that do: {', '.join(map(str, divisors(width)))}."
             )
+        if message is None and self.config.positions == "rotary" and width // heads % 2:
+            message = (
+                f"Rotary positions rotate pairs of numbers, and a head of {width} / {heads} = {width // heads} numbers "
+                "has no pairs. Choose heads of an even width."
+            )
         return message
+
+    def num_layers(self) -> int | None:
+        return self.config.layers or self.sizes[self.config.size][1]
 
     def max_length(self) -> int | None:
         unlimited = self.config.positions in ("rotary", "none")
@@ -182,6 +190,10 @@ class EncoderDecoder(NewTransformer):
     config_name = "EncoderDecoderConfig"
     heads = frozenset({"AutoModel", "AutoModelForSeq2SeqLM"})
     sizes = ENCODER_DECODER_SIZES
+
+    def num_layers(self) -> int | None:
+        encoder = self.config.layers or self.sizes[self.config.size][1]
+        return encoder + (self.config.decoder_layers or encoder)
 
     def _config_fields(self) -> JsonObject:
         return {**super()._config_fields(), **_set_options(self.config, "decoder_layers")}
