@@ -42,8 +42,9 @@ class WorkbenchError(Exception):
 
     @property
     def kind(self) -> str:
-        """The class's name without ``Error``, as ``status.json`` and ``--json`` name this error."""
-        return type(self).__name__.removesuffix("Error")
+        """The name of its class in this tree without ``Error``, as ``status.json`` and ``--json`` name this error."""
+        own = next(each for each in type(self).__mro__ if each.__module__ == __name__)  # others are details of it
+        return own.__name__.removesuffix("Error")
 
     def as_dict(self) -> dict[str, str]:
         """Return ``{"kind", "message", "hint"}``, as ``status.json`` and ``--json`` hold it."""

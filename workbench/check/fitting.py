@@ -36,7 +36,9 @@ def fitting_tunings(task: Task, model_name: str) -> list[str]:
     return [
         name
         for name, entry in tunings.items()
-        if not (no_adapter and entry.saves_adapter) and entry().problem_with(task.head) is None
+        if not (no_adapter and entry.saves_adapter)
+        and (model.has_layers or not entry.needs_layers)
+        and entry().problem_with(task.head) is None
     ]
 
 
@@ -50,14 +52,21 @@ def fit_problems(spec: RunSpec, task: Task, model: ModelSource, tuning: Tuning) 
         tuning: the fine-tuning method.
     """
     problems, source = [], spec.model.source
-    if model.heads is not None and task.head not in model.heads:
+    heads = model.known_heads()
+    if heads is not None and task.head not in heads:
         message = f"{source} cannot do {task.name}: it has no head of the kind {task.head}."
-        hint = f"Choose one of: {', '.join(fitting_models(task))}{_or_option(task, model.heads)}."
+        hint = f"Choose one of: {', '.join(fitting_models(task))}{_or_option(task, heads)}."
         problems.append(Problem("error", "model", message, hint))
     reason = tuning.problem_with(task.head)
     if reason:
         message = f"{tuning.name} cannot tune a model for {task.name}: {reason}."
         problems.append(Problem("error", "tuning", message, "Use tuning: full, lora or freeze."))
+    if task.head in VOCABULARY_HEADS and 0 < tuning.num_frozen_layers() == model.num_layers():
+        message = (
+            f"All {tuning.num_frozen_layers()} layers of {source} are frozen, and its head for {task.name} shares the "
+            "weights of the embeddings: nothing is left to train."
+        )
+        problems.append(Problem("error", "tuning.layers", message, "Freeze fewer layers."))
     if tuning.saves_adapter and _lacks_head(task, model):
         message = (
             f"{source} has no head for {task.name}, and an adapter cannot hold a new one: it shares weights with the "
@@ -112,6 +121,9 @@ def _or_option(task: Task, heads: Collection[str]) -> str:
 
 def _layer_problems(model: ModelSource, tuning: Tuning) -> list[Problem]:
     """Return a problem if more layers are frozen than the model has."""
+    if tuning.needs_layers and not model.has_layers:
+        message = f"{tuning.name} freezes layers, and {model.name} has none."
+        return [Problem("error", "tuning", message, "Use tuning: full.")]
     frozen, count = tuning.num_frozen_layers(), model.num_layers()
     if count is None or frozen <= count:
         return []

@@ -52,4 +52,7 @@ def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> 
         spec.model.source = f"path:{base / Path(argument).expanduser()}"
     if kind == "run":  # in full: a later run may have the same name
         spec.model.source = f"run:{Run.open(argument, workspace).id}"
+    judge = str(spec.task.options.get("judge") or "")
+    if judge.startswith("run:"):
+        spec.task = spec.task.model_copy(update={"judge": f"run:{Run.open(judge[4:], workspace).id}"})
     return spec

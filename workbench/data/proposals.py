@@ -53,10 +53,6 @@ class UnclearColumnsError(DataError):
         self.proposal = dict(proposal)
         self.rows = [dict(row) for row in rows]
 
-    @property
-    def kind(self) -> str:
-        return "Data"
-
 
 def unclear_columns(
     message: str, hint: str, table: Table, columns: Sequence[Role], known: Mapping[str, str]

@@ -80,6 +80,7 @@ class ModelSource(ABC):
     # Those of VOCABULARY_HEADS that it has weights for; None if known only after loading.
     pretrained_heads: ClassVar[frozenset[str] | None] = None
     trained_pooler: ClassVar[bool] = True  # whether the pooler in its file, if there is one, was ever trained
+    has_layers: ClassVar[bool] = True  # its body is a list of layers, of which some can be frozen
     languages: ClassVar[frozenset[str] | None] = None  # codes of those it was trained on; None if unknown or any
     argument_form: ClassVar[str] = ""  # what follows the colon, for messages; empty if nothing may
 
@@ -141,6 +142,10 @@ class ModelSource(ABC):
             FetchError: they cannot be had.
         """
         return
+
+    def known_heads(self) -> frozenset[str] | None:
+        """Return the names of the Auto classes that the model can have; None if they are known only after loading."""
+        return self.heads
 
     def num_layers(self) -> int | None:
         """Return the number of layers; None if it is known only after loading. Must be fast and download nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ _CONFIGURATIONS = (
     "generation_config.json",
 )
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+_MAX_HEADER = 100_000_000  # bytes, as in the library
+_USUAL_ARCHITECTURES = ("bert", "gpt2", "llama", "distilbert", "roberta", "xlm-roberta", "electra")  # known at once
 
 
 def refuse_unsafe(folder: Path) -> None:
@@ -59,6 +62,46 @@ def refuse_unsafe(folder: Path) -> None:
             f"{folder.name} holds {content}; only safetensors are loaded.",
             "Save the model again with save_pretrained on a machine that you trust.",
         )
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Check, by a quick look, that a folder's weights are complete and that transformers knows its architecture.
+
+    Args:
+        folder: in transformers' or peft's format.
+
+    Raises:
+        RequestError: it could not be loaded.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        if not _is_complete(path):
+            raise RequestError(f"{path} is damaged or incomplete.", "Copy the folder again.")
+    config = read_json(folder / "config.json")
+    kind = str(config.get("model_type", "")) if isinstance(config, dict) else ""
+    if (folder / ADAPTER_FILE).exists() or kind in _USUAL_ARCHITECTURES or kind.startswith("workbench-"):
+        return
+    from transformers import CONFIG_MAPPING
+
+    if kind not in CONFIG_MAPPING:
+        raise RequestError(
+            f"{folder.name} has the architecture {kind[:60]!r}, which transformers does not know.",
+            "Use another model, or a newer version of transformers.",
+        )
+
+
+def _is_complete(path: Path) -> bool:
+    """Return whether a safetensors file is as long as its header says."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, _MAX_HEADER):
+            return False
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            return False
+    return max(ends, default=0) == size - 8 - length
 
 
 def _refuse_foreign_shards(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import time
@@ -54,6 +55,8 @@ TAIL_BYTES = 2**19  # at the end of a file of lines, that are read
 MAX_SPLITS_BYTES = 2**30  # of splits.json, which names every example
 MAX_LABELS = 100  # of a confusion matrix that is stored at each evaluation
 MAX_LABEL_LENGTH = 200  # characters
+
+_NAME_IN_ID = re.compile(r"^\d{8}-\d{6}-(.+)-[0-9a-f]{4}$")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class Run(RunFolder):
         ways = (
             [i for i in ids if i.startswith(run_id)],
             [i for i in ids if i.endswith(run_id)],
+            [i for i in ids if _NAME_IN_ID.sub(r"\1", i) == run_id],  # not that of a run that started from it
             [i for i in ids if f"-{run_id}-" in i],
         )
         matches = next(filter(None, ways), [])

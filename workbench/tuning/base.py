@@ -30,6 +30,7 @@ class Tuning(ABC):
     learning_rate: ClassVar[float] = 5e-5  # default peak learning rate, for a large model
     saves_adapter: ClassVar[bool] = False  # the result is a small adapter, which needs its base, not a complete model
     merges: ClassVar[bool] = True  # the result can be converted to a model of the base's own architecture
+    needs_layers: ClassVar[bool] = False  # it freezes layers, so the model must have a list of them
     no_decay: ClassVar[tuple[str, ...]] = ()  # weights whose name contains one of these get no weight decay
 
     class Config(SpecModel):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Freeze(Tuning):
     """Frozen lower layers: only the upper layers and the head are trained."""
 
+    needs_layers = True
+
     class Config(SpecModel):
         """Options of freezing."""
 

@@ -18,6 +18,7 @@ class Head(Tuning):
     """Head only: the body is frozen and its features are computed once; the fastest method, and a good first try."""
 
     learning_rate = 5e-4
+    needs_layers = True
 
     class Config(SpecModel):
         """Options of head tuning."""

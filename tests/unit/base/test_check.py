@@ -124,7 +124,7 @@ def test_confined_adapters_cannot_name_a_base_outside(traps: Workspace, tmp_path
     folder = traps.uploads / "adapter"
     folder.mkdir()
     (folder / "adapter_config.json").write_text("{}")
-    (folder / "adapter_model.safetensors").write_bytes(b"")
+    (folder / "adapter_model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     source = f"path:{tmp_path / 'home2' / 'm'}"
     (folder / "workbench.json").write_text(
         json.dumps({"base": {"source": source, "fingerprint": "x"}, "head": "AutoModel", "head_options": {}})

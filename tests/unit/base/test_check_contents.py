@@ -255,6 +255,7 @@ def test_rows_of_the_hub_are_read_before_a_run_is_queued(workspace: Workspace, m
             raise ConnectionError("Name or service not known")
 
     monkeypatch.setattr(hub_rows, "hub_library", Hub)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     streamed = spec("text-classification", "hf:someone/reviews@main", data__limit__train=10)
     assert errors(check(streamed, workspace))[0].startswith("data.train: hf:someone/reviews@main: the hub")
     with pytest.raises(FetchError, match="the hub did not provide it") as caught:

@@ -58,10 +58,6 @@ class UncertainEncodingError(DataError):
         self.encodings = encodings
         self.lines = tuple(lines)
 
-    @property
-    def kind(self) -> str:
-        return "Data"
-
 
 def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str, list[str]]:
     """Decode a file's content.

@@ -30,6 +30,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -115,8 +116,11 @@ def check_vocabulary_size(texts: Callable[[], Iterator[str]], spec: TokenizerSpe
     """
     needed = _BYTES
     if spec.train != "bpe":
-        needed = 2 * len({char for text in texts() for char in text})  # alone, and inside words
-    if needed + len(SPECIAL_TOKENS) > spec.vocab_size:  # probably: training says it exactly
+        counts: Counter[str] = Counter()
+        for text in texts():
+            counts.update(text)
+        needed = 2 * sum(count >= spec.min_frequency for count in counts.values())  # alone, and inside words
+    if not needed or needed + len(SPECIAL_TOKENS) > spec.vocab_size:  # probably: training says it exactly
         train_tokenizer(texts(), spec)
 
 

@@ -60,6 +60,7 @@ class BagOptions(ScratchConfig):
 class BagOfEmbeddings(Baseline):
     """A new bag of embeddings: the mean of the tokens' vectors and an MLP; word order is lost (Iyyer et al. 2015)."""
 
+    has_layers = False
     Config = BagOptions
 
     def config_class(self) -> Callable[..., PreTrainedConfig]:
@@ -82,6 +83,7 @@ class TextCNNOptions(ScratchConfig):
 class TextCNN(Baseline):
     """A new TextCNN: convolutions over tokens, and each filter's largest value (Kim 2014)."""
 
+    has_layers = False
     Config = TextCNNOptions
     config: TextCNNOptions
 
@@ -145,6 +147,9 @@ class Recurrent(Baseline):
                 "Set model.attention to false.",
             )
         return super().load(head, options, progress)
+
+    def num_layers(self) -> int | None:
+        return self.config.layers
 
     def config_class(self) -> Callable[..., PreTrainedConfig]:
         from workbench.models.networks.baselines.recurrent import RecurrentConfig

@@ -36,7 +36,7 @@ from workbench.models.loading import (
     make_source,
     replace_head,
 )
-from workbench.models.safety import ADAPTER_FILE, refuse_unsafe
+from workbench.models.safety import ADAPTER_FILE, refuse_damaged, refuse_unsafe
 from workbench.problem import Problem
 from workbench.runs.run import Run
 from workbench.spec import RunSpec, SpecModel
@@ -45,6 +45,16 @@ from workbench.tuning.base import tunings
 from workbench.tuning.max_length import max_length_of_config
 
 CONVERTIBLE = ("bert", "gpt2")  # architectures of transformers that become ours; see workbench.models.convert
+
+
+_SOURCES_BY_TYPE = {  # of our own architectures
+    "workbench-encoder": "transformer-encoder",
+    "workbench-decoder": "transformer-decoder",
+    "workbench-encoder-decoder": "transformer-encoder-decoder",
+    "workbench-recurrent": "lstm",
+    "workbench-bag-of-embeddings": "bag-of-embeddings",
+    "workbench-textcnn": "textcnn",
+}
 
 
 class PretrainedConfig(SpecModel):
@@ -119,6 +129,14 @@ class Pretrained(ModelSource):
         ensure_pad_token(model, tokenizer)
         return LoadedModel(model, tokenizer, identify_base(self._exact_source(folder), model, new), new)
 
+    def known_heads(self) -> frozenset[str] | None:
+        folder = self._local_folder() if self.heads is None else None
+        if folder is not None and (folder / ADAPTER_FILE).exists():
+            return make_source(BaseNote.read(folder).source, self.workspace).known_heads()
+        config = read_json(folder / "config.json") if folder is not None else None
+        source = _SOURCES_BY_TYPE.get(str(config.get("model_type"))) if isinstance(config, dict) else None
+        return models.get(source).heads if source is not None else self.heads
+
     def num_layers(self) -> int | None:
         folder = self._local_folder()
         if folder is not None and (folder / ADAPTER_FILE).exists():
@@ -147,6 +165,7 @@ class Pretrained(ModelSource):
     def _folder_problem(self, folder: Path, confined: bool) -> str | None:
         """Why the folder cannot be loaded, or None. An adapter's base is checked as well."""
         refuse_unsafe(folder)
+        refuse_damaged(folder)
         if not (folder / ADAPTER_FILE).exists():
             return None
         note = BaseNote.read(folder)

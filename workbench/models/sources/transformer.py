@@ -5,13 +5,16 @@ model: {source: transformer-encoder, size: tiny, tokenizer: {train: bpe, vocab_s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from workbench.data.text.tokenizers import train_tokenizer
+from workbench.data.text.unknown_tokens import load_backend
 from workbench.errors import SpecError
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, divisors, models
+from workbench.models.loading import make_source
 from workbench.models.sources.scratch import Scratch, ScratchConfig, special_token_ids
 from workbench.types import JsonObject, Tokenizer
 
@@ -102,16 +105,32 @@ class NewTransformer(Scratch):
     def build_config(self, tokenizer: Tokenizer, options: HeadOptions) -> PreTrainedConfig:
         from workbench.models.networks import configuration
 
-        rows = self.config.vocab_size or len(tokenizer)
-        if rows < len(tokenizer):
-            raise SpecError(
-                f"The tokenizer has {len(tokenizer):,} tokens, but the embedding (model.vocab_size) has only {rows:,} "
-                "rows.",
-                f"Leave model.vocab_size out, or set it to {len(tokenizer)} or more.",
-            )
+        rows = self._embedding_rows(len(tokenizer))
         config_class: Callable[..., PreTrainedConfig] = getattr(configuration, self.config_name)
         fields = {**self._config_fields(), **special_token_ids(tokenizer), "vocab_size": rows, **options}
         return config_class(**fields)
+
+    def check_texts(self, texts: Callable[[], Iterator[str]]) -> None:
+        super().check_texts(texts)
+        spec, rows = self.config.tokenizer, self.config.vocab_size
+        if rows is None:
+            return
+        if spec.source is not None:
+            file = make_source(spec.source, self.workspace).tokenizer_file()
+            backend = load_backend(file) if file is not None else None
+            self._embedding_rows(backend.get_vocab_size() if backend is not None else 0)
+        elif rows < spec.vocab_size:
+            self._embedding_rows(len(train_tokenizer(texts(), spec)))
+
+    def _embedding_rows(self, tokens: int) -> int:
+        """Return the rows of the embedding; refuse fewer than the tokens of the tokenizer."""
+        rows = self.config.vocab_size or tokens
+        if rows < tokens:
+            raise SpecError(
+                f"The tokenizer has {tokens:,} tokens, but the embedding (model.vocab_size) has only {rows:,} rows.",
+                f"Leave model.vocab_size out, or set it to {tokens} or more.",
+            )
+        return rows
 
     def _width_and_heads(self) -> tuple[int, int]:
         width = self.config.hidden_size or self.sizes[self.config.size][0]
