@@ -46,7 +46,7 @@ def read_and_check(
         model_options: its options.
 
     Returns:
-        ``unread``: the names of the files of which only the first rows were read. ``labels``: those that the task learned.
+        ``unread``: names of the files of which only the first rows were read. ``labels``: those that the task learned.
 
     Raises:
         WorkbenchError: the run would fail.

@@ -67,7 +67,7 @@ def _ask_encoding(error: UncertainEncodingError) -> dict[str, object]:
     for index, encoding in enumerate(error.encodings):
         errors.print(f"{index + 1}: {encoding}", markup=False)
         for line in error.lines:
-            text = _("Line {n}: {text}").format(n=line.number, text=line.readings[index])
+            text = _("Line {n}: {text}").format(n=line["number"], text=line["readings"][index])
             errors.print(f"    {text}", markup=False, soft_wrap=True)
     answer = typer.prompt(_("Which reads right: 1, 2, or 0 for neither?"), default=0, type=int, err=True)
     return {"data.encoding": error.encodings[answer - 1]} if answer in (1, 2) else {}

@@ -84,7 +84,9 @@ def _draw_encodings(error: UncertainEncodingError, accept: Accept) -> None:
         st.markdown(_("**Which of these reads right?** The file is not UTF-8, and two encodings fit it."))
         for index, (encoding, column) in enumerate(zip(error.encodings, st.columns(2), strict=True)):
             for line in error.lines:
-                column.text(_("Line {n}: {text}").format(n=line.number, text=cut(line.readings[index], ROWS_WIDTH)))
+                column.text(
+                    _("Line {n}: {text}").format(n=line["number"], text=cut(line["readings"][index], ROWS_WIDTH))
+                )
             column.button(
                 _("Read as {encoding}").format(encoding=encoding),
                 key=f"offer_encoding_{index}",

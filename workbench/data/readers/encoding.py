@@ -7,8 +7,8 @@ import contextlib
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from workbench.data.readers.file_types import ALLOWED
 from workbench.data.readers.guess import Reading, is_certain, rank_readings
@@ -29,9 +29,11 @@ _SINGLE_PAIR = re.compile(rb"[\0-\x7f]*[\xc2-\xdf][\x80-\xbf][\0-\x7f]*")
 _SET_ENCODING = "Set the file's encoding as data.encoding (for example gb18030 or cp1252), or save it as UTF-8."
 
 
-@dataclass(frozen=True)
-class LineInTwoEncodings:
-    """A part of a line that two encodings read differently: the number of the line, and both readings."""
+class LineInTwoEncodings(TypedDict):
+    """A part of a line that two encodings read differently: the number of the line, and both readings.
+
+    Plain JSON, like all of an error: it may come from another process.
+    """
 
     number: int
     readings: tuple[str, str]
@@ -49,14 +51,15 @@ class UncertainEncodingError(DataError):
     def __init__(self, name: str, encodings: tuple[str, str], lines: Sequence[LineInTwoEncodings]) -> None:
         first, second = encodings
         shown = "; ".join(
-            f"line {line.number}: {line.readings[0]!r} ({first}) or {line.readings[1]!r} ({second})" for line in lines
+            f"line {line['number']}: {line['readings'][0]!r} ({first}) or {line['readings'][1]!r} ({second})"
+            for line in lines
         )
         super().__init__(
             f"{name} is not UTF-8, and its encoding could be {first} or {second}. {shown}.",
             f"Set data.encoding={first} or data.encoding={second}, whichever reads right, or save the file as UTF-8.",
         )
         self.encodings = encodings
-        self.lines = tuple(lines)
+        self.lines = list(lines)
 
 
 def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str, list[str]]:
@@ -235,7 +238,7 @@ def _uncertain(content: bytes, name: str, first: Reading, second: Reading) -> Un
     for number, line in enumerate(re.split(rb"\r\n|\r|\n", content), start=1):
         one, other = (line.decode(encoding, errors="replace") for encoding in names)
         if one != other:
-            lines.append(LineInTwoEncodings(number, (_around(one, other), _around(other, one))))
+            lines.append({"number": number, "readings": (_around(one, other), _around(other, one))})
         if len(lines) == _SHOWN_LINES:
             break
     return UncertainEncodingError(name, names, lines)
