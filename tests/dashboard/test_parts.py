@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.shared import glossary, text, uploads
 from workbench.errors import WorkbenchError
@@ -147,3 +148,13 @@ def test_a_name_that_is_too_long_keeps_both_ends() -> None:
     name = "a-name-of-eighty-characters-as-people-who-vary-one-setting-a (5f12)"
     assert text.middle_cut(name, 38) == "a-name-of-eighty-characters-…-a (5f12)"
     assert text.middle_cut("short (5f12)", 38) == "short (5f12)"
+
+
+def test_missing_values_are_empty_cells_in_every_table() -> None:
+    def draw() -> None:
+        from dashboard.parts.shared.tables import draw_table
+
+        draw_table({"gain": [0.5, None]}, key="some.table")
+
+    table = AppTest.from_function(draw).run().dataframe[0].proto
+    assert table.HasField("placeholder") and table.placeholder == "", "Streamlit would show a grey None"

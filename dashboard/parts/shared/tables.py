@@ -24,12 +24,12 @@ def draw_table(data: object, *, key: str, csv: bool = True, **options: object) -
         data: columns or rows, as for ``st.dataframe``.
         key: session key of the table; its last word names the file.
         csv: draw the button; not where the page has one for the same rows.
-        options: of ``st.dataframe``.
+        options: of ``st.dataframe``; a missing value is an empty cell unless ``placeholder`` says otherwise.
 
     Returns:
         What is selected in it.
     """
-    event = st.dataframe(data, key=key, **options)
+    event = st.dataframe(data, key=key, **{"placeholder": "", **options})
     if csv:
         st.download_button(
             "CSV",
