@@ -160,6 +160,14 @@ def test_rows_that_cannot_be_used_are_left_out_on_launch(workspace: Workspace) -
     assert any("the row does not fit the header" in str(warning.value) for warning in page.warning), "never silent"
 
 
+def test_launch_shows_what_was_guessed_about_a_file(workspace: Workspace) -> None:
+    french = "Le film était très étrange et j’ai été déçu par la fin, où tout s’arrête"
+    table = "text;label\n" + "".join(f"{french} {n};{n % 2}\n" for n in range(60))
+    text = text_of(page_of("launch", store("a.csv", table.encode("cp1252"), workspace))).replace("\\", "")
+    for part in ("cp1252 was used", "fields are separated by ';'", "column 'text' is used as text"):
+        assert part in text, part
+
+
 def test_launch_offers_the_model_that_knows_the_language(workspace: Workspace) -> None:
     german = store("a.csv", GERMAN.encode(), workspace)
     page = page_of("launch", german)

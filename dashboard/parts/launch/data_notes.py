@@ -1,4 +1,4 @@
-"""The warnings on the data before a run trains on it, and what a click can resolve: the file, or the model."""
+"""The notes on the data before a run trains on it, and what a click can resolve: the file, or the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from workbench.check import Problem, make_task
 from workbench.check.language import AutoChoice, choose_model, data_languages
 from workbench.errors import WorkbenchError
 from workbench.i18n import _
-from workbench.runs.report_notes import WarningNote
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
@@ -21,7 +20,7 @@ MAX_BYTES = 20_000_000  # a larger file would delay the form; the page Data chec
 
 
 def draw(spec: RunSpec | None, problems: Sequence[Problem], workspace: Workspace) -> None:
-    """Draw a model that knows the language of the texts, and the warnings on the spec's own file or its repair.
+    """Draw a model that knows the language of the texts, and the notes on the spec's own file or its repair.
 
     Args:
         spec: what the form holds; None if it is no spec.
@@ -40,7 +39,7 @@ def draw(spec: RunSpec | None, problems: Sequence[Problem], workspace: Workspace
     except WorkbenchError as error:
         offers.draw(error, launch_form.accept)  # what is wrong is among the problems
         return
-    notes.draw(note for note in all_notes if isinstance(note, WarningNote))
+    notes.draw(all_notes)
 
 
 def _offer_model(spec: RunSpec, workspace: Workspace) -> None:
