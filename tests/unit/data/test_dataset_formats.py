@@ -20,7 +20,8 @@ from workbench.data.readers.formats.next_sentences import sentences
 from workbench.data.readers.table import Table
 from workbench.errors import DataError, UnknownNameError
 
-USERS_FORMATS = {"squad", "spacy-training", "fewrel", "parallel", "tmx", "fasttext"}  # in which no data set of the catalogue is
+# Formats in which no data set of the catalogue is.
+USERS_FORMATS = {"squad", "spacy-training", "fewrel", "parallel", "tmx", "fasttext"}
 
 
 def read(name: str, *contents: str | bytes, split: str = "train") -> Table:
