@@ -12,6 +12,7 @@ from workbench.cli.output import NOTHING, console, duration, errors, gigabytes, 
 from workbench.i18n import _
 from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
+from workbench.runs.stalled import may_be_forced, seconds_since_stop, seconds_without_progress
 from workbench.types import Json, JsonObject
 from workbench.yaml_text import dump_yaml
 
@@ -164,6 +165,7 @@ def show_run(
             phase=_(now.phase or ""), step=now.step or 0, steps="?" if now.steps is None else now.steps
         )
         console.print(line, markup=False)
+    _show_stalled(summary)
     if not summary.report:
         show_notes(data_notes)
     if not brief:
@@ -174,6 +176,19 @@ def show_run(
             console.print("\n" + dump_yaml(summary.spec), markup=False)
     if page is not None:
         console.print(_("Written: {path}").format(path=page), markup=False)
+
+
+def _show_stalled(summary: RunSummary) -> None:
+    """Print that a run makes no progress, or does not end, and how to end it."""
+    idle, asked = seconds_without_progress(summary), seconds_since_stop(summary)
+    if idle is not None:
+        console.print(_("No progress for {n} minutes.").format(n=round(idle / 60)), style="red", markup=False)
+    if asked is not None and (idle is not None or may_be_forced(summary)):
+        text = _("It was asked to stop {n} s ago and has not ended.").format(n=round(asked))
+        console.print(text, style="red", markup=False)
+    if idle is not None or may_be_forced(summary):
+        text = _("End it by force: workbench stop {id} --kill-after 10").format(id=summary.id)
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _show_report(report: Report) -> None:

@@ -123,6 +123,7 @@ class Status(Document):
         slot: which of the worker's slots it runs in.
         process: the run's process, see :func:`workbench.system.machine.process_identity`.
         heartbeat: when the process last wrote its progress, ISO 8601.
+        moved: when that progress last changed, ISO 8601.
         progress: how far it is.
         error: why it failed.
     """
@@ -146,6 +147,7 @@ class Status(Document):
     slot: Whole | None = None
     process: JsonObject | None = None
     heartbeat: str | None = None
+    moved: str | None = None
     progress: RunProgress | None = None
     error: RunError | None = None
 
@@ -466,7 +468,8 @@ class RunSummary(Document):
     """A run in a few fields: what ``workbench show --json`` and ``workbench runs --json`` print.
 
     ``show`` adds ``spec`` and ``samples``; ``runs`` adds ``title``, ``task``, ``model``, ``data``, ``tuning``, and
-    ``tags``.
+    ``tags``. Of a run that is running, ``moved`` says when its progress last changed, and ``stop_asked`` when it was
+    asked to stop.
     """
 
     id: str
@@ -477,6 +480,8 @@ class RunSummary(Document):
     samples: list[JsonObject] = Field(default_factory=list)
     error: RunError | None = None
     progress: RunProgress | None = None
+    moved: str | None = None
+    stop_asked: str | None = None
     created: str | None = None
     title: str | None = None
     task: str | None = None

@@ -33,6 +33,7 @@ The documents among them are described in :mod:`workbench.runs.documents`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.workspace import Workspace
@@ -154,3 +155,10 @@ class RunFolder:
     @property
     def stop_file(self) -> Path:
         return self.folder / "stop"
+
+    def stop_asked(self) -> str | None:
+        """Return when the run was asked to stop, ISO 8601; None if it was not."""
+        try:
+            return datetime.fromtimestamp(self.stop_file.stat().st_mtime, UTC).isoformat()
+        except OSError:
+            return None

@@ -340,6 +340,8 @@ class Run(RunFolder):
             samples=self.last_samples(),
             error=error,
             progress=status.progress,
+            moved=status.moved or status.heartbeat,
+            stop_asked=self.stop_asked(),
             created=status.created,
         )
 

@@ -64,6 +64,8 @@ class RunReporter:
         self.max_seconds: float | None = None
         self.may_stop = True
         self._progress: Progress = {"phase": "starting"}
+        self._written: Progress | None = None  # the progress that was written last, and since when it is that
+        self._moved = ""
         self._stop = False
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -213,5 +215,7 @@ class RunReporter:
 
     def _write_progress(self) -> None:
         heartbeat = datetime.now(UTC).isoformat()
+        if self._progress != self._written:
+            self._written, self._moved = self._progress, heartbeat
         with contextlib.suppress(WorkbenchError, OSError):  # the run itself will meet a full disk, and report it
-            self.run.update_status(progress=self._progress, heartbeat=heartbeat)
+            self.run.update_status(progress=self._progress, heartbeat=heartbeat, moved=self._moved)

@@ -62,7 +62,10 @@ def stop_command(
     run = Run.open(run_id, Workspace.current())
     state = stop(run, kill_after, wait=10.0)
     if state == "running":
-        text = _("{id} will stop after its current step.").format(id=run.id)
+        text = _(
+            "{id} has been asked to stop, and does so after its current step. If it hangs: workbench stop {id} "
+            "--kill-after 10"
+        ).format(id=run.id)
     else:
         text = _("{id} is {state}.").format(id=run.id, state=_(state))
     print_result(run.summary(), as_json, lambda: console.print(text))

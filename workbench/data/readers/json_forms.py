@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
+from workbench.data.readers.limits import check_objects
 from workbench.data.readers.table import BadRow
 from workbench.errors import DataError
 from workbench.types import Json, JsonObject
@@ -162,6 +163,7 @@ def _by_split(document: JsonObject, name: str) -> Rows | None:
     names = [column for column in columns if isinstance(column, str)]
     if len(names) != len(columns) or len(set(names)) != len(names):
         raise DataError(f"{name}: 'columns' must hold the names of the columns, each once.", _FORMS)
+    check_objects(name, len(data), len(names))
     rows: list[JsonObject] = []
     for number, values in enumerate(data, start=1):
         if not isinstance(values, list) or len(values) != len(names):
@@ -178,6 +180,7 @@ def _by_column(document: JsonObject, name: str) -> Rows:
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{key!r} {size:,}" for key, size in list(sizes.items())[:8])
         raise DataError(f"{name} holds a list for each column, but of different lengths: {listed}.", _FORMS)
+    check_objects(name, max(sizes.values(), default=0), len(columns))
     rows: list[JsonObject] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return rows, f"{name}: read by columns: each key holds the values of one."
 
@@ -200,6 +203,7 @@ def _by_key(document: JsonObject, name: str) -> Rows:
         )
     if not by_column:
         return records, f"{name}: read by rows: each key is the index of one (pandas: orient='index')."
+    check_objects(name, len(inner), 0)
     rows: list[JsonObject] = [
         {column: record[key] for column, record in zip(outer, records, strict=True) if key in record} for key in inner
     ]

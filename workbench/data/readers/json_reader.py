@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from workbench.data.progress import Progress
 from workbench.data.readers.json_forms import objects_of_arrays, rows_of_document
-from workbench.data.readers.limits import MAX_VALUES, Budget, check_structure
+from workbench.data.readers.limits import MAX_VALUES, OBJECT, Budget, check_structure
 from workbench.data.readers.table import MAX_COLUMNS, BadRow, Table, check_names
 from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
@@ -47,7 +47,7 @@ class _Decoder:
 
     def _counted(self, pairs: list[tuple[str, Json]]) -> JsonObject:
         assert self._budget is not None
-        self._budget.add_row(len(pairs) + 1)  # an object takes as much memory as two values
+        self._budget.add_row(len(pairs) + OBJECT)
         return _unique_keys(pairs)
 
     def _constant(self, text: str) -> _NotJson:

@@ -6,7 +6,8 @@ what                at most
 bytes of a file     ``MAX_BYTES``, also after decoding or unpacking
 unpacked to packed  ``MAX_RATIO`` times the size of the file, beyond ``SMALL`` bytes (archives, workbooks, Parquet)
 rows                ``MAX_ROWS``, empty ones included: 40 MB can be 40 million empty lines
-values              ``MAX_VALUES``: rows x columns, the words of a CoNLL file, the values of JSON at any depth
+values              ``MAX_VALUES``: rows x columns, the words of a CoNLL file, the values of JSON at any depth; an
+                    object, a list or a line of CoNLL counts as ``OBJECT`` values more
 seconds             ``MIN_SECONDS``, and a second for each ``BYTES_PER_SECOND`` of the file
 ==================  ===============================================================================================
 
@@ -32,7 +33,8 @@ MAX_ROWS = 20_000_000
 MAX_VALUES = 50_000_000
 MIN_SECONDS = 60.0
 BYTES_PER_SECOND = 500_000  # a slow machine reads ten times as fast
-BYTES_PER_VALUE = 150
+BYTES_PER_VALUE = 100
+OBJECT = 4  # an object or a list takes as much memory as so many values
 BYTES_PER_BYTE = 9
 _CHECK_EVERY = 4096  # rows between two looks at the clock
 
@@ -171,9 +173,24 @@ def check_structure(name: str, text: str) -> None:
     Raises:
         DataError: there are too many.
     """
-    values = text.count("[") + text.count("{") + text.count(",")
+    values = OBJECT * (text.count("[") + text.count("{")) + text.count(",")
     if values > 2 * MAX_VALUES:
         raise too_many_values(name, values // 2)
+
+
+def check_objects(name: str, count: int, width: int) -> None:
+    """Refuse to make too many objects.
+
+    Args:
+        name: the file's name.
+        count: how many objects would be made.
+        width: how many values each has.
+
+    Raises:
+        DataError: they are too many.
+    """
+    if count * (width + OBJECT) > MAX_VALUES:
+        raise too_many_values(name, count * (width + OBJECT))
 
 
 def check_unpacked(name: str, unpacked: int, packed: int) -> None:

@@ -28,8 +28,8 @@ from pathlib import Path
 from workbench.data.examples import SplitName
 from workbench.data.readers.file_types import CONLL
 from workbench.data.readers.formats.base import Format, RawFile, formats, read_head
-from workbench.data.readers.limits import Budget, check_lines
-from workbench.data.readers.table import BadRow, Table
+from workbench.data.readers.limits import OBJECT, Budget, check_lines
+from workbench.data.readers.table import BadRow, Table, check_width
 from workbench.data.readers.text_lines import text_lines
 from workbench.errors import DataError
 
@@ -168,7 +168,8 @@ def _numbered_lines(file: RawFile) -> Iterator[Line]:
         is_empty = not line.strip()
         if not (is_empty and was_empty):
             fields = _split(line)
-            budget.add_row(len(fields) + 1)
+            check_width(len(fields), f"{file.name}, line {number},")
+            budget.add_row(len(fields) + OBJECT)
             yield Line(number, fields, line)
         was_empty = is_empty
 
