@@ -9,6 +9,7 @@
     ├── MissingPackageError     an optional package is needed, and not installed
     ├── BusyError               another process holds what is needed
     ├── FetchError              a download that failed or did not have the pinned hash
+    ├── NonFiniteOutputError    a model computed NaN or infinity instead of an answer
     └── RunError                a run that failed after it started (exit code 1)
         ├── NonFiniteLossError  the loss became NaN or infinite
         ├── OutOfMemoryError    the device or the machine had too little memory
@@ -134,6 +135,10 @@ class BusyError(WorkbenchError):
 
 class FetchError(WorkbenchError):
     """A download that failed, was incomplete, or did not have the pinned hash. It is never used."""
+
+
+class NonFiniteOutputError(WorkbenchError):
+    """A model computed NaN or infinity instead of an answer."""
 
 
 EXIT_ALREADY_RUNNING = 75  # of a process that finds another one at work on its run, or nothing to do (EX_TEMPFAIL)

@@ -67,7 +67,7 @@ def test_a_run_that_hangs_is_ended_by_force(hanging: tuple[Run, subprocess.Popen
     page = well(open_page("runs", run=run.id))
     assert "was asked to stop" in text_of(page)
     well(page.button(key="run.force").click().run())
-    assert process.wait(10) < 0 and run.state == "stopped"
+    assert process.wait(10) < 0 and Run(run.folder).state == "stopped"
 
 
 def test_a_run_without_progress_says_so(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from workbench.errors import RequestError
 from workbench.files import SHARED, replace_folder, write_json
 from workbench.inference.model_card import write_model_card
 from workbench.models.export import save_tokenizer, to_plain
+from workbench.models.integrity import hash_files, verify_files
 from workbench.models.loading import BASE_FILE, load_adapter, load_folder, load_tokenizer
 from workbench.models.safety import refuse_unsafe
 from workbench.runs.documents import BaseNote, ModelBase
@@ -41,6 +42,7 @@ def merge(run: Run, folder: Path | None = None) -> Path:
     if target.exists() and not (target / BASE_FILE).exists():
         raise RequestError(f"{target} exists and is not a merged model.", "Name a folder that does not exist.")
     refuse_unsafe(source)
+    verify_files(source, note.files, f"the model of run {run.id}")
     model, tokenizer, fingerprint = _load(run, note)
     try:
         plain = to_plain(model)
@@ -53,7 +55,8 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         save_tokenizer(tokenizer, draft, note.max_length or 512, note.head or "", plain.config.model_type)
         # The base's name may be a path on this machine, and is no longer needed.
         base = ModelBase(source=f"run:{run.id}", fingerprint=fingerprint)
-        write_json(draft / BASE_FILE, note.model_copy(update={"base": base, "adapter": False}).as_dict(), SHARED)
+        changes = {"base": base, "adapter": False, "files": hash_files(draft)}
+        write_json(draft / BASE_FILE, note.model_copy(update=changes).as_dict(), SHARED)
         write_model_card(run, draft)
     return target
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, RefusedError, RequestError, UnknownNameError
 from workbench.files import read_json
+from workbench.inference.finite import check_outputs
+from workbench.models.integrity import verify_files
 from workbench.models.loading import (
     ADAPTER_FILE,
     BASE_FILE,
@@ -37,6 +39,7 @@ class Predictor:
 
     def __init__(self, model: Model, tokenizer: Tokenizer, task: Task, max_length: int) -> None:
         self.model = model.eval()
+        check_outputs(self.model)
         self.tokenizer = tokenizer
         self.task = task
         self.max_length = max_length
@@ -51,7 +54,7 @@ class Predictor:
 
         Raises:
             RequestError: the run has no model (it has not finished), or the note about its model is damaged.
-            RefusedError: the model's files were changed.
+            RefusedError: the model's files were changed; the message names one.
             FetchError: the base of an adapter cannot be downloaded.
         """
         folder = run.model_folder
@@ -59,7 +62,8 @@ class Predictor:
         if not isinstance(note, dict):
             raise RequestError(*run.why_no_model())
         refuse_unsafe(folder)
-        task, max_length, adapter = _read_note(note, run)
+        task, max_length, adapter, files = _read_note(note, run)
+        verify_files(folder, files, f"the model of run {run.id}")
         if adapter != (folder / ADAPTER_FILE).exists():
             # transformers would load whatever base the adapter's own config names
             raise RefusedError(
@@ -98,6 +102,7 @@ class Predictor:
             DataError: an input has no text, lacks the [MASK] that the task fills in, or has a role that the task does
                 not have.
             SpecError: there is no such option.
+            NonFiniteOutputError: the model computed NaN or infinity.
         """
         if not inputs:
             return []
@@ -158,8 +163,8 @@ def _refuse_half_characters(inputs: Sequence[TaskInput]) -> None:
                 ) from error
 
 
-def _read_note(content: JsonObject, run: Run) -> tuple[Task, int, bool]:
-    """Return the task, the longest input, and whether the model is an adapter, from the note beside a model."""
+def _read_note(content: JsonObject, run: Run) -> tuple[Task, int, bool, dict[str, str]]:
+    """Return the task, the longest input, whether the model is an adapter, and the hashes of its files."""
     try:
         note = BaseNote.model_validate(content)
         choice = TaskChoice.model_validate(note.task)
@@ -168,7 +173,7 @@ def _read_note(content: JsonObject, run: Run) -> tuple[Task, int, bool]:
         task.labels = note.labels
         if note.max_length is None:
             raise ValueError("max_length is missing")
-        return task, note.max_length, note.adapter
+        return task, note.max_length, note.adapter, note.files
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(
             f"The model of run {run.id} cannot be used: {BASE_FILE} is damaged ({type(error).__name__}: "

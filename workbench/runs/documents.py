@@ -429,6 +429,7 @@ class BaseNote(Document):
         head_options: keyword arguments for the head.
         max_length: longest input in tokens.
         adapter: whether the folder holds an adapter only.
+        files: sha256 of each file of the model; empty in files of earlier versions.
     """
 
     file_name: ClassVar[str] = "workbench.json"
@@ -441,6 +442,7 @@ class BaseNote(Document):
     head_options: JsonObject = Field(default_factory=dict)
     max_length: Whole | None = None
     adapter: bool = False
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 class Splits(Document):

@@ -14,6 +14,7 @@ from workbench.data.roles import Roles
 from workbench.files import replace_folder, write_json
 from workbench.models.export import name_base, save_tokenizer
 from workbench.models.identity import BaseIdentity
+from workbench.models.integrity import hash_files
 from workbench.models.loading import BASE_FILE
 from workbench.runs.documents import BaseNote, Interval, ModelBase
 from workbench.runs.predictions import EXAMPLE, fingerprint_inputs, with_columns, write_predictions
@@ -106,6 +107,7 @@ def save_model(context: RunContext, prepared: Prepared, model: Model) -> None:
             head_options=task.model_options(),
             max_length=spec.data.max_length,
             adapter=tuning.saves_adapter,
+            files=hash_files(folder),
         )
         write_json(folder / BASE_FILE, note.as_dict())
 

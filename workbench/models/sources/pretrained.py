@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,9 +18,11 @@ from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
 from workbench.models import e5
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, LoadedModel, ModelSource, models
+from workbench.models.bounds import refuse_absurd, refuse_costly_tokenizer
 from workbench.models.conversion import CONVERTED
 from workbench.models.gguf import convert_gguf
 from workbench.models.identity import identify_base
+from workbench.models.integrity import verify_files
 from workbench.models.loading import (
     BASE_FILE,
     CIRCULAR_BASES,
@@ -85,6 +87,7 @@ class Pretrained(ModelSource):
 
     Config = PretrainedConfig
     config: PretrainedConfig
+    is_foreign: ClassVar[bool] = False  # whether anybody may have written the folder
 
     @abstractmethod
     def folder(self, progress: Progress | None = None) -> Path:
@@ -110,6 +113,9 @@ class Pretrained(ModelSource):
     def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
         folder = self.folder(progress)
         refuse_unsafe(folder)
+        if self.is_foreign:
+            refuse_absurd(folder)
+            refuse_costly_tokenizer(folder)
         if (folder / ADAPTER_FILE).exists():
             loaded = load_adapter(folder, self.workspace, progress, self.config)
             model, new = merge_adapter(loaded.model), frozenset[str]()
@@ -166,6 +172,8 @@ class Pretrained(ModelSource):
         """Why the folder cannot be loaded, or None. An adapter's base is checked as well."""
         refuse_unsafe(folder)
         refuse_damaged(folder)
+        if self.is_foreign:
+            refuse_absurd(folder)
         if not (folder / ADAPTER_FILE).exists():
             return None
         note = BaseNote.read(folder)
@@ -250,6 +258,7 @@ class Hub(Pretrained):
     """A model of the Hugging Face hub, at a pinned revision: hf:REPOSITORY@REVISION."""
 
     argument_form = "REPOSITORY@REVISION"
+    is_foreign = True
 
     def problem(self, confined: bool) -> str | None:
         repository, at, revision = self.argument.partition("@")
@@ -287,6 +296,7 @@ class Local(Pretrained):
     """A folder on this machine in transformers' format: path:FOLDER."""
 
     argument_form = "FOLDER"
+    is_foreign = True
 
     def problem(self, confined: bool) -> str | None:
         try:
@@ -348,6 +358,13 @@ class FromRun(Pretrained):
         if not (folder / BASE_FILE).exists():
             raise RequestError(*run.why_no_model())
         return folder
+
+    def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
+        run = Run.open(self.argument, self.workspace)
+        note = run.base_note()
+        if note is not None:
+            verify_files(run.model_folder, note.files, f"the model of run {run.id}")
+        return super().load(head, options, progress)
 
     def tokenizer_file(self) -> Path | None:
         file = self.folder() / "tokenizer.json"

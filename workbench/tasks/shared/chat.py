@@ -18,10 +18,13 @@ import numpy as np
 
 from workbench.data.text.tokens import fast_backend
 from workbench.errors import MissingPackageError, SpecError
+from workbench.time_limit import OutOfTime, time_limit
 from workbench.types import TokenIds, Tokenizer
 
 _PLACEHOLDER = "\ue000{}\ue001"  # private-use characters, which no template contains
 _ROLES = ("user", "assistant")
+_TEMPLATE_SECONDS = 10.0  # a template needs milliseconds
+_MAX_RENDERED = 1_000_000  # characters around the turns of a conversation
 
 
 class Chat:
@@ -79,12 +82,17 @@ class Chat:
         placeholders = [_PLACEHOLDER.format(number) for number in range(turns)]
         messages = [{"role": _ROLES[i % 2], "content": placeholder} for i, placeholder in enumerate(placeholders)]
         try:
-            rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+            with time_limit(_TEMPLATE_SECONDS):
+                rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
         except ImportError as error:
             raise MissingPackageError("jinja2", "to use the chat template of the model's tokenizer") from error
+        except OutOfTime as error:
+            raise self._unusable(f"it takes more than {_TEMPLATE_SECONDS:g} s for {turns} turns") from error
         except Exception as error:  # a template can raise anything
             raise self._unusable(f"it fails with {' '.join(str(error).split())[:200]!r}") from error
         rest = str(rendered)
+        if len(rest) > _MAX_RENDERED:
+            raise self._unusable(f"it writes {len(rest):,} characters for {turns} turns")
         parts = []
         for placeholder in placeholders:
             before, match, rest = rest.partition(placeholder)
