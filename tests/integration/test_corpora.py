@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests.tiny import write_csv
 from tests.unit.data.test_corpora import install
-from workbench.check import check
+from workbench import jobs
+from workbench.check import check, make_task
 from workbench.data import storage
 from workbench.data.catalogue import hub_rows, site_packages, sources
 from workbench.data.columns import Column
 from workbench.data.load import TEXT, Dataset, load_data, load_texts
-from workbench.errors import DataError, FetchError, RefusedError
+from workbench.errors import DataError, FetchError, RefusedError, WorkbenchError
 from workbench.spec import DataSpec, RunSpec
 from workbench.workspace import Workspace
 
@@ -361,3 +363,62 @@ def test_check_requires_a_limit(workspace: Workspace, hub: Hub) -> None:
     assert hub.n_read == 0, "a check must not download rows"
     ((field, message),) = problems("hf:owner/corpus@main", workspace)
     assert field == "data.limit.train" and "needs a limit on its rows" in message
+
+
+# -- the forms of data.train ------------------------------------------------------------------------------------------
+
+
+def classes_folder(folder: Path) -> None:
+    for label in ("bad", "good"):
+        (folder / label).mkdir(parents=True)
+        for number in range(20):
+            (folder / label / f"{number}.txt").write_text(f"a {label} text, number {number}")
+
+
+FORMS = {
+    "file": ("text-classification", {"train": "reviews.csv"}),
+    "file with a scheme in its name": ("text-classification", {"train": "hf-reviews.csv"}),
+    "folder": ("text-classification", {"train": "classes"}),
+    "catalogue": ("text-classification", {"train": "rotten-tomatoes", "limit": {"train": 50, "test": 20}}),
+    "hub": ("causal-lm", {"train": "hf:owner/corpus@main", "limit": {"train": 100}}),
+    "hub and file": (
+        "causal-lm",
+        {"train": "hf:owner/corpus@main?split=train", "test": "texts.jsonl", "limit": {"train": 100}},
+    ),
+}
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("confined", [False, True])
+def test_each_form_of_data_goes_through_the_queue(
+    form: str, confined: bool, workspace: Workspace, hub: Hub, shared_cache: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Check, submit and load must read data.train in the same way, also from another folder."""
+    from dashboard.parts.shared.data_reports import changed
+
+    monkeypatch.delenv("WORKBENCH_CACHE")  # rows of the hub go into the workspace
+    if form == "catalogue":
+        monkeypatch.setenv("WORKBENCH_CACHE", str(shared_cache))
+    here = workspace.uploads if confined else tmp_path / "here"
+    here.mkdir(parents=True, exist_ok=True)
+    for name in ("reviews.csv", "hf-reviews.csv"):
+        write_csv(here / name, 60)
+    (here / "texts.jsonl").write_text(json_lines(50), encoding="utf-8")
+    classes_folder(here / "classes")
+    task, data = FORMS[form]
+    spec = RunSpec.parse({"task": task, "data": data, "model": "minilm" if "class" in task else "transformer-decoder"})
+    monkeypatch.chdir(here)
+    if form == "folder" and confined:  # uploads are files
+        with pytest.raises(WorkbenchError, match="no uploaded file"):
+            jobs.submit(spec, workspace, confined, start=False)
+        return
+    assert not [problem for problem in check(spec, workspace, confined) if problem.severity == "error"]
+    run = jobs.submit(spec, workspace, confined, start=False)
+    monkeypatch.chdir(tmp_path)
+    stored = run.spec()
+    is_file = form in ("file", "file with a scheme in its name", "folder")
+    assert stored.data.train == (str(here / data["train"]) if is_file else data["train"])
+    assert (changed(stored) > 0) == ((is_file and form != "folder") or form == "hub and file")
+    dataset = load_data(stored.data, make_task(stored).columns(), workspace)
+    assert len(dataset.train) >= 30

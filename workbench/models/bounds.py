@@ -62,7 +62,7 @@ def refuse_absurd(folder: Path) -> None:
 def _check_section(section: JsonObject, tensors: int, weights: int, widest: int, name: str) -> None:
     numbers = {key: value for key, value in section.items() if isinstance(value, int) and not isinstance(value, bool)}
     layers = {key: value for key, value in numbers.items() if _counts_layers(key)}
-    experts = max((value for key, value in numbers.items() if "expert" in key and "per" not in key), default=1)
+    experts = max((value for key, value in numbers.items() if "expert" in key and "per_tok" not in key), default=1)
     for key, value in layers.items():
         if value > max(MAX_LAYERS, tensors) or value * max(1, experts) > max(MAX_MODULES, 2 * tensors):
             raise _absurd(name, key, value, f"its files hold {tensors:,} weight matrices")
@@ -200,7 +200,7 @@ def probe_tokenizer(path: str) -> int:
         The number of tokens.
 
     Raises:
-        RefusedError: a text has far more tokens than characters.
+        RefusedError: a text has far more tokens than characters, or cannot be read.
     """
     from tokenizers import Tokenizer
 
@@ -210,7 +210,15 @@ def probe_tokenizer(path: str) -> int:
         return 0
     total = 0
     for text in _PROBES:
-        count = len(tokenizer.encode(text, add_special_tokens=False).ids)
+        try:
+            count = len(tokenizer.encode(text, add_special_tokens=False).ids)
+        except MemoryError:
+            raise
+        except BaseException as error:  # a search that gives up is a panic of the library, which is no Exception
+            reason = " ".join(str(error).split())[:200]
+            raise RefusedError(
+                f"The tokenizer fails on a text of {len(text):,} characters: {reason}.", _HINT
+            ) from error
         if count > _PROBE_GROWTH * len(text) + 100:
             raise RefusedError(f"The tokenizer makes {count:,} tokens of {len(text):,} characters.", _HINT)
         total += count
