@@ -88,6 +88,7 @@ def objects_of_arrays(
             f"{name}: {which}, so its columns have no names.",
             'Name them in their order: data.header: [text, label]; or put such an array first: ["text", "label"].',
         )
+    check_objects(name, len(lists), len(header))
     objects: list[JsonObject] = []
     used: list[int] = []
     bad: list[BadRow] = []
