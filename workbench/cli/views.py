@@ -180,11 +180,11 @@ def show_run(
 
 def _show_stalled(summary: RunSummary) -> None:
     """Print that a run makes no progress, or does not end, and how to end it."""
-    idle, asked = seconds_without_progress(summary), seconds_since_stop(summary)
+    idle, since_stop = seconds_without_progress(summary), seconds_since_stop(summary)
     if idle is not None:
         console.print(_("No progress for {n} minutes.").format(n=round(idle / 60)), style="red", markup=False)
-    if asked is not None and (idle is not None or may_be_forced(summary)):
-        text = _("It was asked to stop {n} s ago and has not ended.").format(n=round(asked))
+    if since_stop is not None and (idle is not None or may_be_forced(summary)):
+        text = _("It was asked to stop {n} s ago and has not ended.").format(n=round(since_stop))
         console.print(text, style="red", markup=False)
     if idle is not None or may_be_forced(summary):
         text = _("End it by force: workbench stop {id} --kill-after 10").format(id=summary.id)

@@ -143,14 +143,14 @@ def draw_once(run: Run, summary: RunSummary) -> None:
 
 def _show_stalled(run: Run, summary: RunSummary) -> None:
     """Show that a run makes no progress or does not end, and the button that ends it by force."""
-    idle, asked = seconds_without_progress(summary), seconds_since_stop(summary)
+    idle, since_stop = seconds_without_progress(summary), seconds_since_stop(summary)
     if idle is not None:
         text = _("No progress for {duration}. If the run does not stop, you can end it by force.")
         st.warning(md(text.format(duration=duration(idle))), icon=":material/hourglass_disabled:")
-    if asked is None or not may_be_forced(summary):
+    if since_stop is None or not may_be_forced(summary):
         return
     text = _("This run was asked to stop {duration} ago and has not ended.")
-    st.warning(md(text.format(duration=duration(asked))), icon=":material/front_hand:")
+    st.warning(md(text.format(duration=duration(since_stop))), icon=":material/front_hand:")
     help = _("Ends its process. What it did since the last checkpoint is lost; you can resume it from there.")
     if st.button(_("End by force"), icon=":material/dangerous:", key="run.force", help=help):
         with st.spinner(_("Ending the run ...")):
