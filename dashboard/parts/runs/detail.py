@@ -23,8 +23,8 @@ from workbench.files import read_json
 from workbench.i18n import _, ngettext
 from workbench.runs.documents import Interval, Report, RunSummary
 from workbench.runs.run import RESUMABLE, Run
-from workbench.system.opening import read_limited
 from workbench.runs.stalled import may_be_forced, seconds_since_stop, seconds_without_progress
+from workbench.system.opening import read_limited
 from workbench.types import Floats
 from workbench.workspace import Workspace
 

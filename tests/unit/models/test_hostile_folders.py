@@ -13,8 +13,8 @@ import pytest
 
 from workbench.errors import RefusedError, SpecError
 from workbench.models.bounds import refuse_absurd, refuse_costly_tokenizer
+from workbench.system.time_limit import OutOfTime, time_limit
 from workbench.tasks.shared.chat import Chat
-from workbench.time_limit import OutOfTime, time_limit
 
 BERT = {
     "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,

@@ -18,7 +18,7 @@ import numpy as np
 
 from workbench.data.text.tokens import fast_backend
 from workbench.errors import MissingPackageError, SpecError
-from workbench.time_limit import OutOfTime, time_limit
+from workbench.system.time_limit import OutOfTime, time_limit
 from workbench.types import TokenIds, Tokenizer
 
 _PLACEHOLDER = "\ue000{}\ue001"  # private-use characters, which no template contains
