@@ -168,10 +168,9 @@ def _read_in_own_process(
         source = f"{model.name}:{model.argument}" if model.argument else model.name
         arguments |= {"model": source, "model_options": model.config.model_dump(mode="json")}
     try:
-        result = cast("dict[str, list[str]]", call("workbench.check.limited:read_and_check", arguments, UPLOAD))
         if not _is_here(data, workspace):
             return ContentCheck()
-        unread = call("workbench.check.limited:read_and_check", arguments, UPLOAD)
+        result = cast("dict[str, list[str]]", call("workbench.check.limited:read_and_check", arguments, UPLOAD))
     except WorkbenchError as error:
         return ContentCheck(error)
     return ContentCheck(unread=tuple(result["unread"]), labels=tuple(result["labels"]))
