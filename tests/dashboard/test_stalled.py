@@ -26,7 +26,7 @@ from workbench.workspace import Workspace
 HANGING = """
 import re, sys
 from pathlib import Path
-from workbench.machine import process_identity
+from workbench.system.machine import process_identity
 from workbench.runs.run import Run
 run = Run(Path(sys.argv[1]))
 assert run.process_lock().acquire()

@@ -19,7 +19,7 @@ from tests.unit.data.test_corpora import install
 from workbench import jobs
 from workbench.check import check, make_task
 from workbench.data import storage
-from workbench.data.catalogue import hub_rows, site_packages, sources
+from workbench.data.catalogue import hub_rows, reach, site_packages, sources
 from workbench.data.columns import Column
 from workbench.data.load import TEXT, Dataset, load_data, load_texts
 from workbench.errors import DataError, FetchError, RefusedError, WorkbenchError
@@ -397,6 +397,7 @@ def test_each_form_of_data_goes_through_the_queue(
     """Check, submit and load must read data.train in the same way, also from another folder."""
     from dashboard.parts.shared.data_reports import changed
 
+    monkeypatch.setattr(reach, "_hub_reason", lambda: "")  # folders replace it
     monkeypatch.delenv("WORKBENCH_CACHE")  # rows of the hub go into the workspace
     if form == "catalogue":
         monkeypatch.setenv("WORKBENCH_CACHE", str(shared_cache))

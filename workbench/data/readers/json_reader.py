@@ -26,6 +26,7 @@ MAX_CELLS = MAX_VALUES  # with gaps; more only if a twentieth of them has a valu
 
 NumberedValues: TypeAlias = tuple[int, list[Json]]  # the line of a row, and its values
 
+_LARGE = 1_000_000  # characters of a line whose values are counted before it is decoded
 _SAMPLE_ROWS = 1000  # whose keys are the columns of a stream
 _BETWEEN = re.compile(r"[\s,]*")  # what may lie between objects
 _ONE_PER_LINE = "Each line must be one complete JSON object."
@@ -222,6 +223,8 @@ def _read_good_lines(text: str, name: str, error: DataError) -> Table:
 
 
 def _load_line(content: str, name: str, line: int, decoder: _Decoder) -> Json:
+    if len(content) > _LARGE:
+        check_structure(f"{name}, line {line}", content)
     try:
         return decoder.decode(content)
     except (ValueError, RecursionError) as error:
@@ -230,6 +233,7 @@ def _load_line(content: str, name: str, line: int, decoder: _Decoder) -> Json:
 
 def _read_objects(text: str, name: str, decoder: _Decoder, error: DataError) -> tuple[list[Json], list[int], list[str]]:
     """Return objects that are written one after another over several lines, their first lines, and notes."""
+    check_structure(name, text)
     records: list[Json] = []
     rows: list[int] = []
     line, counted, commas = 1, 0, False
