@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import assert_gains_agree
+from tests.tiny_e5 import make_e5
 from workbench.check import check, resolve
 from workbench.inference.merging import merge
 from workbench.inference.predictor import Predictor
@@ -268,6 +269,44 @@ def test_minilm_with_a_task_and_a_tuning(
             assert_same_weights_after_resuming(observed)
     finally:
         shutil.rmtree(observed.run.folder)  # 130 MB each
+
+
+@pytest.mark.parametrize("language", ["en", "zh and de"])
+@pytest.mark.parametrize(
+    ("use", "tuning"),
+    [
+        pytest.param(use, tuning, marks=() if tuning == "lora" else pytest.mark.slow)
+        for use in MULTILINGUAL
+        for tuning in ("lora", "full", "head")
+        # The first has no head, and a frozen random body does not compare the texts of a pair.
+        if (use, tuning) not in (("sentence-similarity", "head"), ("pairs", "head"))
+    ],
+)
+def test_a_tiny_model_of_the_multilingual_kind(
+    use: str, tuning: str, language: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    """BERT's layers with a SentencePiece vocabulary, converted from a file like that of multilingual-e5-small."""
+    file = ROWS / (f"{use}.jsonl" if language == "en" and use != "pairs" else f"multilingual/{use}.jsonl")
+    content = file.read_text(encoding="utf-8")
+    data = workspace.create().uploads / "rows.jsonl"
+    data.write_text(content, encoding="utf-8")
+    steps = 5 * STEPS if use == "pairs" else STEPS  # to compare two texts is harder
+    training = {"max_steps": steps, "epochs": 100, "batch_size": 8, "eval_every": steps, "load_best": False}
+    training |= {"learning_rate": 5e-3, "warmup_ratio": 0, "checkpoint_every": 5}
+    spec = RunSpec.parse(
+        {
+            "task": MULTILINGUAL[use],
+            "data": {"train": str(data), "max_length": 2 * LENGTH},
+            "model": f"path:{make_e5(tmp_path / 'e5', texts([json.loads(row) for row in content.splitlines()]))}",
+            "tuning": tuning,
+            "training": {**training, "device": "cpu", "precision": "fp32"},
+        }
+    ).changed(TUNINGS.get(tuning, {}))
+    observed = create_and_train(spec, workspace)
+    assert_learned_and_reported(observed)
+    assert_same_outputs_after_loading(observed, f"multilingual/{use}" if "multilingual" in str(file) else None)
+    assert_same_outputs_after_merging(observed)
+    assert_same_weights_after_resuming(observed)
 
 
 @pytest.mark.slow
