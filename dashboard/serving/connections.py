@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import time
 from asyncio import Server, Transport
+from collections.abc import Awaitable, Callable
+from typing import cast
 
+import h11
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -75,7 +78,7 @@ class Connection(H11Protocol):
         if self._is_busy():
             self._stop_waiting()
 
-    def handle_websocket_upgrade(self, event: object) -> None:
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection over to a WebSocket, which has time limits of its own."""
         self._stop_waiting()
         super().handle_websocket_upgrade(event)
@@ -117,7 +120,8 @@ class _Loop(asyncio.SelectorEventLoop):
     async def create_server(self, *args: object, **kwargs: object) -> Server:
         if kwargs.get("ssl"):
             kwargs.setdefault("ssl_handshake_timeout", HEADER_SECONDS)
-        return await super().create_server(*args, **kwargs)
+        create = cast("Callable[..., Awaitable[Server]]", super().create_server)
+        return await create(*args, **kwargs)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

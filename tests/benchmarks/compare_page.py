@@ -29,7 +29,7 @@ from dashboard import state
 from dashboard.parts.runs import detail
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
-from workbench.runs.filter import filter_rows
+from workbench.runs.filters.filter import filter_rows
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.runs.series.curves import plot_points

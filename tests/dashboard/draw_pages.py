@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dashboard import screenshots
-from dashboard.parts.shared.uploads import store
+from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.fake_runs import LONG, fake_run, long_names, many_runs
 from tests.dashboard.pages import PAGES
 from tests.dashboard.serving import served

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dashboard.parts.shared.uploads import store
+from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.browsing import at_least, by_key, choose, click_row, expect, fill, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, served

@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.data import warnings
 from dashboard.parts.data.overview import SPLITS
-from dashboard.parts.shared import data_reports
-from dashboard.parts.shared.uploads import store
+from dashboard.parts.shared.data import reports
+from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.tiny import reviews, write_csv
@@ -80,7 +80,7 @@ def test_rows_that_cannot_be_used_are_left_out_on_request(workspace: Workspace) 
             "model": "minilm",
         }
     )
-    rest = data_reports.usable_rows(spec, workspace).splitlines()
+    rest = reports.usable_rows(spec, workspace).splitlines()
     assert len(rest) == 62 and rest[0] == "text,label" and rest[-1] == "'=2+2,good", "a formula must be escaped"
 
 

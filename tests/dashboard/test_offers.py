@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.shared.uploads import store
+from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.pages import open_page, text_of, well
 from tests.tiny import reviews
 from workbench.errors import DataError
@@ -197,7 +197,7 @@ def test_data_can_be_passed_on_twice_without_complaints_about_links(workspace: W
         page = well(page.run())
 
 
-def test_options_of_the_task_are_set_on_data_and_kept_in_the_link(workspace: Workspace) -> None:
+def test_options_of_the_task_are_set_on_data_and_in_the_link(workspace: Workspace) -> None:
     rows = "".join(
         json.dumps({"text": text, "labels": ["x", label] if n % 2 else [label]}) + "\n"
         for n, (text, label) in enumerate(reviews(60))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.shared import glossary, text, uploads
+from dashboard.parts.shared import glossary, text
+from dashboard.parts.shared.data import uploads
 from workbench.errors import WorkbenchError
 from workbench.workspace import Workspace
 

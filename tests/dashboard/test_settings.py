@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.parts.shared.data.uploads import store
 from dashboard.parts.shared.first_visit import DISMISSED
-from dashboard.parts.shared.uploads import store
 from dashboard.serving import password
 from dashboard.serving.guard import EXPOSED
 from dashboard.serving.password import set_password

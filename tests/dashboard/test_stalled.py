@@ -62,8 +62,8 @@ def test_a_run_that_hangs_is_ended_by_force(hanging: tuple[Run, subprocess.Popen
     assert "run.force" not in [button.key for button in page.button], "nobody has asked it to stop"
     page = well(page.button(key="run.stop").click().run())
     assert run.state == "running" and "run.force" not in [button.key for button in page.button], "it may end by itself"
-    asked = time.time() - FORCE_AFTER_SECONDS - 1
-    os.utime(run.stop_file, (asked, asked))
+    requested = time.time() - FORCE_AFTER_SECONDS - 1
+    os.utime(run.stop_file, (requested, requested))
     page = well(open_page("runs", run=run.id))
     assert "was asked to stop" in text_of(page)
     well(page.button(key="run.force").click().run())
@@ -72,20 +72,20 @@ def test_a_run_that_hangs_is_ended_by_force(hanging: tuple[Run, subprocess.Popen
 
 def test_a_run_without_progress_says_so(workspace: Workspace) -> None:
     run = fake_run(workspace, "running")
-    for seconds, is_told in ((STALLED_SECONDS - 60, False), (STALLED_SECONDS + 60, True)):
+    for seconds, is_reported in ((STALLED_SECONDS - 60, False), (STALLED_SECONDS + 60, True)):
         set_moved(run, seconds)
-        assert ("No progress for" in text_of(well(open_page("runs", run=run.id)))) == is_told
+        assert ("No progress for" in text_of(well(open_page("runs", run=run.id)))) == is_reported
         shown = CliRunner().invoke(app, ["show", run.id]).output
-        assert ("No progress for 11 minutes" in shown and "--kill-after 10" in shown) == is_told
+        assert ("No progress for 11 minutes" in shown and "--kill-after 10" in shown) == is_reported
 
 
 @pytest.mark.parametrize("moved", [None, "", "yesterday", "2026-13-45", "2999-01-01T00:00:00+00:00", "2020-01-01"])
 def test_odd_times_are_no_error(moved: str | None) -> None:
-    summary = RunSummary(id="a", state="running", moved=moved, stop_asked=moved)
+    summary = RunSummary(id="a", state="running", moved=moved, stop_requested_at=moved)
     is_old = moved == "2020-01-01"
     assert (seconds_without_progress(summary) is not None) == is_old
     assert may_be_forced(summary) == is_old
-    ended = RunSummary(id="a", state="stopped", moved=moved, stop_asked=moved)
+    ended = RunSummary(id="a", state="stopped", moved=moved, stop_requested_at=moved)
     assert seconds_without_progress(ended) is None
     assert not may_be_forced(ended)
 

@@ -395,7 +395,7 @@ def test_each_form_of_data_goes_through_the_queue(
     form: str, confined: bool, workspace: Workspace, hub: Hub, shared_cache: Path, tmp_path: Path, monkeypatch
 ) -> None:
     """Check, submit and load must read data.train in the same way, also from another folder."""
-    from dashboard.parts.shared.data_reports import changed
+    from dashboard.parts.shared.data.reports import changed
 
     monkeypatch.setattr(reach, "_hub_reason", lambda: "")  # folders replace it
     monkeypatch.delenv("WORKBENCH_CACHE")  # rows of the hub go into the workspace

@@ -39,14 +39,14 @@ def lengthen(row: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("place", ["train", "test"])
+@pytest.mark.parametrize("long_split", ["train", "test"])
 @pytest.mark.parametrize("task", [pytest.param(name, marks=pytest.mark.slow) for name in tasks.names()])
-def test_one_long_row_does_not_end_a_run(task: str, place: str, workspace: Workspace, tmp_path: Path) -> None:
+def test_one_long_row_does_not_end_a_run(task: str, long_split: str, workspace: Workspace, tmp_path: Path) -> None:
     """The other splits are held out of the rows; the long row is among those to train on, or in a file to test on."""
     spec = spec_of(task, "full", workspace.create())
     ordinary = rows(task)
     splits = {"train": ordinary, "test": ordinary[-8:]}
-    splits[place] = [lengthen(splits[place][0]), *splits[place][1:]]
+    splits[long_split] = [lengthen(splits[long_split][0]), *splits[long_split][1:]]
     for split, content in splits.items():
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
     files = {f"data.{split}": str(tmp_path / f"{split}.jsonl") for split in splits}

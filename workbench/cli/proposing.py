@@ -10,7 +10,7 @@ import typer
 
 from workbench.cli.output import errors
 from workbench.data.proposals import UnclearColumnsError
-from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.i18n import _
 from workbench.spec import RunSpec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.data.progress import Progress
-from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.data.readers.excel_reader import sheet_names
 from workbench.data.readers.file_types import EXCEL
 from workbench.data.readers.sample import sample_texts

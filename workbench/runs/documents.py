@@ -470,8 +470,8 @@ class RunSummary(Document):
     """A run in a few fields: what ``workbench show --json`` and ``workbench runs --json`` print.
 
     ``show`` adds ``spec`` and ``samples``; ``runs`` adds ``title``, ``task``, ``model``, ``data``, ``tuning``, and
-    ``tags``. Of a run that is running, ``moved`` says when its progress last changed, and ``stop_asked`` when it was
-    asked to stop.
+    ``tags``. Of a run that is running, ``moved`` says when its progress last changed, and ``stop_requested_at`` when
+    it was asked to stop.
     """
 
     id: str
@@ -483,7 +483,7 @@ class RunSummary(Document):
     error: RunError | None = None
     progress: RunProgress | None = None
     moved: str | None = None
-    stop_asked: str | None = None
+    stop_requested_at: str | None = None
     created: str | None = None
     title: str | None = None
     task: str | None = None

@@ -156,7 +156,7 @@ class RunFolder:
     def stop_file(self) -> Path:
         return self.folder / "stop"
 
-    def stop_asked(self) -> str | None:
+    def stop_requested_at(self) -> str | None:
         """Return when the run was asked to stop, ISO 8601; None if it was not."""
         try:
             return datetime.fromtimestamp(self.stop_file.stat().st_mtime, UTC).isoformat()

@@ -341,7 +341,7 @@ class Run(RunFolder):
             error=error,
             progress=status.progress,
             moved=status.moved or status.heartbeat,
-            stop_asked=self.stop_asked(),
+            stop_requested_at=self.stop_requested_at(),
             created=status.created,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.runs.filter import filter_rows
+from workbench.runs.filters.filter import filter_rows
 from workbench.runs.rows import Row
 from workbench.runs.table import run_table, sort_rows, with_tags
 from workbench.workspace import Workspace

@@ -30,7 +30,7 @@ def seconds_since_stop(summary: RunSummary) -> float | None:
     Args:
         summary: of the run.
     """
-    return _seconds_since(summary.stop_asked) if summary.state == "running" else None
+    return _seconds_since(summary.stop_requested_at) if summary.state == "running" else None
 
 
 def may_be_forced(summary: RunSummary) -> bool:

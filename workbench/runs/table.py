@@ -1,4 +1,4 @@
-"""All runs as one table: a row for each run, sorted and grouped. Filters: :mod:`workbench.runs.filter`."""
+"""All runs as one table: a row for each run, sorted and grouped. Filters: :mod:`workbench.runs.filters.filter`."""
 
 from __future__ import annotations
 

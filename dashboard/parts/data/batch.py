@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from dashboard.parts.shared import data_reports
+from dashboard.parts.shared.data import reports
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import md
@@ -72,7 +72,7 @@ def _show(spec: RunSpec, workspace: Workspace) -> None:
     from workbench.training.first_batch import tokenize_text
 
     with st.spinner(_("Reading, tokenizing and batching ...")):
-        batch = _first_batch(spec.model_dump_json(), data_reports.changed(spec), str(workspace.root))
+        batch = _first_batch(spec.model_dump_json(), reports.changed(spec), str(workspace.root))
     st.markdown(
         _(
             "{shape} tokens, {share} of them padding; {n} of {total} texts are truncated; {batches} batches per epoch."

@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import state
 from dashboard.parts.data import data_catalogue, reading
 from dashboard.parts.launch import launch_form
-from dashboard.parts.shared import uploads
+from dashboard.parts.shared.data import uploads
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, gigabytes, md
@@ -23,7 +23,7 @@ from workbench.check.language import AutoChoice, choose_model, data_languages
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import describe, fetch
 from workbench.data.columns import Column
-from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.data.uploads import active_runs_using, delete_upload, list_uploads, unusable_uploads
 from workbench.errors import WorkbenchError
 from workbench.i18n import _

@@ -11,7 +11,8 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.data import warnings
-from dashboard.parts.shared import data_reports, notes, url_widgets
+from dashboard.parts.shared import notes, url_widgets
+from dashboard.parts.shared.data import reports
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import md, plain
 from workbench.data.overview import Histogram
@@ -44,7 +45,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
         DataError: a row is invalid; the message says which and why.
     """
     with st.spinner(_("Reading the data ...")):
-        report = data_reports.read_overview(spec, workspace)
+        report = reports.read_overview(spec, workspace)
     splits = report["parts"]
     for name, column in zip(splits, st.columns(len(splits)), strict=True):
         column.metric(_("Rows, {split}").format(split=split_name(name)), f"{splits[name]['rows']:,}")
@@ -73,7 +74,7 @@ def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
         workspace: whose cache is used.
     """
     with st.spinner(_("Reading the data ...")):
-        overlaps = data_reports.near_duplicates(spec, workspace)
+        overlaps = reports.near_duplicates(spec, workspace)
     if overlaps is None:
         st.info(_("There are too many texts to compare here."), icon=":material/info:")
         return

@@ -10,7 +10,8 @@ import streamlit as st
 from pydantic import BaseModel, ValidationError
 
 from dashboard import state
-from dashboard.parts.shared import spec_form, uploads
+from dashboard.parts.shared import spec_form
+from dashboard.parts.shared.data import uploads
 from dashboard.parts.shared.errors import show_errors
 from workbench.i18n import _
 from workbench.spec import DataSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.parts.data import reading
-from dashboard.parts.shared import data_reports, offers
+from dashboard.parts.shared.data import offers, reports
 from dashboard.parts.shared.errors import show_error
 from dashboard.parts.shared.text import cut
 from workbench.data.bad_rows import BadRowsError
@@ -37,7 +37,7 @@ def _leave_out_rows(spec: RunSpec, workspace: Workspace) -> RunSpec:
     Other doubts come first. The page ends with an offer until it is accepted.
     """
     try:
-        data_reports.read_overview(spec, workspace)
+        reports.read_overview(spec, workspace)
         return spec
     except BadRowsError as error:
         refusal = error
@@ -53,7 +53,7 @@ def _leave_out_rows(spec: RunSpec, workspace: Workspace) -> RunSpec:
         st.stop()
     dropped = spec.changed({"data.on_bad_rows": "drop"})
     try:
-        rest = data_reports.usable_rows(dropped, workspace)
+        rest = reports.usable_rows(dropped, workspace)
     except WorkbenchError:
         return dropped  # shown below
     st.download_button(
@@ -71,7 +71,7 @@ def _leave_out_rows(spec: RunSpec, workspace: Workspace) -> RunSpec:
 def _merge_labels(spec: RunSpec, workspace: Workspace) -> RunSpec:
     """Offer to merge labels that look like one class."""
     try:
-        report = data_reports.read_overview(spec, workspace)
+        report = reports.read_overview(spec, workspace)
     except WorkbenchError:
         return spec  # shown below
     counts: Counter[str] = Counter()

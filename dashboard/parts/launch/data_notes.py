@@ -8,7 +8,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.parts.launch import launch_form
-from dashboard.parts.shared import data_reports, notes, offers
+from dashboard.parts.shared import notes
+from dashboard.parts.shared.data import offers, reports
 from workbench.check import Problem, make_task
 from workbench.check.language import AutoChoice, choose_model, data_languages
 from workbench.errors import WorkbenchError
@@ -35,7 +36,7 @@ def draw(spec: RunSpec | None, problems: Sequence[Problem], workspace: Workspace
         return
     try:
         with st.spinner(_("Reading the data ...")):
-            all_notes = data_reports.data_notes(spec, workspace)
+            all_notes = reports.data_notes(spec, workspace)
     except WorkbenchError as error:
         offers.draw(error, launch_form.accept)  # what is wrong is among the problems
         return

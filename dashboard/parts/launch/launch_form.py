@@ -10,7 +10,8 @@ import streamlit as st
 from pydantic import BaseModel, ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.parts.shared import run_list, spec_form, uploads
+from dashboard.parts.shared import run_list, spec_form
+from dashboard.parts.shared.data import uploads
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, md
@@ -18,7 +19,7 @@ from dashboard.state import Launch
 from workbench.check import AUTO, fitting_models, fitting_tunings
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
 from workbench.data.columns import Column
-from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.i18n import N_, _, ngettext
 from workbench.models.base import models
 from workbench.registry import Registry

@@ -16,7 +16,7 @@ from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import between, md, number
 from workbench.i18n import _
 from workbench.runs import table, tags
-from workbench.runs.filter import EXAMPLES, filter_rows
+from workbench.runs.filters.filter import EXAMPLES, filter_rows
 from workbench.runs.rows import column_names
 from workbench.runs.run import Run
 

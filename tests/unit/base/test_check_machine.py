@@ -165,7 +165,7 @@ def test_freezing_everything_under_a_shared_head_is_a_problem(workspace: Workspa
 
 
 @pytest.mark.parametrize(
-    ("config", "weights", "said"),
+    ("config", "weights", "message"),
     [
         ({"model_type": "bert"}, b"xx", "damaged or incomplete"),
         ({"model_type": "bert"}, (9999).to_bytes(8, "little") + b"{}", "damaged or incomplete"),
@@ -173,14 +173,14 @@ def test_freezing_everything_under_a_shared_head_is_a_problem(workspace: Workspa
     ],
 )
 def test_a_folder_that_cannot_be_loaded_is_a_problem(
-    config: dict[str, str], weights: bytes, said: str, tmp_path: Path, reviews: str, workspace: Workspace
+    config: dict[str, str], weights: bytes, message: str, tmp_path: Path, reviews: str, workspace: Workspace
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "model.safetensors").write_bytes(weights)
     (problem,) = errors_of(classifier(reviews, f"path:{folder}"), workspace)
-    assert problem.field == "model" and said in problem.message
+    assert problem.field == "model" and message in problem.message
 
 
 def test_a_model_of_ours_must_have_the_head_of_the_task(tmp_path: Path, reviews: str, workspace: Workspace) -> None:

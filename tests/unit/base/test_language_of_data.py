@@ -198,12 +198,14 @@ def test_the_share_of_unknown_tokens_is_reported(
 
 def test_a_folder_whose_tokenizer_does_not_know_the_texts(workspace: Workspace, tmp_path: Path) -> None:
     """Nothing says which languages it was trained on; its vocabulary does."""
+    import numpy as np
+    from safetensors.numpy import save_file
     from tokenizers import Regex, Tokenizer, models, normalizers
 
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").touch()
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    save_file({"weight": np.zeros(1, dtype=np.float32)}, folder / "model.safetensors")
     backend = Tokenizer(models.WordLevel({"[UNK]": 0, CHINESE: 1}, unk_token="[UNK]"))
     backend.normalizer = normalizers.Replace(Regex(" [0-9]+"), "")  # the rows' numbers
     backend.save(str(folder / "tokenizer.json"))

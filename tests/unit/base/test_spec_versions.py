@@ -18,7 +18,7 @@ from workbench.errors import SpecError
 from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweeps import Sweep
 from workbench.jobs.waiting import sweeps_folder
-from workbench.runs.filter import filter_rows
+from workbench.runs.filters.filter import filter_rows
 from workbench.runs.run import Run
 from workbench.runs.settings import read_settings
 from workbench.runs.table import run_table

@@ -341,9 +341,9 @@ def test_broken_squad(text: str, message: str) -> None:
 
 
 def test_a_question_of_squad_with_a_wrong_answer_is_a_bad_row_and_a_start_may_be_a_text() -> None:
-    asked = question("Bonn", 13)
-    asked["answers"][0]["answer_start"] = "13"
-    table = read("squad", squad(asked, question("Bonn", 12), question("Bonn", 13)))
+    entry = question("Bonn", 13)
+    entry["answers"][0]["answer_start"] = "13"
+    table = read("squad", squad(entry, question("Bonn", 12), question("Bonn", 13)))
     assert table.columns["answers"] == [[{"text": "Bonn", "start": 13}]] * 2 and table.rows == [1, 3]
     (bad,) = table.bad_rows
     assert bad.row == 2 and "question 2: the answer 'Bonn' is not at character 12" in bad.message

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data.readers.encoding import decode
-from workbench.data.readers.guess import is_certain, rank_readings
+from workbench.data.readers.encodings.encoding import decode
+from workbench.data.readers.encodings.guess import is_certain, rank_readings
 from workbench.data.readers.read import read_table
 from workbench.data.text.corpus import open_text
 from workbench.errors import DataError

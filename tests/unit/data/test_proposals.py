@@ -14,7 +14,7 @@ from workbench.cli.options import change_spec
 from workbench.cli.proposing import with_answers
 from workbench.data.load import Dataset, load_data
 from workbench.data.proposals import UnclearColumnsError
-from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace

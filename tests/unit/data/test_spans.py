@@ -276,11 +276,11 @@ def test_positions_are_read_in_the_unit_that_the_names_beside_them_show(
         while start >= 0:
             pair = one_unit(start, start + len(name), unit)
             by_name.setdefault(label, {}).setdefault(name, []).append(list(pair))
-            place: Any = dict(zip(keys, pair, strict=False)) if len(keys) == 2 else {keys[0]: list(pair)}
+            position: Any = dict(zip(keys, pair, strict=False)) if len(keys) == 2 else {keys[0]: list(pair)}
             if keys == ("points",):
-                place = {"points": [{"start": pair[0], "end": pair[1], "text": name}]}
+                position = {"points": [{"start": pair[0], "end": pair[1], "text": name}]}
             entities.append(
-                {**place, "label": [label]} if "points" in place else {**place, "label": label, "text": name}
+                {**position, "label": [label]} if "points" in position else {**position, "label": label, "text": name}
             )
             start = NAME_TEXT.find(name, start + 1)
     cell = by_name if keys == ("cluener",) else entities

@@ -130,7 +130,7 @@ def test_a_sentence_with_a_malformed_line_is_a_bad_row(tmp_path: Path, workspace
 
 
 @pytest.mark.parametrize("empty", ["", "NaN", "nan", "None", "NULL"])
-def test_a_sentence_number_that_is_given_once_per_sentence(empty: str, tmp_path: Path, workspace: Workspace) -> None:
+def test_a_sentence_number_once_per_sentence(empty: str, tmp_path: Path, workspace: Workspace) -> None:
     """What a program writes for an empty cell does not begin a sentence."""
     rows = ["Sentence #,Word,POS,Tag"]
     for i, (words, tags) in enumerate(zip(WORDS * 4, TAGS * 4, strict=True)):

@@ -1,4 +1,4 @@
-"""A pooler that was never trained begins as the first token's vector; a trained one, or one kept explicitly, stays."""
+"""A pooler that was never trained begins as the first token's vector; a trained one is loaded, or one on request."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def without_pooler(folder: Path) -> Path:
     """A tiny BERT whose file has no pooler, like that of an embedding model."""
     make_model(folder)
     weights = load_file(folder / "model.safetensors")
-    kept = {name: weight for name, weight in weights.items() if "pooler" not in name}
-    assert len(kept) < len(weights)
-    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    remaining = {name: weight for name, weight in weights.items() if "pooler" not in name}
+    assert len(remaining) < len(weights)
+    save_file(remaining, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 
@@ -57,7 +57,7 @@ def _pooler_weights(*models: Any) -> list[tuple[Any, str]]:
     ]
 
 
-def test_a_trained_pooler_is_kept(workspace: Workspace) -> None:
+def test_a_trained_pooler_is_loaded(workspace: Workspace) -> None:
     folder = make_model(workspace.uploads / "tiny")
     weights = load_file(folder / "model.safetensors")
     model = prepared(workspace, {}).model

@@ -32,7 +32,7 @@ from workbench.jobs import queue, queue_status, reviving, worker_status
 from workbench.jobs.sweeps import Sweep, list_sweeps, running_sweeps, trial_line
 from workbench.jobs.waiting import StatusScan, has_running_sweep, has_work, next_order
 from workbench.runs.export import as_csv
-from workbench.runs.filter import filter_rows
+from workbench.runs.filters.filter import filter_rows
 from workbench.runs.predictions import has_predictions
 from workbench.runs.query import latest_metrics, list_runs, read_curves
 from workbench.runs.recovery import clear_leftovers

@@ -61,7 +61,7 @@ def test_runs_created_in_one_second_have_unique_names(workspace: Workspace, monk
     assert len(Run.all(workspace)) == 2
 
 
-@pytest.mark.parametrize("step", ["write_text", "write_json", "_new_folder"])
+@pytest.mark.parametrize("step", ["write_text", "write_json", "new_folder"])
 def test_a_full_disk_leaves_no_partial_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")

@@ -16,10 +16,10 @@ import pytest
 from workbench import files
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json_cached, write_json
-from workbench.runs import filter as filters
 from workbench.runs import settings
 from workbench.runs.export import as_csv, as_parquet, export
-from workbench.runs.filter import EXAMPLES, filter_rows
+from workbench.runs.filters import filter as filters
+from workbench.runs.filters.filter import EXAMPLES, filter_rows
 from workbench.runs.run import Run
 from workbench.runs.table import group_rows, run_table, sort_rows, with_tags
 from workbench.runs.tags import Tags, read_tags, tag, update_tags

@@ -19,11 +19,18 @@ import urllib.request
 from pathlib import Path
 
 from workbench.data.catalogue.download import RAW_FILE
-from workbench.data.catalogue.entries import Entry, FileSource, HubSource, Source, UrlSource, WheelSource
+from workbench.data.catalogue.entries import (
+    Entry,
+    FileSource,
+    HubSource,
+    Source,
+    UrlSource,
+    WheelPartsSource,
+    WheelSource,
+)
 from workbench.errors import FetchError
 
 HUB = "https://huggingface.co"
-INDEX = "https://pypi.org/simple"
 _SECONDS = 2.0  # until a host that does not answer counts as out of reach
 _REMEMBERED = 60.0  # seconds for which an answer holds
 _PIP_SECONDS = 20
@@ -93,6 +100,8 @@ def _reason(source: Source) -> str:
     """Return why a source cannot be reached; empty if it can."""
     if isinstance(source, WheelSource):
         return _package_reason(source.package)
+    if isinstance(source, WheelPartsSource):
+        return next(filter(None, (_package_reason(part.package) for part in source.parts)), "")
     if isinstance(source, UrlSource):
         mirror = os.environ.get("WORKBENCH_MIRROR")
         folder = Path(mirror).expanduser() / source.repository / source.commit if mirror else None
@@ -136,11 +145,13 @@ def _package_reason(requirement: str) -> str:
     links = settings.get("find-links", "").split()
     indexes = [] if settings.get("no-index", "") in ("1", "true", "True", "yes", "on") else _indexes(settings)
     reasons = [_link_reason(link, requirement) for link in links] + [_index_reason(index, package) for index in indexes]
-    return "" if not all(reasons) else reasons[-1] if reasons else "pip has no index"
+    if not reasons and settings.get("no-index"):
+        return "pip has no index"
+    return reasons[-1] if reasons and all(reasons) else ""
 
 
 def _indexes(settings: dict[str, str]) -> list[str]:
-    return [*settings.get("extra-index-url", "").split(), *(settings.get("index-url") or INDEX).split()]
+    return [*settings.get("extra-index-url", "").split(), *(settings.get("index-url") or _default_index()).split()]
 
 
 def _link_reason(link: str, requirement: str) -> str:
@@ -163,6 +174,17 @@ def _index_reason(index: str, package: str) -> str:
 
 def _normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()
+
+
+@functools.cache
+def _default_index() -> str:
+    """Return the address of the index that pip asks if no other is set; empty if pip does not tell."""
+    command = [sys.executable, "-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 @functools.lru_cache(maxsize=4)

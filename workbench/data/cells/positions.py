@@ -70,8 +70,8 @@ def find_unit(names: Iterable[tuple[str, int, int, str]]) -> str:
     for text, start, end, name in names:
         total += 1
         for unit, convert in UNITS.items():
-            place = convert(text, start, end)
-            count[unit] += place is not None and place[0] >= 0 and text[slice(*place)].strip() == name.strip()
+            span = convert(text, start, end)
+            count[unit] += span is not None and span[0] >= 0 and text[slice(*span)].strip() == name.strip()
     best = max(UNITS, key=lambda unit: count[unit])  # the first of equal ones
     return best if total and count[best] >= MIN_AGREEING * total else ""
 
@@ -85,7 +85,7 @@ def occurrences(text: str, name: str) -> list[Range]:
     """
     pattern = re.compile(r"\s+".join(map(re.escape, name.split())))
     matches = [match.span() for match in pattern.finditer(text)] if name.split() else []
-    return [place for place in matches if is_clean(text, *place)] or matches
+    return [span for span in matches if is_clean(text, *span)] or matches
 
 
 def is_clean(text: str, start: int, end: int) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from workbench.data.readers.documents import text_files
-from workbench.data.readers.encoding import decode, detect_encoding, is_utf8
+from workbench.data.readers.encodings.encoding import decode, detect_encoding, is_utf8
 from workbench.data.readers.file_types import check_file, read_bytes
 from workbench.data.readers.table import Table
 from workbench.errors import DataError

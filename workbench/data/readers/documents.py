@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from workbench.data.readers.encoding import decode
+from workbench.data.readers.encodings.encoding import decode
 from workbench.data.readers.file_types import TEXTS, check_file, read_bytes
 from workbench.data.readers.limits import MAX_BYTES, check_lines
 from workbench.data.readers.options import DocumentSplitting

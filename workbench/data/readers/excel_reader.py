@@ -166,18 +166,18 @@ def _rows(worksheet: ReadOnlyWorksheet, file: str) -> Iterator[NumberedCells]:
             yield number, values
 
 
-def _read_sheet(rows: Iterator[NumberedCells], file: str, names_given: Sequence[str] | None) -> Table:
+def _read_sheet(rows: Iterator[NumberedCells], file: str, header_names: Sequence[str] | None) -> Table:
     records = list(rows)
     if not records:
         raise DataError(f"{file}: the sheet is empty.", "Choose another sheet (data.sheet).")
-    titles = 0 if names_given is not None else _count_titles(records)
-    first, header = (records[0][0] - 1, list[object](names_given)) if names_given is not None else records[titles]
-    records = records if names_given is not None else records[titles + 1 :]
+    titles = 0 if header_names is not None else _count_titles(records)
+    first, header = (records[0][0] - 1, list[object](header_names)) if header_names is not None else records[titles]
+    records = records if header_names is not None else records[titles + 1 :]
     names = ["" if cell is None else str(cell).strip() for cell in header]
     width = max((len(cells) for _, cells in records), default=0)
-    if names_given is not None and len(names_given) != width:
+    if header_names is not None and len(header_names) != width:
         raise DataError(
-            f"{file}: the sheet has {width} columns, but data.header has {len(names_given)} names.",
+            f"{file}: the sheet has {width} columns, but data.header has {len(header_names)} names.",
             "Name each column once.",
         )
     names += [""] * (width - len(names))
@@ -195,7 +195,7 @@ def _read_sheet(rows: Iterator[NumberedCells], file: str, names_given: Sequence[
     notes = []
     if titles:
         notes.append(f"{file}: skipped {titles:,} rows of titles; the names of the columns are in row {first}.")
-    elif first > 1 and names_given is None:
+    elif first > 1 and header_names is None:
         notes.append(f"{file}: the names of the columns are in row {first}, the first that is not empty.")
     numbers = [number for number, _ in records]
     blank = numbers[-1] - first - len(numbers) if numbers else 0

@@ -19,7 +19,7 @@ from workbench.data.readers.archives import note_unpacked, unpacked
 from workbench.data.readers.class_folders import read_class_folder
 from workbench.data.readers.csv_reader import read_delimited
 from workbench.data.readers.documents import read_documents
-from workbench.data.readers.encoding import decode
+from workbench.data.readers.encodings.encoding import decode
 from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import EXCEL, JSON, MARKDOWN, PARQUET, SUFFIXES, check_file, read_bytes
 from workbench.data.readers.json_reader import is_one_object_per_line, read_json

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from workbench.data.readers.archives import unpacked
-from workbench.data.readers.encoding import decode
+from workbench.data.readers.encodings.encoding import decode
 from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import CONLL, DELIMITED, EXCEL, JSON, PARQUET, SUFFIXES
 from workbench.data.readers.parquet_reader import column_names, first_batch

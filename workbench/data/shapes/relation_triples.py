@@ -140,11 +140,11 @@ def _triple(item: Json, text: str, where: str) -> tuple[str, str, str]:
 
 def _nearest(text: str, subject: str, other: str, where: str) -> tuple[tuple[Range, Range], bool]:
     """Return the occurrences of two names that are nearest to each other, and whether there are others."""
-    places = [occurrences(text, name) for name in (subject, other)]
-    for name, own in zip((subject, other), places, strict=True):
+    positions = [occurrences(text, name) for name in (subject, other)]
+    for name, own in zip((subject, other), positions, strict=True):
         if not own:
             raise refused(where, f"holds the name {name[:60]!r}, which does not occur in its sentence", _HINT)
-    pairs = [(a, b) for a, b in product(places[0][:20], places[1][:20]) if a[1] <= b[0] or b[1] <= a[0]]
+    pairs = [(a, b) for a, b in product(positions[0][:20], positions[1][:20]) if a[1] <= b[0] or b[1] <= a[0]]
     if not pairs:
-        return (places[0][0], places[1][0]), False
+        return (positions[0][0], positions[1][0]), False
     return min(pairs, key=lambda pair: abs(pair[0][0] - pair[1][0])), len(pairs) > 1

@@ -309,24 +309,24 @@ class _Reader:
 
     def _located(self, name: str, labels: Sequence[str], text: str, where: str) -> list[Span]:
         """Return the spans of a name without a position: all its occurrences, or one for each of several types."""
-        places = occurrences(text, name)
-        if not places:
+        positions = occurrences(text, name)
+        if not positions:
             raise refused(
                 where,
                 f"holds the name {name[:60]!r}, which does not occur in its text",
                 "Write the name as it is in the text, or its position in characters.",
             )
-        if len(set(labels)) > 1 and len(labels) != len(places):
+        if len(set(labels)) > 1 and len(labels) != len(positions):
             raise refused(
                 where,
                 f"holds the name {name[:60]!r} as {' and as '.join(sorted(set(labels)))}, but it occurs "
-                f"{len(places)} times",
+                f"{len(positions)} times",
                 "Write the positions of such names.",
             )
         self.count += len(set(labels)) if len(set(labels)) > 1 else 1
-        self.repeated += len(places) > len(labels)
-        own = labels if len(set(labels)) > 1 else [labels[0]] * len(places)
-        return [Span(*place, label) for place, label in zip(places, own, strict=True)]
+        self.repeated += len(positions) > len(labels)
+        own = labels if len(set(labels)) > 1 else [labels[0]] * len(positions)
+        return [Span(*position, label) for position, label in zip(positions, own, strict=True)]
 
     def _checked(self, start: int, end: int, label: str, surface: str | None, text: str, where: str) -> Span:
         """Return a span that lies in the text, at the borders of something."""

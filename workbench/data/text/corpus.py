@@ -25,7 +25,7 @@ from workbench.data.load import TEXT
 from workbench.data.progress import Progress
 from workbench.data.readers.csv_reader import stream_delimited
 from workbench.data.readers.documents import split_documents, text_files
-from workbench.data.readers.encoding import decode, encoding_of
+from workbench.data.readers.encodings.encoding import decode, encoding_of
 from workbench.data.readers.file_types import ARCHIVES, EXCEL, JSON, MARKDOWN, PARQUET, TEXTS, check_file
 from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.json_reader import is_one_object_per_line, read_json, stream_json_lines
@@ -233,8 +233,8 @@ def _has_paragraphs(lines: Iterator[str]) -> bool:
 def open_text(path: Path, encoding: str | None) -> tuple[OpenText, list[str]]:
     """Open a text file to read its lines, as often as needed.
 
-    The encoding is detected as by :func:`workbench.data.readers.encoding.decode`; a file that is not Unicode is read
-    whole, since its encoding can only be guessed from all of it.
+    The encoding is detected as by :func:`workbench.data.readers.encodings.encoding.decode`; a file that is not Unicode
+    is read whole, since its encoding can only be guessed from all of it.
 
     Args:
         path: the file.

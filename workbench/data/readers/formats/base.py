@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from workbench.data.examples import SplitName
-from workbench.data.readers.encoding import decode
+from workbench.data.readers.encodings.encoding import decode
 from workbench.data.readers.file_types import SUFFIXES, check_file, read_bytes
 from workbench.data.readers.limits import check_structure
 from workbench.data.readers.table import Table

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from workbench.data.readers.letters import CHINESE, JAPANESE, KOREAN, LANGUAGES, TAIWAN, Language
+from workbench.data.readers.encodings.letters import CHINESE, JAPANESE, KOREAN, LANGUAGES, TAIWAN, Language
 
 _MARGIN, _MARGIN_OF_ONE_WORD = 3.0, 5.0  # log probability; see is_certain
 _SAMPLE_BYTES = 1 << 16

@@ -155,7 +155,7 @@ def _in_own_process(table: pyarrow.Table, expression: str) -> list[int]:
     with pa.ipc.new_stream(payload, table.schema) as stream:
         stream.write_table(table)
     limits = Limits(_MEMORY, TIMEOUT_SECONDS, "The filter", _SIMPLER, RequestError)
-    function = "workbench.runs.filter_process:evaluate"
+    function = "workbench.runs.filters.process:evaluate"
     answer = cast("JsonObject", call(function, {"expression": expression}, limits, payload=payload.getvalue()))
     if "error" in answer:
         raise _duckdb().Error(str(answer["error"]))

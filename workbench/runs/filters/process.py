@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from workbench.runs.filter import matching_indices
+from workbench.runs.filters.filter import matching_indices
 from workbench.types import Json, JsonObject
 
 

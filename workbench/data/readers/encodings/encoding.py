@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from workbench.data.readers.encodings.guess import Reading, is_certain, rank_readings
 from workbench.data.readers.file_types import ALLOWED
-from workbench.data.readers.guess import Reading, is_certain, rank_readings
 from workbench.errors import DataError
 
 _MARKS: tuple[tuple[bytes, str], ...] = (  # longest first: UTF-32's mark begins like UTF-16's

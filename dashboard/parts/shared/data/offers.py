@@ -10,7 +10,7 @@ from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
 from workbench.data.bad_rows import BadRowsError
 from workbench.data.proposals import UnclearColumnsError
-from workbench.data.readers.encoding import UncertainEncodingError
+from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.errors import WorkbenchError
 from workbench.i18n import _, ngettext
 
