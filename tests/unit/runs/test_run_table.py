@@ -235,6 +235,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     record(Path, "read_bytes")
     record(files, "read_limited")
+    record(settings, "read_limited")
     return names
 
 
