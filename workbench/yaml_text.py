@@ -96,7 +96,7 @@ def _is_endless_number(event: yaml.ScalarEvent) -> bool:
     """Return whether a scalar would be converted to a number of more than ``MAX_NUMBER`` characters."""
     if len(event.value) <= MAX_NUMBER:
         return False
-    is_plain = event.implicit[0] and event.style in (None, "")
+    is_plain = event.implicit[0] and event.style in (None, "") and event.value[0] in "0123456789.+-"
     return (is_plain or event.tag is not None) and not set(event.value) - set("0123456789abcdefABCDEFox_:.+- \n\t")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.integration.faulty_runs import FaultScenario, Server
+from workbench import jobs
 from workbench.data.catalogue import download, sources
 from workbench.data.catalogue.entries import Catalogue
 from workbench.jobs import stop, stop_worker
@@ -25,7 +26,9 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def scenario(server: Server, tmp_path_factory: pytest.TempPathFactory) -> FaultScenario:
     """A reference run that succeeded, and a factory of runs with the same spec."""
-    return FaultScenario(server, Workspace(tmp_path_factory.mktemp("scenario") / "home").create())
+    workspace = Workspace(tmp_path_factory.mktemp("scenario") / "home").create()
+    jobs.pause(workspace)  # a run's process would start a worker for the other runs of the scenario
+    return FaultScenario(server, workspace)
 
 
 @pytest.fixture

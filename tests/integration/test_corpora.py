@@ -358,7 +358,8 @@ def test_a_reference_is_parsed() -> None:
     ) == hub_rows.HubReference("Owner/some.corpus-2", "v1.0", "20231101.en", "train")
 
 
-def test_check_requires_a_limit(workspace: Workspace, hub: Hub) -> None:
+def test_check_requires_a_limit(workspace: Workspace, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     assert problems("hf:owner/corpus@main", workspace, limit={"train": 10}) == []
     assert hub.n_read == 0, "a check must not download rows"
     ((field, message),) = problems("hf:owner/corpus@main", workspace)

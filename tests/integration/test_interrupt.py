@@ -49,7 +49,7 @@ def assert_quiet(workspace: Workspace, count: int) -> None:
             continue  # Python itself was still starting, and none of our code had run
         assert "Traceback" not in errors and "KeyboardInterrupt" not in errors, (number, errors)
         codes.append(code)
-    assert set(codes) <= {130, 0}, codes
+    assert set(codes) <= {130, 0, -signal.SIGINT}, codes  # on a busy machine, before Python can handle it
     assert codes.count(130) > count // 3
 
 

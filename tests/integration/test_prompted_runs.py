@@ -10,6 +10,7 @@ import pytest
 from tests.tiny import make_run
 from workbench.check import resolve
 from workbench.compare.differences import compare
+from workbench.errors import SpecError
 from workbench.inference.predictor import Predictor
 from workbench.metrics.measures import columns, metric_values
 from workbench.runs.predictions import read_predictions
@@ -94,6 +95,6 @@ def test_another_run_judges_the_texts(workspace: Workspace) -> None:
 def test_a_judge_without_a_model_is_reported_before_training(workspace: Workspace) -> None:
     unfinished = make_run(workspace)
     changes = {"task.judge": f"run:{unfinished.id}"}
-    with pytest.raises(AssertionError, match="no model"):
+    with pytest.raises(SpecError, match="task.judge: The run .* has no model"):
         train(workspace, "controlled-generation", **changes)
     assert not list((workspace.runs).glob("*controlled*/metrics.jsonl"))

@@ -40,14 +40,14 @@ def prepared(workspace: Workspace, changes: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("code", ["transformers", "workbench"])
 def test_a_missing_pooler_passes_the_first_token_on(workspace: Workspace, tmp_path: Path, code: str) -> None:
     source = f"path:{without_pooler(tmp_path / 'body')}"
-    base = prepared(workspace, {"model.source": source, "model.code": code})
+    base = prepared(workspace, {"model.source": source, "model.code": code, "model.pooler": "first"})
     model = base.model.eval()
     batch = base.task.collate(base.splits["train"].encoded, np.arange(4), 0)
     del batch["labels"]
     with torch.no_grad():
         first = model.base_model(**batch).last_hidden_state[:, 0]
         torch.testing.assert_close(model(**batch).logits, model.classifier(first.tanh()))
-    loaded = prepared(workspace, {"model.source": source, "model.code": code, "model.pooler": "loaded"}).model
+    loaded = prepared(workspace, {"model.source": source, "model.code": code}).model
     assert not torch.equal(*(each.state_dict()[name] for each, name in _pooler_weights(model, loaded)))
 
 
@@ -60,23 +60,29 @@ def _pooler_weights(*models: Any) -> list[tuple[Any, str]]:
 def test_a_trained_pooler_is_loaded(workspace: Workspace) -> None:
     folder = make_model(workspace.uploads / "tiny")
     weights = load_file(folder / "model.safetensors")
-    model = prepared(workspace, {}).model
+    model = prepared(workspace, {"model.pooler": "first"}).model
     assert torch.equal(model.state_dict()[POOLER[0]], weights["pooler.dense.weight"])
 
 
 def test_a_run_continues_the_pooler_of_an_earlier_run(workspace: Workspace, tmp_path: Path) -> None:
-    changes = {"model.source": f"path:{without_pooler(tmp_path / 'body')}", "training.max_steps": 2}
+    changes = {"model.source": f"path:{without_pooler(tmp_path / 'body')}", "model.pooler": "first"} | {
+        "training.max_steps": 2
+    }
     first = make_run(workspace, changes)
     run_folder(first.folder)
     weights = load_file(first.model_folder / "model.safetensors")
     assert not torch.equal(weights[POOLER[0]], torch.eye(32)), "it was not trained"
-    model = prepared(workspace, {"model.source": f"run:{first.id}"}).model
+    model = prepared(workspace, {"model.source": f"run:{first.id}", "model.pooler": "first"}).model
     assert torch.equal(model.state_dict()[POOLER[0]], weights[POOLER[0]])
 
 
 def test_an_adapter_brings_its_pooler(workspace: Workspace, tmp_path: Path) -> None:
     """Loading the base samples another pooler; the answers must be those of the trained one."""
-    changes = {"model.source": f"path:{without_pooler(tmp_path / 'body')}", "tuning.method": "lora"}
+    changes = {
+        "model.source": f"path:{without_pooler(tmp_path / 'body')}",
+        "model.pooler": "first",
+        "tuning.method": "lora",
+    }
     run = make_run(workspace, {**changes, "training.max_steps": 4})
     run_folder(run.folder)
     run = Run.open(run.id, workspace)
@@ -99,7 +105,7 @@ def test_bases_of_older_adapters_are_not_changed(workspace: Workspace, tmp_path:
 @pytest.mark.slow
 def test_minilm_has_no_trained_pooler(workspace: Workspace, shared_cache: Path) -> None:
     """The one in its file is random, and so small that a classifier sees almost nothing."""
-    base = prepared(workspace, {"model.source": "minilm"})
+    base = prepared(workspace, {"model.source": "minilm", "model.pooler": "first"})
     assert torch.equal(base.model.state_dict()[POOLER[0]], torch.eye(384))
     assert base.loaded.newly_initialized.issuperset(POOLER), "an adapter must save it"
     old = make_source("minilm", workspace).load("AutoModelForSequenceClassification", {"num_labels": 2})

@@ -220,13 +220,13 @@ def test_a_report_contains_the_estimate_with_its_errors(workspace: Workspace) ->
 @pytest.mark.slow
 def test_failed_and_canceled_profiling_runs_are_reported(workspace: Workspace) -> None:
     spec = spec_of(workspace)
-    weights_file = Path(spec.model.source.removeprefix("path:")) / "model.safetensors"
-    content = weights_file.read_bytes()
-    weights_file.write_bytes(content[:100])
+    tokenizer_file = Path(spec.model.source.removeprefix("path:")) / "tokenizer.json"
+    content = tokenizer_file.read_bytes()
+    tokenizer_file.write_text("{}")
     with pytest.raises(RunError, match="profiling run of this spec failed"):
         estimate.estimate(spec, workspace)
     assert estimate.status(spec, workspace).state == "failed"
-    weights_file.write_bytes(content)
+    tokenizer_file.write_bytes(content)
     estimate.start(spec, workspace)
     assert estimate.status(spec, workspace).state == "measuring"
     estimate.start(spec, workspace)  # two pages share it

@@ -71,9 +71,9 @@ class PretrainedConfig(SpecModel):
         "build (BERT and GPT-2, same numbers).",
     )
     pooler: Literal["first", "loaded"] = Field(
-        "first",
-        description="What a classifier reads at first if the model's pooler was never trained: first (the vector of "
-        "the first token), or loaded (what the file's random weights make of it).",
+        "loaded",
+        description="What a classifier reads at first if the model's pooler was never trained: loaded (what the file's "
+        "random weights make of the first token), or first (the vector of the first token itself).",
     )
 
 
