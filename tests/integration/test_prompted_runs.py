@@ -95,6 +95,6 @@ def test_another_run_judges_the_texts(workspace: Workspace) -> None:
 def test_a_judge_without_a_model_is_reported_before_training(workspace: Workspace) -> None:
     unfinished = make_run(workspace)
     changes = {"task.judge": f"run:{unfinished.id}"}
-    with pytest.raises(SpecError, match="task.judge: The run .* has no model"):
+    with pytest.raises(SpecError, match=r"task.judge: The run .* has no model"):
         train(workspace, "controlled-generation", **changes)
     assert not list((workspace.runs).glob("*controlled*/metrics.jsonl"))

@@ -64,7 +64,7 @@ def test_texts_with_the_same_label_become_similar(workspace: Workspace, tuning: 
         rows, _ = run.read_metrics()
         losses = [row["eval/loss"] for row in rows if "eval/loss" in row]
         assert losses[-1] < losses[0]
-        assert report.metrics["mrr"].value > report.baseline["mrr"] + 0.1
+        assert report.metrics["mrr"].value > report.baselines["the model before training"]["mrr"] + 0.1
     saved = read_predictions(run)
     hits = [hit for hit in saved["correct"] if hit is not None]
     assert sum(hits) / len(hits) == pytest.approx(report.metrics["recall@1"].value)
