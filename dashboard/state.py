@@ -5,6 +5,7 @@ A value in the URL is user input like any other: it is looked up among what exis
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
@@ -197,6 +198,19 @@ def known(options: Sequence[str]) -> Callable[[str], str | None]:
         options: the allowed values.
     """
     return lambda text: text if text in options else None
+
+
+def mapping(text: str) -> dict[str, object] | None:
+    """Return the JSON object in a text; None if it holds anything else.
+
+    Args:
+        text: of the URL.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def flag(text: str) -> bool | None:

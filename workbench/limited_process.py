@@ -52,7 +52,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a process may use, and how its user is told that it was too much.
+    """What a process may use, and the errors of one that used too much.
 
     Attributes:
         memory: bytes of address space.

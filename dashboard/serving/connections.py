@@ -1,7 +1,7 @@
 """Connections that send nothing are closed, and their number is limited, so that nobody can use up all descriptors.
 
 uvicorn has a time limit for neither a request's header nor a TLS handshake, and its ``limit_concurrency`` refuses
-whoever comes last. Here the oldest connection that nobody has logged in with makes room for a new one.
+the newest connection. Here the oldest connection without a login makes room for a new one.
 """
 
 from __future__ import annotations

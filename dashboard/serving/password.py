@@ -19,7 +19,7 @@ MAX_LENGTH = 1024  # characters; hashing more would only be work for the server
 # 32 MB and about 0.1 s a try (n: cost, r: block size, p: parallelism; RFC 7914).
 _COST = {"n": 2**15, "r": 8, "p": 1}
 _MEMORY = 2**26
-AT_ONCE = 2  # comparisons at once, whoever asks for them: 64 MB
+AT_ONCE = 2  # comparisons at once, from all addresses: 64 MB
 _comparing = threading.BoundedSemaphore(AT_ONCE)
 
 

@@ -142,7 +142,7 @@ def serve(
     revive(workspace)  # as after a reboot
     say(f"Dashboard: {url}")
     if https is None and not is_loopback(host):
-        text = "Other machines reach it over plain HTTP, and whoever is between can read the password."
+        text = "Other machines reach it over plain HTTP, so the password can be read on the way."
         say(f"Warning: {text} Use --https-cert and --https-key, or a proxy with TLS.", to_errors=True)
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()

@@ -3,7 +3,7 @@
     python -m tests.dashboard.draw_pages FOLDER [--scenario none one ...] [--look 1280-light ...]
 
 The scenarios are workspaces without a run, with one, with a thousand, and with names of 80 characters; each is drawn
-1280 and 1920 pixels wide, light and dark. For whoever changes a page, to be looked at; nothing of it is committed.
+1280 and 1920 pixels wide, light and dark. Look at the pictures after you change a page; they are not committed.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def chosen_rows(monkeypatch: pytest.MonkeyPatch, key: str, rows: list[int]) -> N
 
 
 def went_to(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """Where the page sends whoever looks at it: the query of each link that was followed."""
+    """Return the query of each link that the page follows."""
     import streamlit as st
 
     links: list[dict[str, str]] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import state
+
 
 def page() -> None:
     import streamlit as st
@@ -55,3 +57,12 @@ def test_a_second_quick_click_is_not_undone_by_the_url_of_before_the_first(query
 def test_unknown_values_change_nothing() -> None:
     test = opened(view="nothing")
     assert test.radio[0].value == in_url(test) == "tokens"
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '"a"', "null", "{", '{"a": NaN', "[" * 20_000, '{"a":' * 5_000])
+def test_a_link_whose_object_cannot_be_read_is_ignored(text: str) -> None:
+    assert state.mapping(text) is None
+
+
+def test_an_object_in_a_link() -> None:
+    assert state.mapping('{"steps": 4, "names": ["a"]}') == {"steps": 4, "names": ["a"]}

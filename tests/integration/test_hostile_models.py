@@ -348,7 +348,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def copy_run(run: Run, workspace: Workspace, number: int) -> Path:
     folder = workspace.runs / f"{run.id}-{number}"
     shutil.copytree(run.folder, folder)
-    update_json(folder / "model" / "workbench.json", files={})  # whoever changes a model can remove its hashes, too
+    update_json(folder / "model" / "workbench.json", files={})  # anyone who changes a model can remove its hashes, too
     return folder
 
 

@@ -21,7 +21,7 @@ Modules, each importing only those above it:
     running        a run from its spec to its result, for callers that wait
     estimate       what a spec will cost, from a profiling run
     sweep_state    what a sweep has done so far, as its file holds it
-    reviving       a worker that died is started again by whoever looks at the queue
+    reviving       everything that looks at the queue restarts a worker that has died
     sweep_space, sweep_study, sweep_plan, sweeps, sweep_driver   searches over settings
     variables      environment variables that a run takes from the command that asked for it to its process
     worker         the worker itself

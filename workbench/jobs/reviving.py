@@ -1,4 +1,4 @@
-"""Whoever looks at the queue starts a worker again that has died: a page, a command, the process of a run.
+"""Everything that looks at the queue restarts a worker that has died: pages, commands, the processes of runs.
 
 Otherwise what waits would wait until somebody submits another run.
 """
@@ -33,7 +33,7 @@ def revive(workspace: Workspace) -> bool:
         if start_worker.worker_lock(workspace).is_held() or is_paused(workspace) or not _something_waits(workspace):
             return False
         return start_worker.ensure_worker(workspace, _slots_of_the_dead(workspace))
-    except (OSError, WorkbenchError):  # a full disk, or no memory for a process: who looks next tries again
+    except (OSError, WorkbenchError):  # a full disk, or no memory for a process: the next look tries again
         return False
 
 

@@ -224,11 +224,8 @@ def _columns(roles: Sequence[Column], names: Sequence[str]) -> dict[str, str]:
     keys = {role.role: f"data.columns.{role.role}" for role in roles}
 
     def read(text: str) -> dict[str, str] | None:
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(document, dict):
+        document = state.mapping(text)
+        if document is None:
             return None
         columns = {role: column for role, column in document.items() if role in keys and isinstance(column, str)}
         for role, column in columns.items():

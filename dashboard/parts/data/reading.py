@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from dashboard import state
 from dashboard.parts.shared import spec_form
-from dashboard.parts.shared.data import uploads
+from dashboard.parts.shared.data import offers, uploads
 from dashboard.parts.shared.errors import show_errors
 from workbench.i18n import _
 from workbench.spec import DataSpec
@@ -57,12 +57,7 @@ def accept(changes: Mapping[str, object]) -> None:
     Args:
         changes: by the name of the field.
     """
-    for name, value in changes.items():
-        if name == "columns" and isinstance(value, Mapping):
-            for role, column in value.items():
-                st.session_state[f"data.columns.{role}"] = column
-        else:
-            st.session_state[f"{FIELDS}.{name}"] = value
+    offers.fill(changes, FIELDS, "data.columns")
 
 
 def _forget_other_file(path: str) -> None:
@@ -93,11 +88,8 @@ def _restore(
 def _read(
     text: str, keys: Mapping[str, str], model: type[BaseModel], base: Mapping[str, object]
 ) -> dict[str, object] | None:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict):
+    document = state.mapping(text)
+    if document is None:
         return None
     values: dict[str, object] = {}
     for name in keys.keys() & document.keys():

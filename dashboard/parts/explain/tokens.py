@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import streamlit as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import state
@@ -182,12 +182,13 @@ def _options(method: str, column: DeltaGenerator) -> dict[str, object]:
 
 
 def _valid_options(config: type[BaseModel], text: str) -> dict[str, object]:
-    """Options out of a URL, if they are options of this method."""
+    """Return the options in a URL, if they are options of this method."""
+    document = state.mapping(text) or {}
     try:
-        document = json.loads(text)
-        return {name: value for name, value in document.items() if config(**document)}
-    except (ValueError, TypeError, AttributeError):
+        config.model_validate(document)
+    except ValidationError:
         return {}
+    return document
 
 
 # -- the picture ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.parts.shared import run_list, spec_form
-from dashboard.parts.shared.data import uploads
+from dashboard.parts.shared.data import offers, uploads
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, md
@@ -346,12 +346,7 @@ def accept(changes: Mapping[str, object]) -> None:
         changes: by the name of the field.
     """
     prefix = f"{Launch.PREFIX}.data_fields"
-    for name, value in changes.items():
-        if name == "columns" and isinstance(value, Mapping):
-            for role, column in value.items():
-                st.session_state[f"{prefix}.columns.{role}"] = column
-        else:
-            st.session_state[f"{prefix}.{name}"] = value
+    offers.fill(changes, prefix, f"{prefix}.columns")
 
 
 def use_model(source: str) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from dashboard import state
 from dashboard.parts.explain import inputs as examples_of
@@ -121,11 +121,8 @@ def put(columns: Sequence[Column], document: Mapping[str, object]) -> Inputs:
 
 def _from_url(columns: Sequence[Column]) -> None:
     def read(text: str) -> Inputs | None:
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
+        document = state.mapping(text)
+        if document is None:
             st.warning(
                 _("The input in this link cannot be read. The link may be incomplete."), icon=":material/link_off:"
             )
@@ -187,11 +184,12 @@ def _options(run: Run, task: Task) -> Options:
 
 def _options_from_url(prefix: str, defaults: Mapping[str, object]) -> None:
     def read(text: str) -> Options | None:
+        document = state.mapping(text)
         try:
-            document = json.loads(text)
             PageGeneration.model_validate(document)
-        except (ValueError, RecursionError):  # pydantic's errors are ValueErrors
+        except ValidationError:
             return None
+        assert document is not None
         used = {name: value for name, value in document.items() if name in defaults}
         for name, value in used.items():
             st.session_state[f"{prefix}.{name}"] = value

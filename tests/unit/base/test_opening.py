@@ -68,7 +68,7 @@ def test_a_document_above_the_limit_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("open_, close", [("[", "]"), ('{"a":', "}")])
 def test_a_deep_document_is_damaged(tmp_path: Path, open_: str, close: str) -> None:
-    """json reads some thousand levels; whoever then copies or prints the value by recursion fails."""
+    """json reads some thousand levels; code that then copies or prints the value by recursion fails."""
     for depth, readable in ((100, True), (101, False), (900, False)):
         (tmp_path / "file").write_text(open_ * depth + "1" + close * depth)
         assert (read_json(tmp_path / "file") is not None) == readable, depth
@@ -198,7 +198,7 @@ OTHERWISE = {"jobs/sweep_plan.py": 1, "jobs/start_worker.py": 1, "runs/series/me
 
 
 def test_nobody_goes_round_the_readers() -> None:
-    """A pipe among the files of a run would hold up whoever opens it otherwise."""
+    """A pipe among the files of a run would block every process that opens it."""
     calls: dict[str, int] = {}
     package = Path(opening.__file__).parents[1]
     for folder in ("runs", "jobs"):

@@ -18,6 +18,22 @@ ROWS_WIDTH = 80  # characters of a value
 Accept = Callable[[Mapping[str, object]], None]  # puts fields of the data section into the form that the page holds
 
 
+def fill(changes: Mapping[str, object], fields: str, columns: str) -> None:
+    """Put accepted fields of the data section into a form.
+
+    Args:
+        changes: by the name of the field.
+        fields: prefix of the keys of the form's fields.
+        columns: prefix of the keys of the columns, one for each role.
+    """
+    for name, value in changes.items():
+        if name == "columns" and isinstance(value, Mapping):
+            for role, column in value.items():
+                st.session_state[f"{columns}.{role}"] = column
+        else:
+            st.session_state[f"{fields}.{name}"] = value
+
+
 def has_offer(error: WorkbenchError) -> bool:
     """Return whether a click can resolve an error about a file.
 
