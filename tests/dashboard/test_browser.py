@@ -69,6 +69,7 @@ def launch(page: Page, tuning: str) -> str:
     return page.url.rsplit("run=", 1)[1]
 
 
+@pytest.mark.slow
 def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspace) -> None:
     with visitor(chromium, server.url) as someone:
         home = someone.open("/")

@@ -39,6 +39,7 @@ def claims(page: Page, count: int) -> list[str]:
     return alerts.all_inner_texts()
 
 
+@pytest.mark.slow
 def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs: list[Run], tmp_path: Path) -> None:
     expected = compare_seeds(runs, "macro_f1")
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:

@@ -146,9 +146,9 @@ def test_reload_everywhere_and_find_the_same(chromium: Browser, server: Server, 
             assert "What to do" not in "\n".join(before), (name, before)
             assert name != "compare" or set(query) <= set(parse_qs(urlsplit(url).query)), url
             page.reload()
+            elsewhere = another.open(url.removeprefix(server.url))  # both draw at the same time
             must_be(page, before, f"{name}, reloaded")
             assert page.url == url, name
-            elsewhere = another.open(url.removeprefix(server.url))
             must_be(elsewhere, before, f"{name}, in another browser")
             page.close()
             elsewhere.close()

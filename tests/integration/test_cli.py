@@ -94,6 +94,7 @@ def test_predict(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
         assert result["label"] in ("good", "bad") and sum(result["scores"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_predict_reads_inputs_by_role_and_from_a_file(
     home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path
 ) -> None:

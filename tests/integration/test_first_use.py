@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.integration.cli_process import assert_finished_run, call, call_json
@@ -42,6 +43,7 @@ def sheet_rows() -> list[tuple[str, str]]:
     return rows
 
 
+@pytest.mark.slow
 def test_a_spreadsheet_from_windows(live_workspace: Workspace, tmp_path: Path) -> None:
     for encoding in ("cp1252", "utf-8-sig"):
         sheet = write_sheet(tmp_path / f"reviews {encoding}.csv", encoding, sheet_rows())

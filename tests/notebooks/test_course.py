@@ -28,7 +28,7 @@ from workbench.teach import course, scale, size
 from workbench.workspace import Workspace
 
 TEXTS = list(course.texts(ROOT))
-SLOW: tuple[str, ...] = ()  # names that run only in make test-slow; empty while all take seconds
+SLOW = frozenset(text for text in TEXTS if "tutorials" in text.parts)  # the lessons run only in make test-slow
 
 
 def stem_of(text: Path) -> str:
@@ -95,7 +95,7 @@ def stop_workers() -> Iterator[None]:
 @pytest.mark.usefixtures("stop_workers")
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(text, marks=[pytest.mark.slow] if text.name.startswith(SLOW) else []) for text in TEXTS],
+    [pytest.param(text, marks=[pytest.mark.slow] if text in SLOW else []) for text in TEXTS],
     ids=stem_of,
 )
 def test_it_runs_from_top_to_bottom(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from workbench.errors import NonFiniteOutputError
@@ -27,10 +28,11 @@ def check_outputs(model: Model) -> None:
 def _refuse_non_finite(module: object, inputs: object, outputs: object) -> None:
     for name in ("logits", "start_logits", "end_logits", "prediction_logits", "last_hidden_state"):
         tensor: Any = getattr(outputs, name, None)
-        if tensor is None or not hasattr(tensor, "isnan") or not tensor.numel():
+        if tensor is None or not tensor.numel():
             continue
         # A mask may make a logit minus infinity on purpose; nothing makes it NaN or plus infinity.
-        if bool(tensor.isnan().any()) or float(tensor.max()) == float("inf"):
+        largest = float(tensor.detach().max())  # NaN if any value is
+        if math.isnan(largest) or largest == math.inf:
             raise NonFiniteOutputError(
                 f"The model computed NaN or infinity ({name}), so it has no answer.",
                 "Its weights are damaged, or too large for this precision. Start the run again, or use another model.",
