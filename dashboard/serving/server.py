@@ -29,7 +29,7 @@ from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed, is_loopba
 from dashboard.serving.password import set_password, stored_hash
 from dashboard.serving.websockets import CLOSED_SCRIPT, MAX_PAGES
 from workbench.errors import BusyError, RefusedError, RequestError
-from workbench.limited_process import keep_ready
+from workbench.system.limited_process import keep_ready
 from workbench.system.machine import limit_onednn_cache
 from workbench.system.terminal import say
 from workbench.workspace import Workspace

@@ -28,10 +28,10 @@ from workbench.data.progress import Progress
 from workbench.data.readers.head import copy_head
 from workbench.data.readers.limits import UPLOAD
 from workbench.errors import FetchError, WorkbenchError
-from workbench.limited_process import call
 from workbench.models.base import ModelSource
 from workbench.problem import Problem
 from workbench.spec import DataSpec
+from workbench.system.limited_process import call
 from workbench.tasks.base import Task
 from workbench.workspace import Workspace
 

@@ -25,10 +25,10 @@ from workbench.data.text.language import NAMES, UNKNOWN, Languages, detect_langu
 from workbench.data.text.unknown_tokens import load_backend, unknown_share
 from workbench.data.uploads import confined_path
 from workbench.errors import WorkbenchError
-from workbench.limited_process import call
 from workbench.models.base import VOCABULARY_HEADS, ModelSource, models
 from workbench.problem import Problem
 from workbench.spec import DataSpec, RunSpec
+from workbench.system.limited_process import call
 from workbench.tasks.base import Task
 from workbench.workspace import Workspace
 

@@ -1,4 +1,4 @@
-"""What pages show of a stranger's data, as functions for :mod:`workbench.limited_process`: JSON in, JSON out.
+"""What pages show of a stranger's data, as functions for :mod:`workbench.system.limited_process`: JSON in, JSON out.
 
 They load data as a run does, and import no torch.
 """

@@ -1,4 +1,4 @@
-"""Reading a stranger's file, as functions for :mod:`workbench.limited_process`: JSON in, JSON out, without torch."""
+"""Reading a stranger's file, as functions for :mod:`workbench.system.limited_process`: JSON in, JSON out, no torch."""
 
 from __future__ import annotations
 

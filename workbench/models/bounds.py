@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workbench.errors import RefusedError
 from workbench.files import read_json
-from workbench.limited_process import Limits, call
+from workbench.system.limited_process import Limits, call
 from workbench.types import Json, JsonObject
 
 MAX_HEADER = 100 * 1024**2  # bytes of the header of a safetensors file; the format allows no more

@@ -1,1 +1,1 @@
-"""What the operating system gives: files that may be anything, memory, disks, processors, the terminal."""
+"""The operating system: files that may be anything, memory, disks, processors, processes with limits, the terminal."""

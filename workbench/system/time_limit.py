@@ -17,7 +17,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raise :class:`OutOfTime` inside the block when its time is up.
 
     Only Python code is interrupted, between two of its instructions. For native code, which may hold Python's lock, use
-    :mod:`workbench.limited_process`.
+    :mod:`workbench.system.limited_process`.
 
     Args:
         seconds: how long the block may take.

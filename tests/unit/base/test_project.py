@@ -61,7 +61,6 @@ LAYERS = [
         "notes",
         "version",
         "yaml_text",
-        "limited_process",
     },
 ]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostile_files import QUICK, SLOW
-from workbench import limited_process
 from workbench.data.readers.limits import UPLOAD_MEMORY, UPLOAD_SECONDS
+from workbench.system import limited_process
 
 # Reads a file with the library alone, without limits of the process, and reports what that took.
 MEASURE = """

@@ -13,7 +13,7 @@ seconds             ``MIN_SECONDS``, and a second for each ``BYTES_PER_SECOND`` 
 
 Memory: at most ``BYTES_PER_VALUE`` for each value and ``BYTES_PER_BYTE`` for each byte of the file, both measured
 (tests/unit/data/test_hostile_files.py). Reading what a stranger uploaded is limited by the process that reads it, too:
-``UPLOAD`` (:mod:`workbench.limited_process`).
+``UPLOAD`` (:mod:`workbench.system.limited_process`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 import psutil
 
 from workbench.errors import DataError
-from workbench.limited_process import Limits
+from workbench.system.limited_process import Limits
 
 MAX_BYTES = 4 * 1024**3
 MAX_RATIO = 200  # text is rarely above 20

@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from workbench.errors import MissingPackageError, RequestError
-from workbench.limited_process import Limits, call
 from workbench.runs.rows import INDEX, Row, column_names, to_arrow
+from workbench.system.limited_process import Limits, call
 from workbench.types import JsonObject
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Evaluate a filter in a process of its own, which :mod:`workbench.limited_process` starts.
+"""Evaluate a filter in a process of its own, which :mod:`workbench.system.limited_process` starts.
 
 DuckDB can be interrupted between values, but not inside one: a regular expression over a long text would block the
 calling process for minutes.

@@ -19,9 +19,9 @@ from workbench.data.near_duplicates import OverlapRecord
 from workbench.data.overview import Overview, find_near_duplicates, overview
 from workbench.data.readers.limits import COMPARING, UPLOAD
 from workbench.errors import DataError
-from workbench.limited_process import call
 from workbench.runs.report_notes import from_json
 from workbench.spec import ModelChoice, RunSpec
+from workbench.system.limited_process import call
 from workbench.workspace import Workspace
 
 

@@ -19,8 +19,8 @@ from workbench.data.uploads import list_uploads, upload_suffixes
 from workbench.errors import DataError, WorkbenchError
 from workbench.files import inside, safe_name, slug, write_atomically
 from workbench.i18n import _
-from workbench.limited_process import call
 from workbench.spec import DataSpec
+from workbench.system.limited_process import call
 from workbench.workspace import Workspace
 
 MEGABYTES = 200

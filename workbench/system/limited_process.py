@@ -184,7 +184,7 @@ class _Process:
     def __init__(self, *modules: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (a pipe would block a process that prints much)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "workbench.limited_process", *modules],
+            [sys.executable, "-m", "workbench.system.limited_process", *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
