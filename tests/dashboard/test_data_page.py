@@ -6,15 +6,16 @@ import io
 import json
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.data import warnings
+from dashboard.parts.data import batch, warnings
 from dashboard.parts.data.overview import SPLITS
-from dashboard.parts.shared.data import reports
+from dashboard.parts.shared.data import confined, reports
 from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
@@ -22,11 +23,12 @@ from tests.tiny import reviews, write_csv
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.load import load_data
 from workbench.data.overview import overview
+from workbench.data.readers.limits import BATCH
 from workbench.data.uploads import active_runs_using, delete_upload, list_uploads
 from workbench.errors import DataError, RefusedError, RequestError
 from workbench.spec import RunSpec
+from workbench.system.limited_process import Limits, call
 from workbench.tasks.base import tasks
-from workbench.training import first_batch
 from workbench.workspace import Workspace
 
 HOSTILE = "<img src=x onerror=alert(1)> [click](javascript:alert(1)) :red[x]"
@@ -138,12 +140,17 @@ def test_the_first_batch_is_built_once_and_matches_the_fields(
 ) -> None:
     made: list[str] = []
 
-    def fake(spec: RunSpec, *_: Any, **__: Any) -> first_batch.FirstBatch:
-        made.append(spec.model_dump_json())
-        rows = [first_batch.Row("", ["a", "b"], 2, 2, label=str(n)) for n in range(3)]
-        return first_batch.FirstBatch(rows, {"input_ids": (3, 2)}, 4, 0.5, {}, None, None)  # type: ignore[arg-type]
+    def fake(function: str, arguments: Mapping[str, Any], limits: Limits, *rest: object) -> object:
+        if not function.endswith(":read_first_batch"):
+            return call(function, arguments, limits)
+        assert limits is BATCH
+        made.append(str(arguments["spec"]))
+        row = {"text": "", "tokens": ["a", "b"], "targets": None, "real": 2, "cut": 0, "cells": []}
+        rows = [{**row, "label": str(number)} for number in range(3)]
+        return {"rows": rows, "shape": [3, 2], "batches": 4, "padding": 0.5}
 
-    monkeypatch.setattr(first_batch, "first_batch", fake)
+    monkeypatch.setattr(confined, "call", fake)
+    monkeypatch.setattr(batch, "is_cached", lambda *_: True)
     page = well(open_page("data", data=upload(workspace, tmp_path), show="batch"))
     assert "of them padding" not in text_of(page)
     page = well(page.button(key="data_batch").click().run())

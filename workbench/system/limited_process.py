@@ -29,6 +29,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
+import psutil
+
 from workbench.errors import DataError, RequestError, WorkbenchError
 from workbench.types import Json, JsonObject
 
@@ -55,7 +57,7 @@ class Limits:
     """What a process may use, and the errors of one that used too much.
 
     Attributes:
-        memory: bytes of address space.
+        memory: bytes of address space, beyond those of what the process imports.
         seconds: from the request to the answer.
         what: subject of the messages: ``"Reading the file"``.
         hint: what to do.
@@ -317,6 +319,7 @@ def _limit(memory: int, seconds: float) -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
+        memory += psutil.Process().memory_info().vms  # libraries for GPUs reserve more than a file ever needs
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         allowed = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
         resource.setrlimit(resource.RLIMIT_AS, (allowed, hard))

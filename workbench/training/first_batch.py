@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 
@@ -21,8 +23,11 @@ from workbench.training.core.steps import StepSchedule
 from workbench.training.evaluation import COMPILED_MULTIPLE
 from workbench.training.loop import seed_batch
 from workbench.training.prepare import DownloadHooks, Prepared, prepare
-from workbench.types import IGNORE_INDEX, Ints, Tokenizer
+from workbench.types import IGNORE_INDEX, Ints, JsonObject, Tokenizer
 from workbench.workspace import Workspace
+
+SHOWN_TOKENS = 128  # of a row that a page shows
+SHOWN_CHARACTERS = 20_000  # of the text of a row
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,65 @@ def first_batch(
         tokenizer=prepared.tokenizer,
         dataset=prepared.dataset,
     )
+
+
+class ShownRow(TypedDict):
+    """A :class:`Row` as a page shows it, cut to a size that fits a page.
+
+    Attributes:
+        cells: the tokens of its text, as :func:`tokenize_text` returns them; empty where the row has no text.
+    """
+
+    text: str
+    tokens: list[str]
+    targets: list[str] | None
+    label: str
+    real: int
+    cut: int
+    cells: list[JsonObject]
+
+
+class ShownBatch(TypedDict):
+    """A :class:`FirstBatch` as a page shows it."""
+
+    rows: list[ShownRow]
+    shape: list[int]
+    batches: int
+    padding: float
+
+
+def read_first_batch(spec: JsonObject, root: str, progress: Progress | None = None) -> ShownBatch:
+    """Return the first batch of a run as JSON, for :mod:`workbench.system.limited_process`.
+
+    Args:
+        spec: the spec to launch, which may name files inside the workspace's uploads only.
+        root: the workspace.
+        progress: called while files are read.
+
+    Raises:
+        SpecError, DataError, FetchError, RequestError: the run would fail before its first step.
+    """
+    parsed = RunSpec.model_validate(spec)
+    batch = first_batch(parsed, Workspace(Path(root)), confined=True, progress=progress)
+    rows: list[ShownRow] = [
+        {
+            "text": row.text[:SHOWN_CHARACTERS],
+            "tokens": row.tokens[:SHOWN_TOKENS],
+            "targets": row.targets[:SHOWN_TOKENS] if row.targets is not None else None,
+            "label": row.label,
+            "real": row.real,
+            "cut": row.cut,
+            "cells": [
+                dataclasses.asdict(cell)
+                for cell in tokenize_text(batch.tokenizer, row.text[:SHOWN_CHARACTERS], parsed.data.max_length)
+            ]
+            if row.text
+            else [],
+        }
+        for row in batch.rows
+    ]
+    shape = list(batch.shapes["input_ids"])
+    return {"rows": rows, "shape": shape, "batches": batch.batches, "padding": batch.padding}
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.parts.shared.data import reports
+from dashboard.parts.shared.data import confined, reports
 from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.long_tasks import reading
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import md
 from workbench.check import fitting_models
+from workbench.data.catalogue.entries import catalogue
+from workbench.data.catalogue.sources import fetch, is_cached
+from workbench.data.readers.limits import BATCH
 from workbench.i18n import _
 from workbench.models.base import models
 from workbench.spec import RunSpec
@@ -21,10 +23,9 @@ from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.training.first_batch import FirstBatch
+    from workbench.training.first_batch import ShownBatch
 
 SHOWN = "data.batch"  # session key: the spec whose batch is shown
-MAX_TOKENS = 128  # of a row that are shown
 LIMIT = 2000  # training examples, so that it is quick
 
 
@@ -59,38 +60,39 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
         _show(wanted, workspace)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _first_batch(document: str, when: int, root: str) -> FirstBatch:
-    """Return the batch of a spec without the rows of all data, cached so that another row is shown at once."""
-    from workbench.training.first_batch import first_batch  # imports torch
-
-    batch = first_batch(RunSpec.model_validate_json(document), Workspace(Path(root)), confined=True)
-    return dataclasses.replace(batch, dataset=None)  # type: ignore[arg-type]  # this page does not read it
+def _read(spec: RunSpec, workspace: Workspace) -> ShownBatch:
+    """Return the first batch, read in a process with limits; its model is downloaded first, without them."""
+    source = spec.model.source
+    if source in catalogue().models and not is_cached(source, workspace):
+        with reading(_("Downloading the model ...")) as progress:
+            fetch(source, workspace, progress)
+    arguments = {"spec": spec.model_dump(mode="json", exclude_unset=True), "root": str(workspace.root)}
+    label = _("Reading, tokenizing and batching ...")
+    function = "workbench.training.first_batch:read_first_batch"
+    return cast("ShownBatch", confined.read(function, arguments, BATCH, label, reports.changed(spec)))
 
 
 def _show(spec: RunSpec, workspace: Workspace) -> None:
-    from workbench.training.first_batch import tokenize_text
-
-    with st.spinner(_("Reading, tokenizing and batching ...")):
-        batch = _first_batch(spec.model_dump_json(), reports.changed(spec), str(workspace.root))
+    batch = _read(spec, workspace)
+    rows = batch["rows"]
     st.markdown(
         _(
             "{shape} tokens, {share} of them padding; {n} of {total} texts are truncated; {batches} batches per epoch."
         ).format(
-            shape=" x ".join(map(str, batch.shapes["input_ids"])),
-            share=f"{batch.padding:.0%}",
-            n=sum(row.cut > 0 for row in batch.rows),
-            total=len(batch.rows),
-            batches=f"{batch.batches:,}",
+            shape=" x ".join(map(str, batch["shape"])),
+            share=f"{batch['padding']:.0%}",
+            n=sum(row["cut"] > 0 for row in rows),
+            total=len(rows),
+            batches=f"{batch['batches']:,}",
         ),
         help=help_for("padding"),
     )
-    rows = [
-        {"label": row.label, "tokens": row.real, "cut": row.cut, **dict(enumerate(row.tokens[:MAX_TOKENS], start=1))}
-        for row in batch.rows
+    shown = [
+        {"label": row["label"], "tokens": row["real"], "cut": row["cut"], **dict(enumerate(row["tokens"], start=1))}
+        for row in rows
     ]
     draw_table(
-        pd.DataFrame(rows).rename(columns=str),
+        pd.DataFrame(shown).rename(columns=str),
         column_config={
             "label": st.column_config.Column(_("label")),
             "tokens": st.column_config.Column(_("tokens")),
@@ -99,16 +101,15 @@ def _show(spec: RunSpec, workspace: Workspace) -> None:
         hide_index=True,
         key="data.batch_rows",
     )
-    with_targets = [row for row in batch.rows if row.targets is not None]
-    if with_targets:
+    targets = [dict(enumerate(row["targets"], start=1)) for row in rows if row["targets"] is not None]
+    if targets:
         st.caption(_("Target for each token (blank: none)"))
-        targets = [dict(enumerate((row.targets or [])[:MAX_TOKENS], start=1)) for row in with_targets]
         draw_table(pd.DataFrame(targets).rename(columns=str), hide_index=True, key="data.batch_targets")
     st.subheader(_("One row, token by token"), anchor=False)
-    number = st.number_input(_("Row of the batch"), 1, len(batch.rows), 1, key="data.batch_row")
-    text = batch.rows[int(number) - 1].text
-    st.caption(md(text, 1000) if text else _("This row holds several texts, packed together."))
-    if text:
-        cells = pd.DataFrame(tokenize_text(batch.tokenizer, text, spec.data.max_length))
+    number = st.number_input(_("Row of the batch"), 1, len(rows), 1, key="data.batch_row")
+    row = rows[int(number) - 1]
+    st.caption(md(row["text"], 1000) if row["text"] else _("This row holds several texts, packed together."))
+    if row["cells"]:
+        cells = pd.DataFrame(row["cells"])
         labels = {name: st.column_config.Column(_(str(name))) for name in cells.columns}
         draw_table(cells, column_config=labels, hide_index=True, key="data.pieces")

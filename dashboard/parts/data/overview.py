@@ -44,8 +44,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     Raises:
         DataError: a row is invalid; the message says which and why.
     """
-    with st.spinner(_("Reading the data ...")):
-        report = reports.read_overview(spec, workspace)
+    report = reports.read_overview(spec, workspace)
     splits = report["parts"]
     for name, column in zip(splits, st.columns(len(splits)), strict=True):
         column.metric(_("Rows, {split}").format(split=split_name(name)), f"{splits[name]['rows']:,}")
@@ -73,8 +72,7 @@ def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
         spec: whose data.
         workspace: whose cache is used.
     """
-    with st.spinner(_("Reading the data ...")):
-        overlaps = reports.near_duplicates(spec, workspace)
+    overlaps = reports.near_duplicates(spec, workspace)
     if overlaps is None:
         st.info(_("There are too many texts to compare here."), icon=":material/info:")
         return

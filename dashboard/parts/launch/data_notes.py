@@ -35,8 +35,7 @@ def draw(spec: RunSpec | None, problems: Sequence[Problem], workspace: Workspace
     if not _is_small_file(Path(spec.data.train)):
         return
     try:
-        with st.spinner(_("Reading the data ...")):
-            all_notes = reports.data_notes(spec, workspace)
+        all_notes = reports.data_notes(spec, workspace)
     except WorkbenchError as error:
         offers.draw(error, launch_form.accept)  # what is wrong is among the problems
         return

@@ -33,6 +33,7 @@ BASIC_TRAINING = ("epochs", "learning_rate", "batch_size")
 KINDS = {"training": N_("Training"), RANGE_TEST: N_("Learning-rate range test")}
 FILLED = "launch_filled"  # session key: the spec that was put into the form, until the form is drawn
 SEARCH = "launch_find"
+UPLOADED = "launch_uploaded"  # session key: the path of a file that was just stored
 COLUMNS_FOR = f"{Launch.PREFIX}.columns_for"  # session key: the task and the data that the columns belong to
 MAPPINGS = {"columns", "labels"}  # fields of the data whose value is a mapping
 DEFAULTS = {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "full"}
@@ -74,6 +75,8 @@ def fill(spec: RunSpec) -> None:
 
 def draw() -> JsonObject:
     """Draw the whole form; return a document for ``RunSpec.parse`` with what differs from the defaults."""
+    if (uploaded := st.session_state.pop(UPLOADED, None)) is not None:
+        st.session_state[f"{Launch.PREFIX}.data"] = uploaded
     kind = choose_kind()
     left, right = st.columns(2)
     with left:
@@ -95,7 +98,9 @@ def draw() -> JsonObject:
     task, model, tuning = tasks.get(task_name), models.get(model_name), tunings.get(tuning_name)
 
     with st.expander(_("Your own data"), icon=":material/upload_file:", key="launch_own_data"):
-        uploads.draw_uploader(f"{Launch.PREFIX}.data")
+        uploads.draw_uploader(UPLOADED)
+    if UPLOADED in st.session_state:
+        st.rerun()  # with the file chosen
     is_upload = data["train"] in uploads.stored(Workspace.current())
     if is_upload:
         with show_errors("columns_error"):

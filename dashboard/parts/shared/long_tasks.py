@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 
-from dashboard.parts.shared.text import duration
+from dashboard.parts.shared.text import cut, duration, md
+from workbench.data.progress import Progress
 from workbench.i18n import _
+
+_REDRAW_SECONDS = 0.25
 
 
 def start_button(label: str, key: str, seconds: float | None = None, help: str | None = None) -> bool:
@@ -50,3 +54,37 @@ def progress_bar(label: str) -> Callable[[int, int], None]:
             bar.empty()
 
     return update
+
+
+@contextmanager
+def reading(label: str) -> Iterator[Progress]:
+    """Show that something is read or downloaded, and a bar with the time left once it says how far it is.
+
+    Both disappear at the end.
+
+    Args:
+        label: what is being done, translated.
+
+    Returns:
+        A function to call with a label in English, the bytes done, and their total.
+    """
+    bar = st.empty()
+    current, started, drawn = "", time.monotonic(), 0.0
+
+    def update(name: str, done: int, total: int | None) -> None:
+        nonlocal current, started, drawn
+        now = time.monotonic()
+        if name != current:
+            current, started, drawn = name, now, 0.0
+        if not total or now - drawn < _REDRAW_SECONDS:
+            return
+        drawn, share = now, min(1.0, done / total)
+        text = cut(_(name), 80)
+        if 0 < share < 1:
+            left = duration((now - started) / share * (1 - share))
+            text = _("{label}: {share}, about {duration} left").format(label=text, share=f"{share:.0%}", duration=left)
+        bar.progress(share, text=md(text))
+
+    with st.spinner(label):
+        yield update
+    bar.empty()

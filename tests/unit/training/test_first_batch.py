@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.tiny import make_run
+from tests.tiny import make_run, write_csv
+from workbench.data.readers.limits import BATCH
+from workbench.errors import DataError
+from workbench.spec import RunSpec
+from workbench.system.limited_process import call
 from workbench.tasks.text_classification import TextClassification
 from workbench.training.first_batch import first_batch, tokenize_text
 from workbench.training.runner import run_folder
@@ -42,3 +48,23 @@ def test_tokens_point_at_their_characters(workspace: Workspace) -> None:
     cells = tokenize_text(tokenizer, "a great <b> film", max_length=4)
     assert [cell.text for cell in cells] == ["", "a", "great", "<", "b", ">", "film", ""]
     assert [cell.token for cell in cells if cell.within_limit] == ["[CLS]", "a", "great", "[SEP]"]
+
+
+def test_a_page_reads_the_first_batch_in_a_process_with_limits(workspace: Workspace, tmp_path: Path) -> None:
+    """The file is an upload: nothing else may be named. The process may need memory for it, and no more."""
+    file = workspace.uploads / "reviews.csv"
+    file.write_bytes(write_csv(tmp_path / "reviews.csv").read_bytes())
+    model = {"source": "transformer-encoder", "hidden_size": 32, "layers": 1, "heads": 2}
+    spec = RunSpec.parse(
+        {"task": "text-classification", "data": {"train": str(file)}, "model": model, "tuning": "full"}
+    )
+    arguments = {"spec": spec.model_dump(mode="json", exclude_unset=True), "root": str(workspace.root)}
+    function = "workbench.training.first_batch:read_first_batch"
+    shown: Any = call(function, arguments, BATCH)
+    batch = first_batch(spec, workspace, confined=True)
+    assert [row["tokens"] for row in shown["rows"]] == [row.tokens for row in batch.rows]
+    assert shown["shape"] == list(batch.shapes["input_ids"]) and shown["padding"] == pytest.approx(batch.padding)
+    cells = tokenize_text(batch.tokenizer, batch.rows[0].text, spec.data.max_length)
+    assert shown["rows"][0]["cells"] == [dataclasses.asdict(cell) for cell in cells]
+    with pytest.raises(DataError, match=r"needed more than 0\.0 GiB of memory"):
+        call(function, arguments, dataclasses.replace(BATCH, memory=2**20))

@@ -42,6 +42,7 @@ UPLOAD_MEMORY = min(4 * 1024**3, max(1536 * 1024**2, psutil.virtual_memory().tot
 UPLOAD_SECONDS = 120.0
 UPLOAD_HINT = "Use a smaller file, or a run on the command line, where the machine's memory is the limit."
 UPLOAD = Limits(UPLOAD_MEMORY, UPLOAD_SECONDS, "Reading the file", UPLOAD_HINT)
+BATCH = Limits(UPLOAD_MEMORY + 2 * 1024**3, 300.0, "Preparing the first batch", UPLOAD_HINT)  # with the model
 COMPARING = Limits(UPLOAD_MEMORY, 300.0, "Comparing the texts", "Use fewer texts.")
 
 

@@ -25,7 +25,9 @@ _CHUNKS = 8
 _ROWS = 500  # of a Parquet or Excel file
 _MAX_EXCEL = 10_000_000  # bytes; all texts of a workbook are read before its first row
 _FILES = 50  # of a folder
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')  # of JSON; with a colon, it is a key
+# A string of JSON; with a colon, it is a key. One that does not end reaches to the end of the text: without that, the
+# search would begin again at each quotation mark in it, in quadratic time.
+_STRING = re.compile(r'"((?:[^"\\]|\\(?:.|\Z))*)(?:(")(\s*:)?|\Z)', re.DOTALL)
 _KEY_END = re.compile(r'(?<!\\)"\s*:')  # before the first of them, a chunk may begin inside a string
 _MARKED = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, which cannot be cut at any line break
 
@@ -121,7 +123,7 @@ def _json_texts(line: str, columns: Columns) -> Iterator[str]:
         key = _KEY_END.search(line)
         for match in _STRING.finditer(line, key.end() if key else 0):
             with contextlib.suppress(ValueError):
-                yield from [] if match[2] else [json.loads(f'"{match[1]}"')]
+                yield from [json.loads(f'"{match[1]}"')] if match[2] and not match[3] else []
         return
     if isinstance(row, Mapping):
         row = [row[name] for name in _choose(list(row), columns)]

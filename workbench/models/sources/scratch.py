@@ -13,6 +13,7 @@ from workbench.data.progress import Progress
 from workbench.data.text.tokenizers import TokenizerSpec, check_vocabulary_size, save_tokenizer, train_tokenizer
 from workbench.errors import RequestError, SpecError, WorkbenchError
 from workbench.models.base import HeadOptions, LoadedModel, ModelSource
+from workbench.models.bounds import refuse_costly_tokenizer
 from workbench.models.identity import BaseIdentity, fingerprint
 from workbench.models.loading import load_tokenizer, make_source, register_models
 from workbench.spec import SpecModel
@@ -35,6 +36,8 @@ class ScratchConfig(SpecModel):
 @runtime_checkable
 class HasFolder(Protocol):
     """A source whose weights and tokenizer are in a folder."""
+
+    is_foreign: bool
 
     def folder(self, progress: Progress | None = None) -> Path:
         """Return the folder, after fetching it if it is missing.
@@ -119,7 +122,10 @@ class Scratch(ModelSource):
         source = make_source(name, self.workspace)
         if not isinstance(source, HasFolder):
             raise _no_tokenizer(source)
-        return load_tokenizer(source.folder(progress))
+        folder = source.folder(progress)
+        if source.is_foreign:
+            refuse_costly_tokenizer(folder)
+        return load_tokenizer(folder)
 
 
 def _no_tokenizer(source: ModelSource) -> SpecError:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import streamlit as st
-
-from workbench.check import make_task
-from workbench.check.contents import load_examples
+from dashboard.parts.shared.data import confined
 from workbench.data.catalogue.naming import source_kind
-from workbench.data.columns import Column
 from workbench.data.examples import SPLITS
-from workbench.data.load import Dataset
 from workbench.data.near_duplicates import OverlapRecord
-from workbench.data.overview import Overview, find_near_duplicates, overview
+from workbench.data.overview import Overview
 from workbench.data.readers.limits import COMPARING, UPLOAD
-from workbench.errors import DataError
+from workbench.i18n import _
 from workbench.runs.report_notes import from_json
 from workbench.spec import ModelChoice, RunSpec
-from workbench.system.limited_process import call
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 
@@ -47,10 +40,9 @@ def read_overview(spec: RunSpec, workspace: Workspace) -> Overview:
         DataError: the data cannot be used for this task.
         SpecError: an option of the task is not allowed.
     """
-    result = _overview(_only_data(spec), changed(spec), str(workspace.root))
-    if isinstance(result, DataError):
-        raise result
-    return result
+    function, arguments = "workbench.check.limited:read_overview", _only_data(spec, workspace)
+    result = confined.read(function, arguments, UPLOAD, _("Reading the data ..."), changed(spec))
+    return cast("Overview", result)
 
 
 def near_duplicates(spec: RunSpec, workspace: Workspace) -> list[OverlapRecord] | None:
@@ -63,10 +55,9 @@ def near_duplicates(spec: RunSpec, workspace: Workspace) -> list[OverlapRecord] 
     Raises:
         DataError: the data cannot be used.
     """
-    result = _near_duplicates(_only_data(spec), changed(spec), str(workspace.root))
-    if isinstance(result, DataError):
-        raise result
-    return result
+    function, arguments = "workbench.check.limited:read_near_duplicates", _only_data(spec, workspace)
+    result = confined.read(function, arguments, COMPARING, _("Comparing the texts ..."), changed(spec))
+    return cast("list[OverlapRecord] | None", result)
 
 
 def data_notes(spec: RunSpec, workspace: Workspace) -> list[str]:
@@ -93,47 +84,10 @@ def usable_rows(spec: RunSpec, workspace: Workspace) -> str:
         DataError: the data cannot be used.
     """
     arguments = {"spec": spec.model_dump(mode="json", exclude_unset=True), "root": str(workspace.root)}
-    return cast("str", call("workbench.check.limited:read_usable_rows", arguments, UPLOAD))
+    return cast("str", confined.read("workbench.check.limited:read_usable_rows", arguments, UPLOAD, _("Reading ...")))
 
 
-def _only_data(spec: RunSpec) -> str:
-    """Return the spec as it is for every model and training: the cache's key."""
-    return RunSpec(task=spec.task, data=spec.data, model=ModelChoice(source="minilm")).model_dump_json(
-        exclude_unset=True
-    )
-
-
-# An error of the data is a result, too: a file that takes long to refuse is not read again at each redraw.
-@st.cache_data(show_spinner=False, max_entries=4, ttl=3600)
-def _overview(document: str, when: int, root: str) -> Overview | DataError:
-    spec = RunSpec.model_validate_json(document)
-    try:
-        if _is_own_file(spec):
-            arguments = {"spec": json.loads(document), "root": root}
-            return cast("Overview", call("workbench.check.limited:read_overview", arguments, UPLOAD))
-        return overview(*_load(spec, root))
-    except DataError as error:
-        return error
-
-
-@st.cache_data(show_spinner=False, max_entries=4, ttl=3600)
-def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord] | DataError | None:
-    spec = RunSpec.model_validate_json(document)
-    try:
-        if _is_own_file(spec):
-            arguments = {"spec": json.loads(document), "root": root}
-            result = call("workbench.check.limited:read_near_duplicates", arguments, COMPARING)
-            return cast("list[OverlapRecord] | None", result)
-        return find_near_duplicates(*_load(spec, root))
-    except DataError as error:
-        return error
-
-
-def _is_own_file(spec: RunSpec) -> bool:
-    """Return whether the data is a file of the user, which is read in a process with limits."""
-    return source_kind(spec.data.train) == "path"
-
-
-def _load(spec: RunSpec, root: str) -> tuple[Dataset, Sequence[Column]]:
-    task = make_task(spec)
-    return load_examples(spec.data, task, Workspace(Path(root))), task.columns()
+def _only_data(spec: RunSpec, workspace: Workspace) -> JsonObject:
+    """Return the arguments of a function on a spec's data, which are the same for every model and training."""
+    only = RunSpec(task=spec.task, data=spec.data, model=ModelChoice(source="minilm"))
+    return {"spec": only.model_dump(mode="json", exclude_unset=True), "root": str(workspace.root)}

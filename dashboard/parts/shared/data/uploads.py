@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import streamlit as st
 
+from dashboard.parts.shared.data import confined
 from dashboard.parts.shared.errors import with_hint
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
@@ -20,12 +20,13 @@ from workbench.errors import DataError, WorkbenchError
 from workbench.files import inside, safe_name, slug, write_atomically
 from workbench.i18n import _
 from workbench.spec import DataSpec
-from workbench.system.limited_process import call
+from workbench.types import Json
 from workbench.workspace import Workspace
 
 MEGABYTES = 200
 UPLOADER = "launch_uploader"  # outside the form's prefix: a preset must not touch it
 ERROR = "launch_upload_error"
+PENDING = "launch_upload_pending"  # session key: a file was chosen and has not been read
 
 
 def store(name: str, content: bytes, workspace: Workspace) -> Path:
@@ -57,8 +58,8 @@ def store(name: str, content: bytes, workspace: Workspace) -> Path:
     path = inside(workspace.uploads, safe_name(stored_name, "file name"))
     write_atomically(path, lambda file: file.write(content))
     try:
-        call("workbench.data.limited:check_readable", {"path": str(path)}, UPLOAD)
-    except WorkbenchError:
+        confined.read("workbench.data.limited:check_readable", {"path": str(path)}, UPLOAD, _("Reading the file ..."))
+    except BaseException:  # the page may also be left while the file is read
         path.unlink(missing_ok=True)
         raise
     return path
@@ -77,20 +78,13 @@ def draw_uploader(target: str) -> None:
     """Draw the field for a file, and store what is uploaded.
 
     Args:
-        target: the session key that is set to the stored path.
+        target: the session key that is set to the stored path. No widget may have it: the page is drawn already.
     """
 
     def take() -> None:
-        st.session_state.pop(ERROR, None)
-        file = st.session_state[UPLOADER]
-        if file is None:
-            return
-        try:
-            st.session_state[target] = str(store(file.name, file.getvalue(), Workspace.current()))
-        except WorkbenchError as error:
-            st.session_state[ERROR] = error.as_dict()
+        st.session_state[PENDING] = True
 
-    st.file_uploader(
+    file = st.file_uploader(
         _("Your own file"),
         type=[suffix.lstrip(".") for suffix in upload_suffixes()],
         key=UPLOADER,
@@ -100,19 +94,17 @@ def draw_uploader(target: str) -> None:
             "A table with a column of texts and a column of labels, up to {n} MB. It stays in the workspace."
         ).format(n=MEGABYTES),
     )
+    if PENDING in st.session_state:
+        st.session_state.pop(ERROR, None)
+        if file is not None:
+            try:
+                st.session_state[target] = str(store(file.name, file.getvalue(), Workspace.current()))
+            except WorkbenchError as error:
+                st.session_state[ERROR] = error.as_dict()
+        del st.session_state[PENDING]  # now: a page that was left while the file was read reads it again
     if ERROR in st.session_state:
         error = st.session_state[ERROR]
         st.error(with_hint(error["message"], error["hint"]), icon=":material/error:")
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def _columns(document: str, changed: int) -> list[str]:
-    return cast("list[str]", call("workbench.data.limited:read_columns", {"data": json.loads(document)}, UPLOAD))
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def _sheets(path: str, changed: int) -> list[str]:
-    return cast("list[str]", call("workbench.data.limited:read_sheets", {"path": path}, UPLOAD))
 
 
 def columns_of(path: str, **settings: object) -> list[str]:
@@ -127,8 +119,12 @@ def columns_of(path: str, **settings: object) -> list[str]:
         DataError: the file cannot be read.
     """
     data = DataSpec.model_validate({"train": path, **settings})
-    with st.spinner(_("Reading the file ...")):
-        return _columns(data.model_dump_json(exclude_unset=True), Path(path).stat().st_mtime_ns)
+    arguments = {"data": data.model_dump(mode="json", exclude_unset=True)}
+    return cast("list[str]", _read("workbench.data.limited:read_columns", arguments, path))
+
+
+def _read(function: str, arguments: Mapping[str, object], path: str) -> Json:
+    return confined.read(function, arguments, UPLOAD, _("Reading the file ..."), Path(path).stat().st_mtime_ns)
 
 
 def draw_sheet(path: str, key: str) -> str | None:
@@ -143,7 +139,7 @@ def draw_sheet(path: str, key: str) -> str | None:
     """
     if Path(path).suffix.lower() not in EXCEL:
         return None
-    sheets = _sheets(path, Path(path).stat().st_mtime_ns)
+    sheets = cast("list[str]", _read("workbench.data.limited:read_sheets", {"path": path}, path))
     if len(sheets) < 2:
         return None
     if st.session_state.get(key) not in sheets:
