@@ -3,9 +3,10 @@
 A comparison costs 32 MB and a tenth of a second. Whom to slow down is unknown: an address may be one attacker, or a
 proxy with everybody behind it. So nobody is refused because of the wrong passwords of others:
 
-- Two comparisons run at once. Browsers that have logged in before come first, then each address in turn. Of one
-  address the newest try comes first, so that a queue of guesses keeps nobody waiting; if too many wait, the oldest is
-  turned away.
+- Two comparisons run at once. Browsers that have logged in before come first. Then comes the address with the fewest
+  recent comparisons, so that a first login waits for none of those that guess; every fourth turn is for the address
+  that has waited longest. Of one address the newest try comes first, so that a queue of guesses keeps nobody waiting;
+  if too many wait, the oldest is turned away.
 - Strangers together have a budget: a burst of 100 comparisons, then four a second, from however many addresses.
 - A wrong password is answered late, later with each one from its address. The right one is answered at once.
 """
@@ -30,6 +31,9 @@ MAX_WAITING, MAX_WAITING_OF_ONE = 256, 64  # tries that wait for their turn: all
 MAX_LATE = 256  # wrong answers that are held back at once
 MAX_DELAY = 15.0  # seconds
 MAX_DEVICE_FAILURES = 10  # wrong passwords, after which a browser that has logged in before is a stranger
+OFTEN = 8.0  # recent comparisons of an address, from which on it makes no difference how many they are
+_FORGIVEN_PER_SECOND = 0.1  # of the recent comparisons
+_LONGEST_EVERY = 4  # turns, of which one is for the address that has waited longest
 _FIRST_DELAY = 0.25
 _MAX_SOURCES = 1024
 _FORGET_SECONDS = 900.0
@@ -126,6 +130,87 @@ class Failures:
         return True
 
 
+@dataclass
+class _Use:
+    """The recent comparisons of an address."""
+
+    level: float = 0.0
+    last: float = float("-inf")
+
+    def recent(self, now: float) -> float:
+        return max(0.0, self.level - (now - self.last) * _FORGIVEN_PER_SECOND)
+
+
+class Turns:
+    """The tries of strangers that wait, by address, and whose turn is next.
+
+    Memory is limited: tries that wait are turned away by :class:`Comparisons`, and of the addresses that were compared
+    the last thousand are remembered.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._since: dict[str, tuple[float, int]] = {}  # when an address began to wait
+        self._uses: OrderedDict[str, _Use] = OrderedDict()
+        self._number = self._turns = 0
+
+    def lane(self, source: str) -> deque[asyncio.Future[None]]:
+        """Return the tries of an address that wait, in the order in which they came.
+
+        Args:
+            source: the address.
+        """
+        if source not in self.waiting:
+            self._number += 1
+            self._since[source] = time.monotonic(), self._number
+        return self.waiting.setdefault(source, deque())
+
+    def next(self) -> asyncio.Future[None]:
+        """Take the try whose turn it is. There must be one."""
+        now = time.monotonic()
+        self._turns += 1
+        if self._turns % _LONGEST_EVERY:
+            source = min(self.waiting, key=lambda each: self._rank(each, now))
+        else:
+            source = min(self._since, key=lambda each: self._since[each])
+        turn = self.waiting[source].pop()
+        self._count(source, now)
+        self._number += 1
+        self._since[source] = now, self._number
+        self._remove_if_empty(source)
+        return turn
+
+    def turn_away(self, source: str | None = None) -> None:
+        """Turn the oldest try of an address away.
+
+        Args:
+            source: the address; of all, that with the most tries and then the most comparisons if None.
+        """
+        now = time.monotonic()
+        if source is None:
+            source = max(self.waiting, key=lambda each: (len(self.waiting[each]), self._rank(each, now)))
+        _turn_away(self.waiting[source])
+        self._remove_if_empty(source)
+
+    def _remove_if_empty(self, source: str) -> None:
+        if not self.waiting[source]:
+            del self.waiting[source], self._since[source]
+
+    def _rank(self, source: str, now: float) -> tuple[float, float, int]:
+        """Return the place of an address: few comparisons first; of those with none, the one that came last."""
+        use = self._uses.get(source)
+        recent = 0.0 if use is None else min(OFTEN, use.recent(now))
+        since, number = self._since[source]
+        return (recent, since, number) if recent >= OFTEN else (recent, -since, -number)
+
+    def _count(self, source: str, now: float) -> None:
+        use = self._uses.setdefault(source, _Use())
+        use.level, use.last = min(OFTEN + 1, use.recent(now) + 1), now
+        self._uses.move_to_end(source)
+        while len(self._uses) > _MAX_SOURCES:
+            self._uses.popitem(last=False)
+
+
 class Comparisons:
     """Compares passwords, a few at once and in a fair order. See the module.
 
@@ -140,7 +225,7 @@ class Comparisons:
         self._late = 0
         self._tokens, self._refilled = BURST, time.monotonic()
         self._known: deque[asyncio.Future[None]] = deque()
-        self._strangers: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._strangers = Turns()
         self._timer: asyncio.TimerHandle | None = None
 
     async def compare(self, text: str, stored: Mapping[str, str], source: str, known: bool) -> bool:
@@ -178,13 +263,14 @@ class Comparisons:
             self._late -= 1
 
     async def _turn(self, source: str, known: bool) -> None:
-        lane = self._known if known else self._strangers.setdefault(source, deque())
+        lane = self._known if known else self._strangers.lane(source)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         lane.append(turn)
+        strangers = sum(map(len, self._strangers.waiting.values()))
         if len(lane) > MAX_WAITING_OF_ONE:
-            _turn_away(lane)
-        elif len(self._known) + sum(map(len, self._strangers.values())) > MAX_WAITING:
-            _turn_away(max((self._known, *self._strangers.values()), key=len))
+            _turn_away(lane) if known else self._strangers.turn_away(source)
+        elif len(self._known) + strangers > MAX_WAITING:
+            self._strangers.turn_away() if strangers else _turn_away(self._known)
         self._start_next()
         try:
             await turn
@@ -205,13 +291,9 @@ class Comparisons:
     def _next(self) -> asyncio.Future[None] | None:
         if self._known:
             return self._known.pop()
-        if not self._strangers or not self._take_token():
+        if not self._strangers.waiting or not self._take_token():
             return None
-        source, lane = self._strangers.popitem(last=False)
-        turn = lane.pop()
-        if lane:
-            self._strangers[source] = lane  # behind the other addresses
-        return turn
+        return self._strangers.next()
 
     def _take_token(self) -> bool:
         now = time.monotonic()

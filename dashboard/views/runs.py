@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.runs import actions, detail, filter, queue, run_table
-from dashboard.parts.shared import deferred, first_visit, run_list
+from dashboard.parts.shared import deferred, first_visit, run_list, stalled
 from dashboard.parts.shared.errors import show_errors
 from workbench.i18n import _
 from workbench.runs.run import Run
@@ -39,6 +39,7 @@ def table() -> None:
     latest = run_list.newest_first()
     rows = filter.filtered(table_of(Workspace.current(), latest))
     filter.show_groups(rows)
+    stalled.draw_list([run for run in latest if run.id != run_id], "list")  # the run below shows it itself
     run_table.draw(latest, rows, st.session_state.get(state.RUN.key), filter.columns(), filter.metric())
     actions.draw(rows)
     if st.session_state.get(state.RUN.key) != run_id:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import http.client
@@ -127,6 +128,73 @@ def test_150_addresses_at_once_need_little_memory_and_are_compared_slowly(tmp_pa
     assert set(statuses) == {401}
     assert seconds > (150 - comparisons.BURST) / comparisons.PER_SECOND - 1, "a budget for all strangers together"
     assert peak < 300, peak
+
+
+@pytest.mark.slow
+def test_a_first_login_waits_for_none_of_60_addresses_that_guess(tmp_path: Path) -> None:
+    """In turn with all of them, at four comparisons a second, it took a quarter of a minute."""
+    workspace = Workspace(tmp_path / "home").create()
+    set_password(workspace, PASSWORD)
+    ended, statuses = threading.Event(), list[int]()
+
+    def guess(address: str) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                statuses.append(from_address(server, address, "guess"))
+
+    patch = "from dashboard.serving import comparisons; comparisons.BURST = 1; comparisons._FIRST_DELAY = 0.01"
+    with served(workspace, patch=patch) as server:
+        for number in range(120):  # two at once from each
+            threading.Thread(target=guess, args=(f"127.0.1.{number % 60 + 2}",), daemon=True).start()
+        times = []
+        for wait, address in ((30, "127.0.2.2"), (2, "127.0.2.3"), (2, "127.0.2.4"), (2, "127.0.2.5")):
+            time.sleep(wait)
+            begin = time.monotonic()
+            assert from_address(server, address, quote(PASSWORD)) == 303
+            times.append(time.monotonic() - begin)
+        ended.set()
+        peak = peak_megabytes(server)
+    print(f"\n60 addresses guess, {len(statuses)} compared: first logins in {max(times):.1f} s at most, {peak:.0f} MB")
+    assert max(times) < 5, times
+    assert set(statuses) <= {401, 429} and peak < 300
+
+
+async def _order(tries: list[str]) -> list[str]:
+    """The addresses of all tries, in the order in which they are compared; one comparison at a time."""
+    compared: list[str] = []
+    begin = threading.Event()
+
+    def is_right(text: str, stored: object) -> bool:
+        begin.wait(10)
+        compared.append(text)
+        return False
+
+    queue = comparisons.Comparisons(is_right)
+    waiting = [asyncio.create_task(queue.compare(source, {}, source, known=False)) for source in tries]
+    await asyncio.sleep(0.05)
+    begin.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    return compared
+
+
+def test_an_address_that_has_not_tried_comes_before_those_that_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparisons, "AT_ONCE", 1)
+    order = asyncio.run(_order([*["a", "b", "c"] * 10, "new"]))
+    assert order.index("new") < 4, order
+    assert all(order.count(source) == 10 for source in "abc"), "and nobody is forgotten"
+    shared = [
+        index
+        for index, source in enumerate(asyncio.run(_order(["shared"] * 3 + list("defghijk"))))
+        if source == "shared"
+    ]
+    assert shared[1] <= 8, "an address that many share waits, and not to the end"
+
+
+def test_more_addresses_than_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place of the try that was turned away stayed empty, and its turn broke the queue."""
+    monkeypatch.setattr(comparisons, "BURST", 1000.0)
+    tries = [f"10.0.{number // 250}.{number % 250}" for number in range(comparisons.MAX_WAITING + 40)]
+    assert len(asyncio.run(_order(tries))) == comparisons.MAX_WAITING + comparisons.AT_ONCE
 
 
 def test_after_thousands_of_wrong_passwords_the_right_one_gets_in() -> None:

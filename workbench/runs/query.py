@@ -50,6 +50,8 @@ def list_runs(workspace: Workspace) -> list[RunSummary]:
             if not run.folder.is_dir():
                 continue
             fields = {name: getattr(status, name) for name in ("error", "progress", "created", *SUMMARY_FIELDS)}
+            if status.state == "running":
+                fields |= {"moved": status.moved or status.heartbeat, "stop_requested_at": run.stop_requested_at()}
             summaries.append(RunSummary(id=run.id, state=status.state, report=run.report(cached=True), **fields))
         except Exception as error:  # whatever is in one folder, the others are listed
             summaries.append(_unreadable(run, error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts.shared import run_list
+from dashboard.parts.shared import run_list, stalled
 from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge, look
 from dashboard.parts.shared.text import ago, cut, interval, md
@@ -59,6 +59,7 @@ def running_and_queued(runs: list[RunSummary], workspace: Workspace) -> None:
         workspace: whose queue.
     """
     running = [run for run in runs if run.state == "running"]
+    stalled.draw_list(running, "home")
     for run in reversed(running[:MAX_RUNNING]):
         with st.container(horizontal=True, vertical_alignment="center"):
             badge(run.state)

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.launch import cost_estimate
 from dashboard.parts.runs import lr_range_test, samples, watch
-from dashboard.parts.shared import notes, run_list
+from dashboard.parts.shared import notes, run_list, stalled
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.progress import show_progress
@@ -23,7 +23,6 @@ from workbench.files import read_json
 from workbench.i18n import _, ngettext
 from workbench.runs.documents import Interval, Report, RunSummary
 from workbench.runs.run import RESUMABLE, Run
-from workbench.runs.stalled import may_be_forced, seconds_since_stop, seconds_without_progress
 from workbench.system.opening import read_limited
 from workbench.types import Floats
 from workbench.workspace import Workspace
@@ -127,7 +126,7 @@ def draw_once(run: Run, summary: RunSummary) -> None:
     with show_errors("live_error"):
         if summary.state in run_list.ACTIVE:
             show_progress(summary)
-            _show_stalled(run, summary)
+            stalled.draw(summary)
         if not summary.report:
             notes.draw(run.data_notes())
         if summary.is_training:
@@ -139,23 +138,6 @@ def draw_once(run: Run, summary: RunSummary) -> None:
         samples.draw_confusion(run)
         watch.draw_usage(run)
         watch.draw_log(run)
-
-
-def _show_stalled(run: Run, summary: RunSummary) -> None:
-    """Show that a run makes no progress or does not end, and the button that ends it by force."""
-    idle, since_stop = seconds_without_progress(summary), seconds_since_stop(summary)
-    if idle is not None:
-        text = _("No progress for {duration}. If the run does not stop, you can end it by force.")
-        st.warning(md(text.format(duration=duration(idle))), icon=":material/hourglass_disabled:")
-    if since_stop is None or not may_be_forced(summary):
-        return
-    text = _("This run was asked to stop {duration} ago and has not ended.")
-    st.warning(md(text.format(duration=duration(since_stop))), icon=":material/front_hand:")
-    help = _("Ends its process. What it did since the last checkpoint is lost; you can resume it from there.")
-    if st.button(_("End by force"), icon=":material/dangerous:", key="run.force", help=help):
-        with st.spinner(_("Ending the run ...")):
-            jobs.stop(run, kill_after=0.0)
-        st.rerun()
 
 
 def results(summary: RunSummary) -> None:

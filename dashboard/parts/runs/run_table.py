@@ -16,6 +16,7 @@ from dashboard.parts.shared.text import ago, between, cut, middle_cut, number
 from workbench.i18n import N_, _
 from workbench.metrics.measures import scale_note
 from workbench.runs.documents import RunSummary
+from workbench.runs.stalled import seconds_without_progress
 
 HEIGHT = 320
 MAX_NAME = 38  # characters of a name
@@ -111,7 +112,7 @@ def column_label(name: str) -> str:
 def _columns(runs: Runs, rows: Rows, shown: str | None, wanted: Sequence[str], metric: str | None) -> dict[str, Column]:
     """Return the columns by name. The run's name is always among them, and the shown run is marked."""
     defaults: dict[str, Callable[[], dict[str, Column]]] = {
-        "State": lambda: {"State": Column([run_states.in_words(run.state) for run in runs], _text(_("State"), 105))},
+        "State": lambda: {"State": Column([_state(run) for run in runs], _text(_("State"), 105))},
         "Progress": lambda: {"Progress": Column([_share(run) for run in runs], _bar(_("Progress"), 95))},
         "Time left": lambda: {
             "Time left": Column([progress.time_left(run) for run in runs], _text(_("Time left"), 75))
@@ -170,6 +171,13 @@ def _result(runs: Runs, metric: str | None) -> dict[str, Column]:
         "Metric": Column([name for name, value, interval in metrics], _text(_("Metric"), 110)),
         "Value": Column(values, st.column_config.NumberColumn(_("Value"), format="%.4g", width=75)),
     }
+
+
+def _state(run: RunSummary) -> str:
+    """Return the state of a run in words; of a run that makes no progress, that."""
+    if run.state == "running" and seconds_without_progress(run) is not None:
+        return f"{run_states.look(run.state).symbol} {_('no progress')}"
+    return run_states.in_words(run.state)
 
 
 def _share(run: RunSummary) -> float | None:
