@@ -2,8 +2,9 @@
 
 ``config.json`` says how many layers a model has and how large they are, and transformers builds what it says: ten
 million layers take hours, in native code that hears no request to stop. The weights of the folder show what is
-plausible. A tokenizer may multiply a text (normalizers that replace a letter by two, one after another) or search it
-without end (regular expressions); it reads some texts in a process with limits of memory and time first.
+plausible. A tokenizer may multiply a text (normalizers or decoders that replace a letter by two, one after another),
+add millions of tokens to it (padding, templates), or search it without end (regular expressions). What may depend on
+the text is computed from its file; the rest shows when it reads some texts in a process with limits.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FACTOR = 4  # between the weights that a configuration needs and those in the fo
 SLACK = 100_000_000  # weights that a configuration may need beyond that
 MAX_GROWTH = 64  # how much longer normalizers may make a text
 MAX_NORMALIZERS = 200
+MAX_ADDED = 4096  # tokens that a tokenizer adds to a text or pads it with
 PROBE_SECONDS = 30.0
 PROBE_MEMORY = 3 * 1024**3
 _PROBE_GROWTH = 40  # tokens for each character of a probe
@@ -142,13 +144,14 @@ def refuse_costly_tokenizer(folder: Path) -> None:
 def _check_tokenizer(file: Path, changed: int, size: int) -> None:
     document = read_json(file)
     if isinstance(document, dict):
-        growth, count = _growth(document.get("normalizer"))
-        if growth > MAX_GROWTH or count > MAX_NORMALIZERS:
-            raise RefusedError(
-                f"The tokenizer of {file.parent.name[:80]} has {count:,} normalizers that may make a text {growth:.3g} "
-                f"times as long; at most {MAX_NORMALIZERS} and {MAX_GROWTH} times are allowed.",
-                _HINT,
-            )
+        for part in ("normalizer", "decoder"):
+            growth, count = _growth(document.get(part))
+            if growth > MAX_GROWTH or count > MAX_NORMALIZERS:
+                raise RefusedError(
+                    f"The tokenizer of {file.parent.name[:80]} has {count:,} {part}s that may make a text {growth:.3g} "
+                    f"times as long; at most {MAX_NORMALIZERS} and {MAX_GROWTH} times are allowed.",
+                    _HINT,
+                )
     what = f"Reading a short text with the tokenizer of {file.parent.name[:80]}"
     call(
         "workbench.models.bounds:probe_tokenizer",
@@ -157,15 +160,15 @@ def _check_tokenizer(file: Path, changed: int, size: int) -> None:
     )
 
 
-def _growth(normalizer: Json) -> tuple[float, int]:
-    """Return by how much normalizers lengthen a text at most, and how many they are."""
+def _growth(part: Json) -> tuple[float, int]:
+    """Return by how much normalizers or decoders lengthen a text at most, and how many they are."""
     growth, count = 1.0, 0
-    pending: list[Json] = [normalizer]
+    pending: list[Json] = [part]
     while pending and count <= MAX_NORMALIZERS:
         value = pending.pop()
         if not isinstance(value, dict):
             continue
-        nested = value.get("normalizers")
+        nested = value.get("normalizers", value.get("decoders"))
         if isinstance(nested, list):
             pending.extend(nested)
             continue
@@ -212,6 +215,8 @@ def probe_tokenizer(path: str) -> int:
     for text in _PROBES:
         try:
             count = len(tokenizer.encode(text, add_special_tokens=False).ids)
+            ids = tokenizer.encode(text, text).ids
+            added, written = len(ids) - 2 * count, len(tokenizer.decode(ids, skip_special_tokens=False))
         except MemoryError:
             raise
         except BaseException as error:  # a search that gives up is a panic of the library, which is no Exception
@@ -219,7 +224,9 @@ def probe_tokenizer(path: str) -> int:
             raise RefusedError(
                 f"The tokenizer fails on a text of {len(text):,} characters: {reason}.", _HINT
             ) from error
-        if count > _PROBE_GROWTH * len(text) + 100:
-            raise RefusedError(f"The tokenizer makes {count:,} tokens of {len(text):,} characters.", _HINT)
+        if count > _PROBE_GROWTH * len(text) + MAX_ADDED or added > MAX_ADDED:
+            raise RefusedError(f"The tokenizer makes {len(ids):,} tokens of {2 * len(text):,} characters.", _HINT)
+        if written > MAX_GROWTH * (2 * len(text) + len(ids)) + MAX_ADDED:
+            raise RefusedError(f"The tokenizer writes {written:,} characters for {len(ids):,} tokens.", _HINT)
         total += count
     return total

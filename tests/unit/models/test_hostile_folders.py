@@ -6,6 +6,7 @@ import json
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from workbench.errors import RefusedError, SpecError
 from workbench.models.bounds import refuse_absurd, refuse_costly_tokenizer
-from workbench.system.time_limit import OutOfTime, time_limit
+from workbench.tasks.shared import chat
 from workbench.tasks.shared.chat import Chat
 
 BERT = {
@@ -135,6 +136,38 @@ def test_tokenizers_that_multiply_texts_are_refused_at_once(name: str, tmp_path:
     assert time.perf_counter() - begin < 1
 
 
+def adding(document: dict[str, Any]) -> None:
+    """A template of 10,000 special tokens, each of which stands for 10,000."""
+    token = {"SpecialToken": {"id": "a", "type_id": 0}}
+    sequence = [{"Sequence": {"id": "A", "type_id": 0}}, *[token] * 10_000]
+    pair = [*sequence, {"Sequence": {"id": "B", "type_id": 0}}]
+    special = {"a": {"id": "a", "ids": [1] * 10_000, "tokens": ["a"] * 10_000}}
+    document["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": sequence,
+        "pair": pair,
+        "special_tokens": special,
+    }
+
+
+def padding(document: dict[str, Any]) -> None:
+    document["padding"] = {
+        "strategy": {"Fixed": 4_000_000_000}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 1,
+        "pad_type_id": 0, "pad_token": "a",
+    }  # fmt: skip
+
+
+def decoding(document: dict[str, Any]) -> None:
+    twice = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    document["decoder"] = {"type": "Sequence", "decoders": [twice] * 33}
+
+
+@pytest.mark.parametrize("change", [adding, padding, decoding])
+def test_tokenizers_that_build_gigabytes_are_refused(change: Callable[[dict[str, Any]], None], tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"of memory|decoders that may|tokens of|ended with signal SIGABRT"):
+        refuse_costly_tokenizer(write_tokenizer(tmp_path, change))
+
+
 def test_a_tokenizer_that_searches_without_end_is_refused(tmp_path: Path) -> None:
     pattern = {"Regex": "(a|aa)+$"}
     split = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
@@ -179,24 +212,27 @@ LOOPS = [
 
 @pytest.mark.parametrize("template", LOOPS)
 def test_templates_that_loop_are_stopped(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.tasks.shared.chat._TEMPLATE_SECONDS", 1.0)
-    begin = time.perf_counter()
-    with pytest.raises(SpecError, match="it takes more than 1 s"):
+    monkeypatch.setattr(chat, "RENDERING", replace(chat.RENDERING, seconds=1.0))
+    with pytest.raises(SpecError, match="took more than 1 s"):
         Chat(chat_tokenizer(template))
-    assert time.perf_counter() - begin < 15
+
+
+EXPLODING = [
+    "{{ 'x' * 8000000000 }}",
+    "{{ '%08000000000d' % 1 }}",
+    "{{ 'x' | center(8000000000) }}",
+    "{% set n = namespace(x='x') %}{% for i in range(33) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+    "{% if messages | length == 31 %}{{ 'x' * 8000000000 }}{% endif %}",
+]
+
+
+@pytest.mark.parametrize("template", EXPLODING)
+def test_templates_that_build_gigabytes_are_refused(template: str) -> None:
+    with pytest.raises(SpecError, match=r"needed more than 0\.5 GiB of memory"):
+        Chat(chat_tokenizer(template))
 
 
 def test_a_template_that_writes_a_book_is_refused() -> None:
     text = "{% for m in messages %}{{ m.content }}{% endfor %}{{ 'x' * 3000000 }}"
     with pytest.raises(SpecError, match=r"it writes 3,000,0\d\d characters"):
         Chat(chat_tokenizer(text))
-
-
-def test_a_time_limit_ends_with_its_block() -> None:
-    with pytest.raises(OutOfTime), time_limit(0.05):
-        while True:
-            pass
-    with time_limit(0.01):
-        value = 1
-    time.sleep(0.05)
-    assert value == 1

@@ -3,6 +3,7 @@
     <|im_start|>user\\n | turn 1 | <|im_end|>\\n<|im_start|>assistant\\n | turn 2 | <|im_end|>\\n ...
 
 The template is rendered once for each number of turns, with a placeholder for each turn, and split at the placeholders.
+It is a program of whoever published the model, so it runs in a process with limits of memory and time.
 Special tokens are recognized only in the output of the template. Text written by people is always plain text, so it
 can neither end its own turn nor speak for the other side.
 
@@ -12,19 +13,65 @@ If a tokenizer has no template, turns are separated by its end-of-text token (Zh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 
 from workbench.data.text.tokens import fast_backend
 from workbench.errors import MissingPackageError, SpecError
-from workbench.system.time_limit import OutOfTime, time_limit
+from workbench.system.limited_process import Limits, call
 from workbench.types import TokenIds, Tokenizer
 
 _PLACEHOLDER = "\ue000{}\ue001"  # private-use characters, which no template contains
 _ROLES = ("user", "assistant")
-_TEMPLATE_SECONDS = 10.0  # a template needs milliseconds
 _MAX_RENDERED = 1_000_000  # characters around the turns of a conversation
+_TURNS_AT_ONCE = 16  # conversations that are rendered at once: of 1, 3, 5 ... turns
+_HINT = "Use a model whose template supports alternating user and assistant turns, or a model without a template."
+# A template needs milliseconds and a few kB.
+RENDERING = Limits(512 * 1024**2, 10.0, "Rendering the chat template of the model's tokenizer", _HINT, SpecError)
+
+
+def render(template: str, special: Mapping[str, str], conversations: Sequence[Sequence[int]]) -> list[dict[str, str]]:
+    """Render a chat template for conversations of placeholders; runs in a process with limits of memory and time.
+
+    Args:
+        template: of a tokenizer.
+        special: the special tokens by name, which the template may use.
+        conversations: for each one, the number of turns, and 1 if a prompt for the reply is added.
+
+    Returns:
+        For each conversation its ``text``, or the ``error`` that the template caused; ``missing`` without jinja2.
+    """
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    answers, values = list[dict[str, str]](), cast("dict[str, Any]", special)
+    for turns, prompt in conversations:
+        messages = [{"role": _ROLES[i % 2], "content": _PLACEHOLDER.format(i)} for i in range(turns)]
+        try:
+            texts, _ = render_jinja_template(
+                conversations=[messages], chat_template=template, add_generation_prompt=bool(prompt), **values
+            )
+            text = str(texts[0])
+            around = len(text) - sum(len(message["content"]) for message in messages)
+            answers.append({"text": text} if around <= _MAX_RENDERED else {"error": f"it writes {around:,} characters"})
+        except ImportError:
+            answers.append({"missing": "jinja2"})
+        except MemoryError:
+            raise
+        except Exception as error:  # a template can raise anything
+            answers.append({"error": f"it fails with {' '.join(str(error).split())[:200]!r}"})
+    return answers
+
+
+@lru_cache(maxsize=256)
+def _rendered(
+    template: str, special: tuple[tuple[str, str], ...], conversations: tuple[tuple[int, int], ...]
+) -> tuple[dict[str, str], ...]:
+    arguments = {"template": template, "special": dict(special), "conversations": conversations}
+    answers = call("workbench.tasks.shared.chat:render", arguments, RENDERING)
+    return tuple(cast("list[dict[str, str]]", answers))
 
 
 class Chat:
@@ -80,19 +127,7 @@ class Chat:
     def _parts(self, turns: int, prompt: bool) -> list[str]:
         """Return the text that the template writes before, between and after the turns."""
         placeholders = [_PLACEHOLDER.format(number) for number in range(turns)]
-        messages = [{"role": _ROLES[i % 2], "content": placeholder} for i, placeholder in enumerate(placeholders)]
-        try:
-            with time_limit(_TEMPLATE_SECONDS):
-                rendered = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
-        except ImportError as error:
-            raise MissingPackageError("jinja2", "to use the chat template of the model's tokenizer") from error
-        except OutOfTime as error:
-            raise self._unusable(f"it takes more than {_TEMPLATE_SECONDS:g} s for {turns} turns") from error
-        except Exception as error:  # a template can raise anything
-            raise self._unusable(f"it fails with {' '.join(str(error).split())[:200]!r}") from error
-        rest = str(rendered)
-        if len(rest) > _MAX_RENDERED:
-            raise self._unusable(f"it writes {len(rest):,} characters for {turns} turns")
+        rest = self._text(turns, prompt)
         parts = []
         for placeholder in placeholders:
             before, match, rest = rest.partition(placeholder)
@@ -100,6 +135,23 @@ class Chat:
                 raise self._unusable("it omits turns or changes their order")
             parts.append(before)
         return [*parts, rest]
+
+    def _text(self, turns: int, prompt: bool) -> str:
+        """Return what the template makes of a conversation of placeholders."""
+        try:
+            template = str(self.tokenizer.get_chat_template())
+        except Exception as error:  # several templates, and none of them is the default
+            raise self._unusable(f"it fails with {' '.join(str(error).split())[:200]!r}") from error
+        first = turns // (2 * _TURNS_AT_ONCE) * 2 * _TURNS_AT_ONCE + 1
+        block = [(count, 1) for count in range(first, first + 2 * _TURNS_AT_ONCE, 2)]
+        block = [*block, (2, 0)] if first == 1 else block
+        special = tuple((name, str(token)) for name, token in self.tokenizer.special_tokens_map.items())
+        answer = _rendered(template, special, tuple(block))[block.index((turns, int(prompt)))]
+        if "missing" in answer:
+            raise MissingPackageError(answer["missing"], "to use the chat template of the model's tokenizer")
+        if "error" in answer:
+            raise self._unusable(f"{answer['error']} for {turns} turns")
+        return answer["text"]
 
     def _tokens(self, text: str) -> TokenIds:
         """Return the tokens of a text from the template, special tokens included."""
@@ -114,7 +166,7 @@ class Chat:
     def _unusable(reason: str) -> SpecError:
         return SpecError(
             f"The chat template of the model's tokenizer cannot be used: {reason}.",
-            "Use a model whose template supports alternating user and assistant turns, or a model without a template.",
+            _HINT,
         )
 
 
