@@ -50,10 +50,10 @@ def render(template: str, special: Mapping[str, str], conversations: Sequence[Se
     for turns, prompt in conversations:
         messages = [{"role": _ROLES[i % 2], "content": _PLACEHOLDER.format(i)} for i in range(turns)]
         try:
-            texts, _ = render_jinja_template(
+            rendered: Any = render_jinja_template(
                 conversations=[messages], chat_template=template, add_generation_prompt=bool(prompt), **values
             )
-            text = str(texts[0])
+            text = str(rendered[0][0])  # texts of all conversations, and where replies are
             around = len(text) - sum(len(message["content"]) for message in messages)
             answers.append({"text": text} if around <= _MAX_RENDERED else {"error": f"it writes {around:,} characters"})
         except ImportError:
