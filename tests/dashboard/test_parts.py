@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.shared import glossary, text
-from dashboard.parts.shared.data import uploads
+from dashboard.parts.shared import glossary, long_tasks, text
+from dashboard.parts.shared.data import confined, uploads
+from workbench.data.readers.limits import UPLOAD
 from workbench.errors import WorkbenchError
 from workbench.workspace import Workspace
 
@@ -159,3 +160,49 @@ def test_missing_values_are_empty_cells_in_every_table() -> None:
 
     table = AppTest.from_function(draw).run().dataframe[0].proto
     assert table.HasField("placeholder") and table.placeholder == "", "Streamlit would show a grey None"
+
+
+# -- progress of reading ----------------------------------------------------------------------------------------------
+
+
+class Bar:
+    """What a page shows of a placeholder."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[float, str]] = []
+        self.is_empty = False
+
+    def progress(self, share: float, text: str) -> None:
+        self.shown.append((share, text.replace("\\", "")))
+
+    def empty(self) -> None:
+        self.is_empty = True
+
+
+def test_reading_shows_how_much_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar, now = Bar(), [100.0]
+    monkeypatch.setattr(long_tasks.st, "empty", lambda: bar)
+    monkeypatch.setattr(long_tasks.time, "monotonic", lambda: now[0])
+    with long_tasks.reading("Reading ...") as progress:
+        for seconds, done, total in (
+            (0.0, 0, 200),
+            (10.0, 50, 200),
+            (10.1, 51, 200),
+            (12.0, 60, None),
+            (40.0, 200, 200),
+        ):
+            now[0] = 100 + seconds
+            progress("Reading a.csv", done, total)
+    assert bar.is_empty and [share for share, _ in bar.shown] == [0.0, 0.25, 1.0]
+    assert bar.shown[1][1] == "Reading a.csv: 25%, about 30 s left"
+
+
+def test_the_progress_of_a_large_upload_reaches_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = Bar()
+    monkeypatch.setattr(long_tasks.st, "empty", lambda: bar)
+    monkeypatch.setattr(long_tasks, "_REDRAW_SECONDS", 0.0)
+    file = tmp_path / "large.csv"
+    file.write_text("text,label\n" + f"{'x' * 5000},a\n{'y' * 5000},b\n" * 1800)
+    confined.read("workbench.data.limited:check_readable", {"path": str(file)}, UPLOAD, "Reading ...")
+    shares = [share for share, _ in bar.shown]
+    assert len(set(shares)) > 4 and shares[0] == 0.0 and shares[-1] == 1.0, shares

@@ -69,13 +69,14 @@ def reading(label: str) -> Iterator[Progress]:
         A function to call with a label in English, the bytes done, and their total.
     """
     bar = st.empty()
-    current, started, drawn = "", time.monotonic(), 0.0
+    current, before, started, drawn = "", 0, time.monotonic(), 0.0
 
     def update(name: str, done: int, total: int | None) -> None:
-        nonlocal current, started, drawn
+        nonlocal current, before, started, drawn
         now = time.monotonic()
-        if name != current:
+        if name != current or done < before:  # some files are read more than once
             current, started, drawn = name, now, 0.0
+        before = done
         if not total or now - drawn < _REDRAW_SECONDS:
             return
         drawn, share = now, min(1.0, done / total)
