@@ -23,7 +23,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # Two workers with one thread each: torch with two threads in each of two workers would fight over two cores.
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help setup demo test test-slow lint format course docs screenshots benchmarks dashboard lab clean
+.PHONY: help setup demo test test-slow lint format course docs screenshots benchmarks gpu-check dashboard lab clean
 
 help:  ## List these commands
 	@echo "make COMMAND, where COMMAND is one of:"
@@ -72,6 +72,9 @@ screenshots: $(STAMP)  ## Redraw the README's pictures in docs/images (needs Chr
 
 benchmarks: $(STAMP)  ## Measure against peers, as ratios within one run (long; needs an idle machine)
 	for script in tests/benchmarks/[a-z]*.py; do $(BIN)/python "$$script" $(ARGS); done
+
+gpu-check: $(STAMP)  ## Check a machine with a GPU in under 8 minutes; writes build/gpu-check.md and .json
+	$(BIN)/python -m tests.gpu.check $(ARGS)
 
 dashboard: setup  ## Serve the dashboard on this machine
 	$(BIN)/workbench dashboard $(ARGS)

@@ -259,7 +259,11 @@ class TrainingSpec(SpecModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Number format of the matrix products; auto selects what the device does well."
     )
-    compile: bool = Field(False, description="Compile the model (torch.compile): slower to start, faster on a GPU.")
+    compile: bool | Literal["auto"] = Field(
+        False,
+        description="Compile the model (torch.compile): slower to start, faster on a GPU; auto compiles on a GPU that "
+        "supports it if the run is long enough.",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to train; auto selects a GPU if there is one."
     )

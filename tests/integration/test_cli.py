@@ -24,7 +24,7 @@ from tests.integration.cli_process import (
     environment,
     write_spec,
 )
-from tests.tiny import make_model
+from tests.tiny import make_model, reviews
 from workbench.jobs import stop_worker
 from workbench.locks import waiting_lock
 from workbench.runs.run import Run
@@ -418,3 +418,29 @@ def test_shell_commands_in_a_run_name(live_workspace: Workspace) -> None:
     assert not list(live_workspace.root.rglob("*pwned*")) or not [
         p for p in live_workspace.root.rglob("pwned") if p.is_file()
     ]
+
+
+def test_predict_answers_a_large_file_in_steady_memory(
+    home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path
+) -> None:
+    run, texts = finished[0]["id"], [text for text, _ in reviews(100)]
+
+    def answer(rows: int, out: str) -> tuple[list[dict[str, Any]], int]:
+        """Return the answers to a file of this many rows, and the peak memory of the process in bytes."""
+        source = tmp_path / f"{rows}.csv"
+        lines = (f"{number},{texts[number % 100]}" for number in range(rows))
+        source.write_text("\n".join(["number,text", *lines]) + "\n", encoding="utf-8")
+        code = f"import resource, sys; from workbench.cli import main; code = main({['predict', run]} + sys.argv[1:]); "
+        code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+        command = [sys.executable, "-c", code, "--file", str(source), "--out", str(tmp_path / out)]
+        done = subprocess.run(command, env=environment(home), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        answers = [json.loads(line) for line in (tmp_path / out).read_text(encoding="utf-8").splitlines()]
+        return answers, 1024 * int(done.stdout.split()[-1])
+
+    few, low = answer(100, "few.jsonl")
+    many, high = answer(20_000, "many.jsonl")
+    assert [row["number"] for row in many] == [str(number) for number in range(20_000)], "in the order of the file"
+    assert [row["label"] for row in many[:100]] == [row["label"] for row in few]
+    # A row with its answer takes about 2 kB as Python objects, and 0.2 kB as text in the table of the file.
+    assert high - low < 20_000 * 1_000

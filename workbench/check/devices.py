@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.errors import RequestError
 from workbench.problem import Problem
 from workbench.spec import TrainingSpec
 
@@ -34,6 +35,35 @@ def device_problem(device: str, precision: str) -> Problem | None:
         message = "training.precision is fp16, which is slow on a CPU."
         return Problem("error", "training.precision", message, "Use auto, bf16 or fp32.")
     return None
+
+
+def choose_device(device: str, precision: str) -> tuple[str, str]:
+    """Return the kind of device and the precision that a spec means on this machine.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for a GPU if there is one.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for what the device does well.
+
+    Raises:
+        RequestError: the device is not available, or cannot compute in the precision.
+    """
+    problem = device_problem(device, precision)
+    if problem is not None:
+        raise RequestError(problem.message, problem.hint)
+    kind = available_devices()[0] if device == "auto" else device
+    return kind, _best_precision(kind) if precision == "auto" else precision
+
+
+def _best_precision(kind: str) -> str:
+    """Return bf16 where the hardware supports it; emulated, it is 5 to 8 times slower than fp32."""
+    import torch
+
+    if kind == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if kind == "cpu":
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+    return "fp32"
 
 
 def device_problems(training: TrainingSpec) -> list[Problem]:

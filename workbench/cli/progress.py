@@ -80,7 +80,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     Returns:
         A function that updates it.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=quiet, transient=True) as progress:
         bar = progress.add_task(_("starting"), total=None)
         yield lambda now: progress.update(

@@ -6,10 +6,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, overload
 
 from workbench.errors import DataError, RequestError
 from workbench.files import SHARED, finite, write_atomically
@@ -50,7 +51,41 @@ class Row:
         return {**answer, "columns": self.others} if self.others else answer
 
 
-def read_rows(path: Path, task: Task, trained: Mapping[str, Json] | None = None) -> list[Row]:
+class FileRows(Sequence[Row]):
+    """The rows of a file. Each is made when it is read, so that a large file does not fill the memory with them.
+
+    Args:
+        table: the file's content.
+        roles: role -> column of the table.
+        columns: the task's roles.
+    """
+
+    def __init__(self, table: Table, roles: Mapping[str, str], columns: Mapping[str, Column]) -> None:
+        self._table = table
+        self._roles = roles
+        self._columns = columns
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the file's columns."""
+        return list(self._table.columns)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return _row(self._table, range(len(self))[index], self._roles, self._columns)
+
+
+def read_rows(path: Path, task: Task, trained: Mapping[str, Json] | None = None) -> FileRows:
     """Read the rows of a file in any format that training reads.
 
     The column of a role has the name that it had in the training data, or the role's name, or a usual name of it.
@@ -74,7 +109,7 @@ def read_rows(path: Path, task: Task, trained: Mapping[str, Json] | None = None)
             f"{', '.join(columns)}.",
             "Rename the columns.",
         )
-    rows = [_row(table, index, roles, columns) for index in range(len(table))]
+    rows = FileRows(table, roles, columns)
     if all(row.inputs is None for row in rows):
         raise DataError(f"{path.name}: every row is empty in {', '.join(roles.values())}.", "Name another file.")
     return rows
@@ -118,38 +153,52 @@ def check_output(path: Path) -> None:
         raise RequestError(f"--out {path}: there is no folder {path.parent}.", "Create it first.")
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write every row with its answer, completely or not at all.
+def write_rows(path: Path, rows: Iterable[Row], names: Collection[str]) -> None:
+    """Write every row with its answer, completely or not at all; rows are read one after another.
 
     Fields of an answer are named like in ``--json``; one that the file has too is called ``predicted_NAME``.
 
     Args:
         path: a CSV or JSONL file. In CSV, texts that a spreadsheet would run as a formula begin with ``'``.
         rows: with their answers.
+        names: names of all columns of the rows.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    own = {name for row in rows for name in row.columns}
-    documents: list[JsonObject] = []
-    for row in rows:
-        answer = row.answer.to_json() if row.answer is not None else {}
-        renamed = {f"predicted_{name}" if name in own else name: value for name, value in answer.items()}
-        documents.append({**row.columns, **renamed})
-    if path.suffix.lower() == ".csv":
-        content = _to_csv(documents)
-    else:
-        content = "".join(json.dumps(finite(document), ensure_ascii=False) + "\n" for document in documents)
-    write_atomically(path, lambda file: file.write(content.encode("utf-8")), SHARED)
+
+    def documents() -> Iterator[JsonObject]:
+        for row in rows:
+            answer = row.answer.to_json() if row.answer is not None else {}
+            renamed = {f"predicted_{name}" if name in names else name: value for name, value in answer.items()}
+            yield {**row.columns, **renamed}
+
+    write = _write_csv if path.suffix.lower() == ".csv" else _write_jsonl
+    write_atomically(path, lambda file: write(file, documents()), SHARED)
 
 
-def _to_csv(documents: Sequence[JsonObject]) -> str:
-    names = list(dict.fromkeys(name for document in documents for name in document))
-    output = io.StringIO(newline="")
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow([_cell(name) for name in names])
-    writer.writerows([_cell(document.get(name)) for name in names] for document in documents)
-    return output.getvalue()
+def _write_jsonl(file: IO[bytes], documents: Iterable[JsonObject]) -> list[str]:
+    """Write a document a line; return the names of their fields."""
+    names: dict[str, None] = {}
+    for document in documents:
+        names.update(dict.fromkeys(document))
+        file.write((json.dumps(finite(document), ensure_ascii=False) + "\n").encode("utf-8"))
+    return list(names)
+
+
+def _write_csv(file: IO[bytes], documents: Iterable[JsonObject]) -> None:
+    """Write a table. Its columns are known after the last document, so the documents wait in a temporary file."""
+    with tempfile.TemporaryFile() as waiting:
+        names = _write_jsonl(waiting, documents)
+        waiting.seek(0)
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([_cell(name) for name in names])
+        for line in waiting:
+            document = json.loads(line)
+            writer.writerow([_cell(document.get(name)) for name in names])
+        text.flush()
+        text.detach()
 
 
 def _cell(value: Json) -> str | int | float:

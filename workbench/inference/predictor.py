@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from workbench.check.devices import choose_device
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, RefusedError, RequestError, UnknownNameError
 from workbench.files import read_json
@@ -26,6 +28,9 @@ from workbench.tasks.base import ScoringTask, Task, tasks
 from workbench.tasks.contexts import Array, InferenceContext, TaskInput
 from workbench.types import Json, JsonObject, Model, Tokenizer
 
+if TYPE_CHECKING:
+    import torch
+
 
 class Predictor:
     """A model with its tokenizer and task, ready to predict.
@@ -45,15 +50,18 @@ class Predictor:
         self.max_length = max_length
 
     @classmethod
-    def load(cls, run: Run, device: str = "cpu") -> Predictor:
+    def load(cls, run: Run, device: str = "cpu", precision: str = "fp32") -> Predictor:
         """Load the predictor of a finished run.
 
         Args:
             run: the run.
             device: where to predict, such as ``cpu`` or ``cuda``.
+            precision: number format of the weights of a task that scores each text once, such as a classifier:
+                ``fp32``, ``bf16``, ``fp16``, or ``auto`` for what the device does well. Other tasks compute in fp32.
 
         Raises:
-            RequestError: the run has no model (it has not finished), or the note about its model is damaged.
+            RequestError: the run has no model (it has not finished), or the note about its model is damaged; or the
+                device cannot compute in the precision.
             RefusedError: the model's files were changed; the message names one.
             FetchError: the base of an adapter cannot be downloaded.
         """
@@ -74,6 +82,8 @@ class Predictor:
             model = load_adapter(folder, run.workspace).model
         else:
             model, _ = load_folder(folder, task.head, task.model_options(), complete=True)
+        if isinstance(task, ScoringTask):
+            model = model.to(weight_dtype(device, precision))
         return cls(model.to(device), load_tokenizer(folder), task, max_length)
 
     @property
@@ -106,9 +116,28 @@ class Predictor:
         """
         if not inputs:
             return []
+        self.check_inputs(inputs)
+        return self.task.predict(self.context, inputs, options)
+
+    def check_inputs(self, inputs: Sequence[TaskInput]) -> None:
+        """Refuse inputs that no task can read.
+
+        Args:
+            inputs: as for :meth:`predict`.
+
+        Raises:
+            DataError: an input has a role that the task does not have, or half a character.
+        """
         _refuse_unknown_roles(inputs, self.task)
         _refuse_half_characters(inputs)
-        return self.task.predict(self.context, inputs, options)
+
+    def truncated(self, inputs: Sequence[TaskInput]) -> int:
+        """Return how many inputs are longer than the model reads.
+
+        Args:
+            inputs: as for :meth:`predict`, which they have passed.
+        """
+        return self.task.truncated(self.context, inputs) if inputs else 0
 
     def notes(self, inputs: Sequence[TaskInput]) -> list[str]:
         """Return what readers of the answers should know: how many inputs are longer than the model reads.
@@ -116,12 +145,20 @@ class Predictor:
         Args:
             inputs: as for :meth:`predict`, which they have passed.
         """
-        count = self.task.truncated(self.context, inputs) if inputs else 0
+        return self.truncation_notes(self.truncated(inputs), len(inputs))
+
+    def truncation_notes(self, count: int, total: int) -> list[str]:
+        """Return a warning if inputs were longer than the model reads.
+
+        Args:
+            count: how many.
+            total: of how many.
+        """
         if not count:
             return []
-        texts = "1 text is" if len(inputs) == 1 else f"{count:,} of {len(inputs):,} texts are"
-        if count == 1 and len(inputs) > 1:
-            texts = f"1 of {len(inputs):,} texts is"
+        texts = "1 text is" if total == 1 else f"{count:,} of {total:,} texts are"
+        if count == 1 and total > 1:
+            texts = f"1 of {total:,} texts is"
         them = "its tokens" if count == 1 else "the tokens of each"
         return [
             WarningNote(
@@ -138,6 +175,26 @@ class Predictor:
         """
         assert isinstance(self.task, ScoringTask)
         return self.task.scores(self.context, tokens)
+
+
+def weight_dtype(device: str, precision: str) -> torch.dtype:
+    """Return the number format of a model's weights for prediction.
+
+    The weights are converted once; autocast, as in training, would convert them at every call.
+
+    Args:
+        device: where to predict.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for what the device does well.
+
+    Raises:
+        RequestError: the device is not available, or cannot compute in the precision.
+    """
+    import torch
+
+    if precision == "fp32":
+        return torch.float32
+    formats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return formats[choose_device(device.partition(":")[0], precision)[1]]
 
 
 def _refuse_unknown_roles(inputs: Sequence[TaskInput], task: Task) -> None:

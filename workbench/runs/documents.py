@@ -395,6 +395,7 @@ class Environment(Document):
         packages: version of each package that computes.
         device: ``{"kind", "name", "precision"}``.
         threads: CPU threads of the matrix products; a resumed run uses as many, so that it computes the same numbers.
+        processes: how many processes train the run; a resumed run needs as many.
         machine: see :func:`workbench.system.machine.describe`.
         git_commit: commit of the workbench's checkout, when it runs from one.
         data_fingerprint: hash of the data and its splits.
@@ -410,6 +411,7 @@ class Environment(Document):
     packages: dict[str, str] = Field(default_factory=dict)
     device: JsonObject = Field(default_factory=dict)
     threads: Whole | None = None
+    processes: Whole = 1
     machine: JsonObject = Field(default_factory=dict)
     git_commit: str | None = None
     data_fingerprint: str | None = None

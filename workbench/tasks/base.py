@@ -132,6 +132,7 @@ class Task(ABC):
     primary_metric: ClassVar[str]
     smaller_is_better: ClassVar[bool] = False  # whether a smaller primary metric is better, as for a loss
     stochastic_inputs: ClassVar[bool] = False  # whether ``collate`` draws random inputs
+    compares_rows: ClassVar[bool] = False  # whether the loss of a row depends on the other rows of its batch
     evaluates_zero_shot: ClassVar[bool] = False  # whether ``on_untrained_outputs`` is called before training
     target_kind: ClassVar[TargetKind | None] = None  # what an explanation is about; None if nothing can be explained
     weighs_classes: ClassVar[bool] = False  # whether ``balance_classes`` is implemented
@@ -531,13 +532,11 @@ class ScoringTask(Task):
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
     ) -> list[Answer]:
         self.refuse_options(options)
-        return list(
-            self.decode(self.scores(context, self.encode_inputs(context.tokenizer, inputs, context.max_length)))
-        )
+        tokens = self.encode_inputs(context.tokenizer, inputs, context.max_length)
+        return list(self.decode(self.scores(context, tokens)))
 
     def truncated(self, context: InferenceContext, inputs: Sequence[TaskInput]) -> int:
-        tokens = self.encode_inputs(context.tokenizer, inputs, context.max_length)
-        return int((tokens.full_lengths > tokens.lengths).sum())
+        return count_truncated(self.encode_inputs(context.tokenizer, inputs, context.max_length))
 
     def scores(self, context: InferenceContext, tokens: TokenTable) -> Array:
         """Return the outputs for tokenized texts, [N, ...], in the same order.
@@ -554,6 +553,15 @@ class ScoringTask(Task):
             return self.outputs(context.model(**batch), batch).float()
 
         return compute_in_batches(tokens.lengths, compute)
+
+
+def count_truncated(tokens: TokenTable) -> int:
+    """Return how many texts were longer than what was tokenized.
+
+    Args:
+        tokens: the tokenized texts.
+    """
+    return int((tokens.full_lengths > tokens.lengths).sum())
 
 
 # -- helpers for tasks -------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ Targets: TypeAlias = Any  # the value of ``Encoded.targets``: each task has its 
 TaskInput: TypeAlias = "Mapping[str, Json]"  # a user's input: a text, or a list of texts, for each role
 
 INFERENCE_BATCH_SIZE = 64
+INFERENCE_BATCH_TOKENS = 4096  # with padding: short texts form larger batches
 
 
 @dataclass(frozen=True)
@@ -125,24 +126,25 @@ class FinishContext(InferenceContext):
     progress: Callable[[int, int], None] = ignore_progress
 
 
-def compute_in_batches(
-    lengths: Ints, compute: Callable[[Ints], torch.Tensor], batch_size: int = INFERENCE_BATCH_SIZE
-) -> Array:
+def compute_in_batches(lengths: Ints, compute: Callable[[Ints], torch.Tensor], batch_size: int | None = None) -> Array:
     """Apply a function to every example, in batches of similar length and without gradients.
 
     Args:
         lengths: number of tokens in each example, [N].
         compute: maps the indices of a batch, [B], to a tensor [B, ...].
-        batch_size: maximum number of examples in a batch.
+        batch_size: maximum number of examples in a batch; None for batches of ``INFERENCE_BATCH_TOKENS`` tokens.
 
     Returns:
         The results in the order of the examples, [N, ...].
     """
     import torch
 
-    batches = Batches(lengths, batch_size).in_order()
+    if batch_size is None:
+        batches = Batches(lengths, max_tokens_per_batch=INFERENCE_BATCH_TOKENS).in_order()
+    else:
+        batches = Batches(lengths, batch_size).in_order()
     with torch.inference_mode():
-        stacked = np.concatenate([compute(indices).cpu().numpy() for indices in batches])
+        stacked = torch.cat([compute(indices) for indices in batches]).cpu().numpy()
     in_order = np.empty_like(stacked)
     in_order[np.concatenate(batches)] = stacked
     return in_order

@@ -85,6 +85,7 @@ class SentenceSimilarity(Task):
     peft_type = "FEATURE_EXTRACTION"
     primary_metric = "recall@1"
     stochastic_inputs = True
+    compares_rows = True
     evaluates_zero_shot = True
     input_aliases = ("text_a",)
 

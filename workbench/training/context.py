@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from workbench.check import Resolved, resolve
 from workbench.runs.run import Run
@@ -20,12 +20,10 @@ from workbench.tasks.answers import Answer
 from workbench.tasks.base import Task
 from workbench.tasks.contexts import TaskInput
 from workbench.training.device import Device
+from workbench.training.processes import ONE_PROCESS, Processes
 from workbench.training.reporter import RunReporter
 from workbench.tuning.base import Tuning
 from workbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class RunContext:
         resolved: the spec with its task, model source and fine-tuning method.
         device: where the run trains, and in which precision.
         accelerator: moves models and batches there.
+        processes: the processes that train the run; one without a launcher.
     """
 
     run: Run
@@ -47,6 +46,7 @@ class RunContext:
     resolved: Resolved
     device: Device
     accelerator: Accelerator
+    processes: Processes = ONE_PROCESS
 
     @classmethod
     def create(cls, run: Run, reporter: RunReporter) -> RunContext:
@@ -68,8 +68,14 @@ class RunContext:
         device = Device.choose(training.device, training.precision)
         _choose_threads(run, reporter)
         AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
-        accelerator = Accelerator(mixed_precision=device.mixed_precision, cpu=device.kind == "cpu")
-        return cls(run, reporter, workspace, resolved, device, accelerator)
+        processes = Processes.current()
+        accelerator = Accelerator(
+            mixed_precision=device.mixed_precision,
+            cpu=device.kind == "cpu",
+            # Some models have weights that a task does not use, such as a pooler.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)] if processes.count > 1 else [],
+        )
+        return cls(run, reporter, workspace, resolved, device, accelerator, processes)
 
     @property
     def spec(self) -> RunSpec:

@@ -33,6 +33,7 @@ def measure_cost(
     length: int,
     predicted: float,
     replayed: bool,
+    processes: int = 1,
 ) -> Cost:
     """Return the ``cost`` section of ``report.json``.
 
@@ -45,6 +46,7 @@ def measure_cost(
         length: mean number of tokens in a row: the span of attention.
         predicted: share of the tokens that the vocabulary scores are computed for.
         replayed: whether activations of frozen layers were cached, so that not every token cost its full arithmetic.
+        processes: how many processes trained it, each on a device of its own.
 
     Returns:
         The values above, and ``mfu``, the share of the peak (PaLM, Chowdhery et al. 2022, appendix B). It is None where
@@ -68,5 +70,5 @@ def measure_cost(
         flops_per_token=per_token,
         peak_flops=peak,
         peak_flops_source=source,
-        mfu=speed * per_token / peak if peak else None,
+        mfu=speed * per_token / (peak * processes) if peak else None,
     )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
 
 import torch
 
-from workbench.check.devices import available_devices, device_problem
-from workbench.errors import RequestError
+from workbench.check.devices import choose_device
+
+MIN_STEPS_TO_COMPILE = 2_000  # a compiled step must save 30 ms to win back a minute
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,7 @@ class Device:
         Raises:
             RequestError: the device is not available, or cannot compute in the precision.
         """
-        problem = device_problem(device, precision)
-        if problem is not None:
-            raise RequestError(problem.message, problem.hint)
-        kind = available_devices()[0] if device == "auto" else device
-        if precision == "auto":
-            precision = _best_precision(kind)
+        kind, precision = choose_device(device, precision)
         return cls(kind, precision, torch.cuda.get_device_name() if kind == "cuda" else kind)
 
     @property
@@ -49,11 +49,22 @@ class Device:
         return "no" if self.precision == "fp32" else self.precision
 
 
-def _best_precision(kind: str) -> str:
-    """Return bf16 where the hardware supports it; emulated, it is 5 to 8 times slower than fp32."""
-    if kind == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if kind == "cpu":
-        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
-    return "fp32"
+def compiles(setting: bool | Literal["auto"], device: Device, steps: Callable[[], int]) -> bool:
+    """Return whether a run compiles its model.
+
+    Args:
+        setting: ``training.compile``; ``auto`` compiles where Triton generates code for the GPU, and where the run is
+            long enough to win back the minute that compilation takes.
+        device: the device of the run.
+        steps: returns the number of steps of the run.
+    """
+    if setting != "auto":
+        return setting
+    return device.kind == "cuda" and _triton_supports_gpu() and steps() >= MIN_STEPS_TO_COMPILE
+
+
+def _triton_supports_gpu() -> bool:
+    """Return whether Triton is installed with the C compiler that it needs, and supports the GPU."""
+    if find_spec("triton") is None or not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        return False
+    return torch.version.hip is not None or torch.cuda.get_device_capability() >= (7, 0)

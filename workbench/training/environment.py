@@ -20,7 +20,9 @@ from workbench.version import __version__
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "numpy")
 
 
-def describe_environment(device: Device, data_fingerprint: str, seed: int, base: ModelBase) -> Environment:
+def describe_environment(
+    device: Device, data_fingerprint: str, seed: int, base: ModelBase, processes: int = 1
+) -> Environment:
     """Return the document ``environment.json``.
 
     Args:
@@ -28,6 +30,7 @@ def describe_environment(device: Device, data_fingerprint: str, seed: int, base:
         data_fingerprint: fingerprint of the data set.
         seed: the run's seed.
         base: the model that the run starts from: source and fingerprint.
+        processes: how many processes train the run.
     """
     return Environment(
         workbench=__version__,
@@ -36,6 +39,7 @@ def describe_environment(device: Device, data_fingerprint: str, seed: int, base:
         packages={name: metadata.version(name) for name in PACKAGES},
         device={"kind": device.kind, "name": device.name, "precision": device.precision},
         threads=torch.get_num_threads(),
+        processes=processes,
         machine=cast(JsonObject, describe()),
         git_commit=_git_commit(),
         data_fingerprint=data_fingerprint,

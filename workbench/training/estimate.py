@@ -155,7 +155,7 @@ class ProfilingRun:
         if steps.repeats_examples():
             self._time_caching(trainer, splits, small)
         with trainer.activations.replaying():
-            if self.settings.compile:
+            if trainer.compiles:
                 trainer.model.compile()
             self._time_steps(trainer, inputs, selected, steps.total)
             if self.trains:

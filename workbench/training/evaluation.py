@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from workbench.tasks.base import Outcome, Task
 from workbench.tasks.contexts import Array, FinishContext, InferenceContext
 from workbench.training.core.forward import Batch
 from workbench.training.loop import seed_batch
+from workbench.training.processes import ONE_PROCESS, Processes
 from workbench.training.splits import EncodedSplit
 from workbench.types import IGNORE_INDEX, Ints, Model, Tokenizer
 
@@ -26,6 +28,25 @@ EVALUATION_SEED = 2**31
 COMPILED_MULTIPLE = 64  # batches are padded to multiples of this: a compiled model should see few shapes
 
 
+@dataclass(frozen=True)
+class EvaluatedBatch:
+    """The result of one batch.
+
+    Attributes:
+        index: number of the batch, from 0.
+        outputs: the task's outputs, [B, ...].
+        loss: its loss times the number of its targets, a scalar.
+    """
+
+    index: int
+    outputs: torch.Tensor
+    loss: torch.Tensor
+
+    def on_cpu(self) -> EvaluatedBatch:
+        """Return the same on the CPU."""
+        return EvaluatedBatch(self.index, self.outputs.cpu(), self.loss.cpu())
+
+
 class Evaluation:
     """Runs a model over splits.
 
@@ -37,6 +58,7 @@ class Evaluation:
         accelerator: holds the device and the precision.
         compiled: whether the model is compiled.
         activations: replays the cached activations of frozen layers; None without a cache.
+        processes: the processes of the run, which share the batches.
     """
 
     def __init__(
@@ -48,6 +70,7 @@ class Evaluation:
         accelerator: Accelerator,
         compiled: bool = False,
         activations: ActivationCache | None = None,
+        processes: Processes = ONE_PROCESS,
     ) -> None:
         self.task = task
         self.model = model
@@ -55,6 +78,7 @@ class Evaluation:
         self.max_length = max_length
         self.accelerator = accelerator
         self.activations = activations
+        self.processes = processes
         self._multiple = COMPILED_MULTIPLE if compiled else 1
 
     def batch(self, split: EncodedSplit, indices: Ints) -> Batch:
@@ -76,20 +100,22 @@ class Evaluation:
             split: the split to evaluate.
         """
         self.model.eval()
-        order, outputs, losses, weights = [], [], [], []
+        batches = list(enumerate(split.batches.in_order()))
+        parts: list[EvaluatedBatch] = []
         with torch.inference_mode(), self.accelerator.autocast():
-            for index, indices in enumerate(split.batches.in_order()):
+            for index, indices in self.processes.share(batches):
                 seed_batch(EVALUATION_SEED, 0, index)
                 batch = self.batch(split, indices)
                 result = self.task.forward(self.model, batch)
-                outputs.append(self.task.outputs(result, batch))
-                weights.append(self.task.loss_weight(split.encoded, indices))
-                losses.append(result.loss.float() * weights[-1])
-                order.append(indices)
-        stacked = stack_rows(outputs)
+                weight = self.task.loss_weight(split.encoded, indices)
+                parts.append(EvaluatedBatch(index, self.task.outputs(result, batch), result.loss.float() * weight))
+        if self.processes.count > 1:
+            parts = sorted(self.processes.gather([part.on_cpu() for part in parts]), key=lambda part: part.index)
+        stacked = stack_rows([part.outputs for part in parts])
         in_order = np.empty_like(stacked)
-        in_order[np.concatenate(order)] = stacked
-        return in_order, float(torch.stack(losses).sum()) / sum(weights)
+        in_order[np.concatenate([indices for _, indices in batches])] = stacked
+        weights = sum(self.task.loss_weight(split.encoded, indices) for _, indices in batches)
+        return in_order, float(torch.stack([part.loss for part in parts]).sum()) / weights
 
     def metrics(self, split: EncodedSplit, outputs: Array, loss: float) -> dict[str, float]:
         """Return the metrics of a split under their names in ``metrics.jsonl``.

@@ -20,6 +20,7 @@ from workbench.spec import RunSpec
 from workbench.training.core.forward import Batch
 from workbench.training.core.state import TrainState
 from workbench.training.core.steps import StepSchedule
+from workbench.training.device import Device, compiles
 from workbench.training.evaluation import COMPILED_MULTIPLE
 from workbench.training.loop import seed_batch
 from workbench.training.prepare import DownloadHooks, Prepared, prepare
@@ -101,7 +102,8 @@ def first_batch(
         steps = StepSchedule.from_spec(train.batches, settings, train.tokens, prepared.task.min_steps())
         indices = next(steps.optimizer_steps(TrainState())).batches[0]
         seed_batch(settings.seed, 0, 0)
-        multiple = COMPILED_MULTIPLE if settings.compile else 1
+        device = Device.choose(settings.device, settings.precision)
+        multiple = COMPILED_MULTIPLE if compiles(settings.compile, device, lambda: steps.total) else 1
         batch = prepared.task.collate(train.encoded, indices, prepared.tokenizer.pad_token_id, multiple)
     ids = batch["input_ids"]
     real = batch["attention_mask"].sum() if "attention_mask" in batch else ids.numel()

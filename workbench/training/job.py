@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from workbench.data.load import Dataset
-from workbench.errors import DataError, RequestError
+from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import write_json
 from workbench.inference.model_card import write_model_card
 from workbench.models.base import LoadedModel
@@ -26,6 +26,7 @@ from workbench.training.cost import measure_cost
 from workbench.training.environment import describe_environment
 from workbench.training.loop import TrainResult
 from workbench.training.prepare import Prepared, PrepareHooks, prepare
+from workbench.training.processes import ONE_PROCESS
 from workbench.training.reporter import RunReporter
 from workbench.training.results import (
     baseline_note,
@@ -58,6 +59,7 @@ class TrainingJob:
 
     def __init__(self, run: Run, reporter: RunReporter) -> None:
         self.context = RunContext.create(run, reporter)
+        _refuse_shared_batches(self.context)
         self.notes: list[str] = []
         self._began = time.monotonic()
 
@@ -74,8 +76,15 @@ class TrainingJob:
         reporter = self.context.reporter
         estimates.copy_to_run(self.context.spec, self.context.workspace, self.context.run.folder)
         try:
-            trainer = self.make_trainer(self.prepare())
+            prepared, processes = self.prepare(), self.context.processes
+            if processes.is_main:
+                processes.start_others()
+            trainer = self.make_trainer(prepared)
             result = trainer.train()
+            processes.leave()
+            if not processes.is_main:
+                return "stopped" if result.ending == "stopped" else "succeeded"
+            trainer.evaluation.processes = ONE_PROCESS
             reporter.may_stop = False
             if result.ending == "stopped":
                 reporter.info(f"Stopped at step {result.state.step} as requested; the run can be resumed from there.")
@@ -147,6 +156,16 @@ class TrainingJob:
         )
 
 
+def _refuse_shared_batches(context: RunContext) -> None:
+    """Raise SpecError in several processes if the loss of a row depends on the other rows of its batch."""
+    if context.processes.count > 1 and context.task.compares_rows:
+        raise SpecError(
+            f"{context.task.name} compares the examples of a batch with each other, so {context.processes.count} "
+            "processes cannot share a batch.",
+            "Train it in one process: workbench run SPEC",
+        )
+
+
 class RecordingHooks(PrepareHooks):
     """Reports a preparation, and writes ``splits.json`` and ``environment.json``.
 
@@ -197,11 +216,19 @@ class RecordingHooks(PrepareHooks):
     def model_loaded(self, dataset: Dataset, loaded: LoadedModel) -> None:
         context, run = self.context, self.context.run
         seed = context.spec.training.seed
-        now = describe_environment(context.device, dataset.fingerprint, seed, ModelBase.model_validate(loaded.base))
+        model_base, count = ModelBase.model_validate(loaded.base), context.processes.count
+        now = describe_environment(context.device, dataset.fingerprint, seed, model_base, count)
         before = run.environment()
         if before is None or not self._resumes:
             write_json(run.environment_file, now.as_dict())
             return
+        if before.processes != now.processes:
+            launcher = f"torchrun --nproc-per-node {before.processes} -m " if before.processes > 1 else ""
+            raise RequestError(
+                f"This run began in {_processes(before.processes)} and was resumed in {_processes(now.processes)}: its "
+                "result would differ.",
+                f"Resume it as it began: {launcher}workbench resume {run.id}",
+            )
         base = before.base
         if base.source != loaded.base["source"] or not same_base(base.as_dict(), loaded.base):
             raise RequestError(
@@ -213,6 +240,10 @@ class RecordingHooks(PrepareHooks):
             old, new = getattr(before, name), getattr(now, name)
             if old != new:
                 self.notes.append(RESUMED_ELSEWHERE.format(what=name, new=new, old=old))
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _restore_label_order(task: Task, dataset: Dataset, labels: list[str] | None) -> None:
@@ -265,6 +296,7 @@ def training_cost(trainer: Trainer, result: TrainResult, total_seconds: float) -
         length=round(float(split.encoded.tokens.lengths.mean())),
         predicted=_share_predicted(trainer),
         replayed=trainer.activations.prefix is not None,
+        processes=trainer.context.processes.count,
     )
 
 

@@ -99,6 +99,7 @@ class TrainingInputs:
         after_step: called with the step (from 1) and the number of steps, after the weights are updated.
         forward: computes the model's output, with its loss, for a batch.
         min_steps: steps to reach if the spec sets no epochs.
+        agree: returns the training time in seconds that all processes of the run use; its argument is this process's.
     """
 
     plan: BatchPlan
@@ -116,6 +117,7 @@ class TrainingInputs:
     after_step: Callable[[int, int], None] = lambda step, steps: None
     forward: Forward = default_forward
     min_steps: int = 0
+    agree: Callable[[float], float] = lambda seconds: seconds
 
 
 @dataclass
@@ -149,7 +151,7 @@ def train(
     checkpoints: Path,
     resume: bool = False,
 ) -> TrainResult:
-    """Train a model in place, in one process on one device.
+    """Train a model in place, on one device.
 
     Args:
         model: on its device; weights with ``requires_grad`` are trained.
@@ -194,7 +196,7 @@ def train(
         norm, rate = update_weights(trainable, settings.max_grad_norm, prepared, scheduler, accelerator, after_update)
         state.step += 1
         state.epoch, state.batch = step.after
-        state.tokens, state.seconds = meter.tokens, meter.seconds()
+        state.tokens, state.seconds = meter.tokens, inputs.agree(meter.seconds())
         ending = _ending(state, steps, settings)
         callback.progress(state, steps.total, step.epoch)
         if state.step % settings.log_every == 0 or ending:

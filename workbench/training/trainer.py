@@ -20,9 +20,11 @@ from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
 from workbench.training.core.steps import StepSchedule
 from workbench.training.cost import count_parameters
+from workbench.training.device import compiles
 from workbench.training.evaluation import Evaluation
 from workbench.training.loop import TrainerCallback, TrainingInputs, TrainResult, train
 from workbench.training.prepare import Prepared
+from workbench.training.processes import SharedCallback, shared_inputs
 from workbench.training.splits import EncodedSplit, reported_split
 from workbench.tuning.structure import ModelStructure
 from workbench.types import Model
@@ -39,6 +41,7 @@ class Trainer:
 
     Attributes:
         model: the model with the fine-tuning method applied, on the device.
+        compiles: whether the model is compiled.
         evaluation: runs the model over splits.
         activations: the cached activations of its frozen layers.
         caching_seconds: time spent on caching activations.
@@ -60,14 +63,16 @@ class Trainer:
         self.model: Model = tuned.to(context.accelerator.device)
         structure = None if context.tuning.saves_adapter else _structure(self.model)
         self.activations = ActivationCache(self.model, structure, self.settings, context.run.folder, context.reporter)
+        self.compiles = compiles(self.settings.compile, context.device, self._count_steps)
         self.evaluation = Evaluation(
             context.task,
             self.model,
             prepared.tokenizer,
             context.spec.data.max_length,
             context.accelerator,
-            self.settings.compile,
+            self.compiles,
             self.activations,
+            context.processes,
         )
         self.caching_seconds = 0.0
         self.notes: list[str] = []
@@ -128,16 +133,18 @@ class Trainer:
         drop_after(run, checkpoint.step_of(latest) if latest else 0)
         if latest:
             reporter.info(f"Resuming from {latest.name}")
+        processes = self.context.processes
+        callback = callback or reporter
         with self.activations.replaying():
-            if self.settings.compile:
+            if self.compiles:
                 self.model.compile()
             return train(
                 self.model,
-                inputs,
+                shared_inputs(inputs, processes),
                 self.settings,
                 self.learning_rate,
                 self.context.accelerator,
-                callback or reporter,
+                SharedCallback(callback, processes) if processes.count > 1 else callback,
                 checkpoints,
                 resume=True,
             )
@@ -190,9 +197,13 @@ class Trainer:
         confusion = task.confusion(outputs, split.encoded.targets)
         if confusion is not None:
             run.append_confusion(step, task.labels, confusion.tolist())
-        for sample in self.evaluation.samples():
+        for sample in self.evaluation.samples() if self.context.processes.is_main else ():
             append_line(run.samples_file, {"step": step, **sample})
         return metrics
+
+    def _count_steps(self) -> int:
+        train, min_steps = self.prepared.splits["train"], self.context.task.min_steps()
+        return StepSchedule.from_spec(train.batches, self.settings, train.tokens, min_steps).total
 
     def _set_training(self) -> None:
         self.model.train()
@@ -213,7 +224,12 @@ def evaluate_zero_shot(context: RunContext, prepared: Prepared, splits: dict[str
     model = prepared.model.to(context.accelerator.device)
     spec = context.spec
     evaluation = Evaluation(
-        context.task, model, prepared.tokenizer, spec.data.max_length, context.accelerator, spec.training.compile
+        context.task,
+        model,
+        prepared.tokenizer,
+        spec.data.max_length,
+        context.accelerator,
+        processes=context.processes,
     )
     with torch.random.fork_rng():
         outputs, loss = evaluation.outputs(splits[reported_split(splits)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,7 @@ def test_every_format_of_training_is_read(tmp_path: Path) -> None:
 def test_an_empty_row_has_no_answer_and_the_others_have_theirs(tmp_path: Path) -> None:
     path, out = tmp_path / "rows.csv", tmp_path / "answers.csv"
     path.write_text('id,text,text_b\n1,good,\n2,"  ",\n3,=1+1,\n', encoding="utf-8")
-    rows = read_rows(path, CLASSIFIER)
+    rows = list(read_rows(path, CLASSIFIER))
     assert [row.inputs for row in rows] == [{"text": "good"}, None, {"text": "=1+1"}]
     for row in rows[::2]:
         row.answer = GeneratedText("-x")
@@ -185,13 +186,33 @@ def test_an_empty_row_has_no_answer_and_the_others_have_theirs(tmp_path: Path) -
         "place": "rows.csv, line 3", "answer": None, "columns": {"id": "2", "text_b": ""}
     }  # fmt: skip
     assert rows[0].to_json()["columns"] == {"id": "1", "text_b": ""}
-    write_rows(out, rows)
+    names = ["id", "text", "text_b"]
+    write_rows(out, rows, names)
     lines = out.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "id,text,text_b,predicted_text" and lines[2] == "2,  ,,"
     assert lines[3] == "3,'=1+1,,'-x", "a spreadsheet would run these as formulas"
-    write_rows(tmp_path / "answers.jsonl", rows)
+    write_rows(tmp_path / "answers.jsonl", rows, names)
     third = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()[2]
     assert json.loads(third) == {"id": "3", "text": "=1+1", "text_b": "", "predicted_text": "-x"}
+
+
+def test_an_interrupted_command_leaves_no_output(tmp_path: Path) -> None:
+    def rows() -> Iterator[Row]:
+        yield Row({"text": "a"}, {"text": "a"}, {}, answer=GeneratedText("b"))
+        raise KeyboardInterrupt
+
+    for name in ("answers.csv", "answers.jsonl"):
+        with pytest.raises(KeyboardInterrupt):
+            write_rows(tmp_path / name, rows(), ["text"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_field_that_only_a_later_answer_has_is_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    first, second = (Row({"text": each}, {"text": each}, {}) for each in ("a", "b"))
+    second.answer = GeneratedText("c", unread_tokens=3)
+    write_rows(path, iter([first, second]), ["text"])
+    assert path.read_text(encoding="utf-8").splitlines() == ["text,predicted_text,unread_tokens", "a,,", "b,c,3"]
 
 
 def test_errors_name_the_line_and_the_output_is_checked_first(tmp_path: Path) -> None:

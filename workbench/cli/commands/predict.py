@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +13,7 @@ from workbench.cli.inputs import inputs_of_json, inputs_of_texts
 from workbench.cli.options import RunId, read_changes
 from workbench.cli.output import Json, errors, print_result, show_notes
 from workbench.cli.progress import progress_bar
-from workbench.cli.rows import check_output, name_rows, plain_row, read_rows, write_rows
+from workbench.cli.rows import FileRows, Row, check_output, name_rows, plain_row, read_rows, write_rows
 from workbench.data.report import format_list
 from workbench.errors import DataError, RequestError
 from workbench.files import read_json
@@ -21,7 +23,10 @@ from workbench.runs.run import Run
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
-CHUNK = 512  # inputs between two steps of the progress bar
+if TYPE_CHECKING:
+    from workbench.inference.predictor import Predictor
+
+WINDOW = 2048  # rows that are answered at a time
 
 
 def predict_command(
@@ -48,6 +53,13 @@ def predict_command(
     out: Annotated[
         Path | None, typer.Option(help="Write the rows with their answers to this CSV or JSONL file.")
     ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"] | None,
+        typer.Option(
+            help="Number format of a classifier's weights; by default that of the run. auto: bf16 where the "
+            "processor computes it natively. Probabilities then differ in the third digit."
+        ),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="How it generates text: --set max_new_tokens=100"),
@@ -63,35 +75,107 @@ def predict_command(
     if out is not None:
         check_output(out)
     options = read_changes(sets)
-    rows = [plain_row(each) for each in inputs_of_texts(text or [], text_pair or [])]
+    inputs = inputs_of_texts(text or [], text_pair or [])
     run = Run.open(run_id, Workspace.current())
-    predictor = Predictor.load(run)
-    rows += [plain_row(each) for each in inputs_of_json(documents or [], predictor.task)]
-    rows += read_rows(file, predictor.task, _trained_columns(run)) if file else []
-    answered = [row for row in rows if row.inputs is not None]
-    inputs = [row.inputs for row in answered if row.inputs is not None]
-    with progress_bar(quiet=as_json or len(inputs) <= CHUNK) as update:
-        for start in range(0, len(inputs), CHUNK):
-            update({"phase": _("predicting"), "done": start, "total": len(inputs)})
-            chunk = answered[start : start + CHUNK]
-            try:
-                answers = predictor.predict(inputs[start : start + CHUNK], options)
-            except DataError as error:
-                raise name_rows(error, chunk) from error
-            for row, answer in zip(chunk, answers, strict=True):
-                row.answer = answer
-    if out is not None:
-        write_rows(out, rows)
-    shown = [row.answer for row in answered if row.answer is not None]
+    predictor = Predictor.load(run, precision=precision or run.spec().training.precision)
+    inputs += inputs_of_json(documents or [], predictor.task)
+    rows = [plain_row(each) for each in inputs]
+    file_rows = read_rows(file, predictor.task, _trained_columns(run)) if file else None
+    answering = Answering(predictor, rows, file_rows, options)
+    with progress_bar(quiet=as_json or answering.total <= WINDOW) as update:
+        answered = answering.rows(update)
+        if out is not None and not as_json:
+            write_rows(out, answered, answering.names)
+        else:
+            shown = list(answered)
+    if out is not None and as_json:
+        write_rows(out, shown, answering.names)
     if as_json or out is None:
-        print_result([row.to_json() for row in rows], as_json, lambda: show_answers(inputs, shown))
-    empty = [row.location for row in rows if row.inputs is None]
-    notes = predictor.notes(inputs)
-    if empty:
-        notes.append(WarningNote(f"Empty rows have no answer: {format_list(empty)}."))
-    show_notes(notes, errors)
+        pairs = [(row.inputs, row.answer) for row in shown if row.inputs is not None and row.answer is not None]
+        print_result(
+            [row.to_json() for row in shown],
+            as_json,
+            lambda: show_answers([each for each, _ in pairs], [answer for _, answer in pairs]),
+        )
+    show_notes(answering.notes(), errors)
     if out is not None:
-        errors.print(_("Wrote {count:,} rows to {path}.").format(count=len(rows), path=out), markup=False)
+        errors.print(_("Wrote {count:,} rows to {path}.").format(count=answering.total, path=out), markup=False)
+
+
+class Answering:
+    """The rows of a command with their answers, window by window.
+
+    Args:
+        predictor: the model.
+        first: inputs of the command line.
+        file_rows: rows of a file, which follow them; None without a file.
+        options: changes of the task's options.
+    """
+
+    def __init__(self, predictor: Predictor, first: list[Row], file_rows: FileRows | None, options: JsonObject) -> None:
+        self.names = {name for row in first for name in row.columns} | set(file_rows.names if file_rows else ())
+        self.total = len(first) + len(file_rows or ())
+        self._predictor = predictor
+        self._first = first
+        self._file_rows = file_rows
+        self._options = options
+        self._empty: list[str] = []
+        self._truncated = self._answered = 0
+
+    def rows(self, update: Callable[[JsonObject], None]) -> Iterator[Row]:
+        """Yield every row with its answer, in their order.
+
+        Args:
+            update: called with the progress.
+
+        Raises:
+            DataError: an input cannot be used; the message names it.
+        """
+        from workbench.inference.streaming import answer_windows
+
+        waiting: deque[list[Row]] = deque()
+
+        def inputs() -> Iterator[list[JsonObject]]:
+            for window in self._windows():
+                waiting.append(window)
+                yield [row.inputs for row in window if row.inputs is not None]
+
+        done = 0
+        update({"phase": _("predicting"), "done": done, "total": self.total})
+        windows = answer_windows(self._predictor, inputs(), self._options)
+        while True:
+            try:
+                result = next(windows, None)
+            except DataError as error:
+                raise name_rows(error, [row for row in waiting[0] if row.inputs is not None]) from error
+            if result is None:
+                return
+            answers = iter(result.answers)
+            window = waiting.popleft()
+            for row in window:
+                if row.inputs is None:
+                    self._empty.append(row.location)
+                else:
+                    row.answer = next(answers)
+            self._truncated += result.truncated
+            self._answered += len(result.answers)
+            done += len(window)
+            update({"phase": _("predicting"), "done": done, "total": self.total})
+            yield from window
+
+    def _windows(self) -> Iterator[list[Row]]:
+        if self._first:
+            yield self._first
+        for start in range(0, len(self._file_rows or ()), WINDOW):
+            assert self._file_rows is not None
+            yield self._file_rows[start : start + WINDOW]
+
+    def notes(self) -> list[str]:
+        """Return what readers of the answers should know; complete after the last row."""
+        notes = self._predictor.truncation_notes(self._truncated, self._answered)
+        if self._empty:
+            notes.append(WarningNote(f"Empty rows have no answer: {format_list(self._empty)}."))
+        return notes
 
 
 def _trained_columns(run: Run) -> JsonObject:

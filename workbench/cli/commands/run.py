@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -14,17 +15,22 @@ from workbench.cli.proposing import with_answers
 from workbench.i18n import _
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
+from workbench.system.launcher import launched_processes
 from workbench.workspace import Workspace
 
 
 def run_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     """Run a spec now and show its progress.
 
-    Ctrl-C stops the run after a checkpoint; closing the terminal does not.
+    Ctrl-C stops the run after a checkpoint; closing the terminal does not. For several GPUs: torchrun
+    --nproc-per-node 2 -m workbench run SPEC
     """
     from workbench.jobs import submit
 
     workspace = Workspace.current()
+    if launched_processes() > 1:
+        _run_launched(lambda: submit(read_spec(spec, sets), workspace, start=False), as_json)
+        return
     run = with_answers(read_spec(spec, sets), lambda each: submit(each, workspace))
     _wait(run, workspace, as_json)
 
@@ -80,6 +86,9 @@ def resume_command(
     from workbench.jobs import resume
 
     workspace = Workspace.current()
+    if launched_processes() > 1:
+        _run_launched(lambda: resume(Run.open(run_id, workspace), workspace, start=False), as_json)
+        return
     run = resume(Run.open(run_id, workspace), workspace)
     if wait:
         _wait(run, workspace, as_json)
@@ -91,6 +100,20 @@ def resume_command(
 def _wait(run: Run, workspace: Workspace, as_json: bool) -> None:
     """Show a run's progress until it has ended; the exit code tells how."""
     show_progress(run, workspace, quiet=as_json)
+    _show_end(run, as_json)
+
+
+def _run_launched(queue_run: Callable[[], Run], as_json: bool) -> None:
+    """Do a run in the processes of a launcher; process 0 shows how it ended."""
+    from workbench.jobs.launched import run_launched
+
+    run = run_launched(queue_run, quiet=as_json)
+    if run is not None:
+        _show_end(run, as_json)
+
+
+def _show_end(run: Run, as_json: bool) -> None:
+    """Show how a run ended; the exit code tells it too."""
     summary = run.summary()
     print_result(summary, as_json, lambda: views.show_run(summary, brief=True))
     if summary.state != "succeeded":

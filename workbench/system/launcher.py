@@ -1,0 +1,12 @@
+"""Launchers of several processes: torchrun and ``accelerate launch``."""
+
+from __future__ import annotations
+
+import os
+
+_VARIABLES = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # that a launcher sets for torch.distributed
+
+
+def launched_processes() -> int:
+    """Return how many processes a launcher has started; 1 without a launcher."""
+    return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= _VARIABLES else 1
