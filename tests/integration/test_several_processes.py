@@ -24,7 +24,7 @@ SETTINGS = {"training.epochs": 2, "training.batch_size": 7, "training.gradient_a
 def test_two_processes_compute_what_one_computes(workspace, tmp_path):
     alone = make_run(workspace, SETTINGS, model={"dropout": 0.0})
     assert run_folder(alone.folder) == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "workbench", "run", str(alone.spec_file), "--json"]
     environment = {**os.environ, "WORKBENCH_HOME": str(workspace.root), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
@@ -47,9 +47,10 @@ def test_two_processes_compute_what_one_computes(workspace, tmp_path):
 
 
 def test_a_run_of_two_processes_is_not_resumed_in_one(workspace):
-    run = make_run(workspace)
-    run.request_stop()
-    assert run_folder(run.folder) == 0 and run.state == "stopped"
+    run = make_run(workspace, {"training.keep_checkpoints": True, "training.epochs": 1})
+    assert run_folder(run.folder) == 0
+    run.report_file.unlink()  # as if it had been stopped at its last checkpoint
+    run.transition(("succeeded",), "stopped")
     write_json(run.environment_file, {**run.environment().as_dict(), "processes": 2})
     resume(run, workspace, start=False)
     assert run_folder(run.folder) == 2

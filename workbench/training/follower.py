@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.runs.run import Run
+from workbench.system.launcher import is_lost_process
 from workbench.training.core.state import TrainState
 from workbench.training.job import TrainingJob
 from workbench.training.loop import MetricsRow
@@ -67,6 +68,14 @@ def follow(folder: Path) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # process 0 receives them too, and stops all at the same step
         signal.signal(number, signal.SIG_IGN)
+    try:
+        _follow(folder)
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise  # otherwise another process has reported why it ended
+
+
+def _follow(folder: Path) -> None:
     Processes.current().wait_for_main()
     with tempfile.TemporaryDirectory(prefix="workbench-process-") as temporary:
         copy = Path(temporary) / folder.name

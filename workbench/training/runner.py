@@ -20,6 +20,7 @@ from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
 from workbench.system.cgroups import memory_of
+from workbench.system.launcher import is_lost_process
 from workbench.system.machine import process_identity
 from workbench.system.terminal import say
 from workbench.training.reporter import RESERVE, RunReporter, StopRequested
@@ -62,6 +63,11 @@ def as_workbench_error(error: BaseException) -> WorkbenchError:
     text = " ".join(str(error).split())
     if _is_out_of_memory(error):
         return _out_of_memory(text)
+    if is_lost_process(error):
+        return RunError(
+            "Another process of this run ended before its training did.",
+            "Its own error is in the output of the launcher. Then resume the run with as many processes.",
+        )
     if isinstance(error, OSError) and error.errno is not None:
         return StorageError(f"The system reported an error: {text}", "See the log for details, then resume the run.")
     return RunError(

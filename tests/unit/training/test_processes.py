@@ -14,6 +14,7 @@ from workbench.tasks.base import tasks
 from workbench.training.job import _refuse_shared_batches
 from workbench.training.loop import TrainingInputs, seed_batch
 from workbench.training.processes import Processes, SharedCallback, shared_inputs
+from workbench.training.runner import as_workbench_error
 
 
 class Apart(Processes):
@@ -99,6 +100,12 @@ def test_engines_that_divide_the_model_are_refused(monkeypatch, engine):
     monkeypatch.setenv(f"ACCELERATE_USE_{engine}", "true")
     with pytest.raises(RequestError, match=engine):
         Processes.join()
+
+
+def test_the_end_of_another_process_is_no_bug_of_this_one():
+    lost = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:33")
+    assert "Another process" in as_workbench_error(lost).message
+    assert "Another process" not in as_workbench_error(RuntimeError("shape mismatch")).message
 
 
 def test_processes_are_counted_only_under_a_launcher(monkeypatch):
