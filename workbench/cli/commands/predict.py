@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from workbench.cli.output import Json, errors, print_result, show_notes
 from workbench.cli.progress import progress_bar
 from workbench.cli.rows import FileRows, Row, check_output, name_rows, plain_row, read_rows, write_rows
 from workbench.data.report import format_list
-from workbench.errors import DataError, RequestError
+from workbench.errors import DataError, RequestError, WorkbenchError
 from workbench.files import read_json
 from workbench.i18n import _
 from workbench.runs.report_notes import WarningNote
@@ -54,7 +55,7 @@ def predict_command(
         Path | None, typer.Option(help="Write the rows with their answers to this CSV or JSONL file.")
     ] = None,
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"] | None,
+        Literal["auto", "fp32", "bf16"] | None,
         typer.Option(
             help="Number format of a classifier's weights; by default that of the run. auto: bf16 where the "
             "processor computes it natively. Probabilities then differ in the third digit."
@@ -77,7 +78,7 @@ def predict_command(
     options = read_changes(sets)
     inputs = inputs_of_texts(text or [], text_pair or [])
     run = Run.open(run_id, Workspace.current())
-    predictor = Predictor.load(run, precision=precision or run.spec().training.precision)
+    predictor = Predictor.load(run, precision=precision or _trained_precision(run))
     inputs += inputs_of_json(documents or [], predictor.task)
     rows = [plain_row(each) for each in inputs]
     file_rows = read_rows(file, predictor.task, _trained_columns(run)) if file else None
@@ -176,6 +177,14 @@ class Answering:
         if self._empty:
             notes.append(WarningNote(f"Empty rows have no answer: {format_list(self._empty)}."))
         return notes
+
+
+def _trained_precision(run: Run) -> str:
+    """Return the precision in a run's spec; fp32 where it is not known, or where this command cannot compute in it."""
+    with contextlib.suppress(WorkbenchError):
+        precision = run.spec().training.precision
+        return "fp32" if precision == "fp16" else precision  # fp16 is for GPUs
+    return "fp32"
 
 
 def _trained_columns(run: Run) -> JsonObject:
