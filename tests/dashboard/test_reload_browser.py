@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from tests import tiny
-from tests.dashboard.browsing import by_key, expect, settle, visitor
+from tests.dashboard.browsing import SETTLED, by_key, expect, settle, visitor
 from tests.dashboard.serving import Server, served
 from tests.dashboard.test_sweeps import made
 from workbench import jobs
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-PATIENCE = 6  # looks
+LOOK_EVERY, CALM_LOOKS, MOST_LOOKS = 250, 6, 200  # milliseconds; looks that agree; looks in all
 TEXT = "a wonderful film with a dull ending"
 SCRIPT = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script> [a](javascript:window.pwned=1)"
 COMPARED = {
@@ -107,15 +107,18 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
     }
 
 
-def state_of(page: Page) -> list[str]:
-    """What the page says, what stands in its fields, and which of its choices are made; once it moves no more."""
-    settle(page, 1500)
-    now = _read(page)
-    for _ in range(PATIENCE):
-        page.wait_for_timeout(1000)
-        before, now = now, _read(page)
-        if before == now:
+def state_of(page: Page, expected: list[str] | None = None) -> list[str]:
+    """Return what the page says, its fields and its choices, once they stay the same (or stay as expected)."""
+    before: list[str] = []
+    calm = 0
+    for _ in range(MOST_LOOKS):
+        now = _read(page)
+        same = now == before if expected is None else now == expected
+        calm = calm + 1 if same and page.evaluate(SETTLED) else 0
+        if calm == CALM_LOOKS:
             break
+        before = now
+        page.wait_for_timeout(LOOK_EVERY)
     return now
 
 
@@ -129,12 +132,8 @@ def _read(page: Page) -> list[str]:
 def must_be(page: Page, before: list[str], what: str) -> None:
     """The page comes to say the same; pictures are drawn some time after the page has settled."""
     page.wait_for_selector("h1")
-    for _ in range(PATIENCE):
-        now = state_of(page)
-        if now == before:
-            return
-    differ = [line for line in difflib.unified_diff(before, now, lineterm="", n=0)][:30]
-    raise AssertionError(f"{what}: {differ}")
+    now = state_of(page, before)
+    assert now == before, (what, list(difflib.unified_diff(before, now, lineterm="", n=0))[:30])
 
 
 @pytest.mark.timeout(900)
