@@ -2,11 +2,14 @@
 
 A login ends by logging out, with a new password, and after 12 hours. It is looked up at each message and every two
 seconds; then the connection is closed with 1008, and the page's script (:data:`CLOSED_SCRIPT`) shows the login.
+
+A page that sends many messages is read more slowly, so that the others are served: each message may start a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -17,6 +20,7 @@ from starlette.websockets import WebSocketClose
 CHECK_SECONDS = 2.0
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 MAX_PAGES, MAX_PAGES_OF_ONE = 300, 50  # open pages: all together, of one login
+BURST, PER_SECOND = 60.0, 20.0  # messages of a page; a slider that is moved sends about ten a second
 
 # Streamlit would try for ever to open a connection again. Also after a restart of the server, which ends all sessions.
 CLOSED_SCRIPT = (
@@ -76,6 +80,7 @@ class _Page:
     def __init__(self, may_stay: Callable[[], bool], receive: Receive, send: Send) -> None:
         self._may_stay, self._receive, self._send = may_stay, receive, send
         self._ended = False
+        self._tokens, self._refilled = BURST, time.monotonic()
 
     async def receive(self) -> Message:
         """Return the next message; that the page has gone when its login has ended."""
@@ -86,11 +91,20 @@ class _Page:
                     message = await self._receive()
             except TimeoutError:
                 pass
+            else:
+                await self._slow_down()
             if not self._may_stay():
                 await self._end()
                 return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
             if message is not None:
                 return message
+
+    async def _slow_down(self) -> None:
+        """Wait if the page sends too many messages; otherwise serve others first, which costs nothing."""
+        now = time.monotonic()
+        self._tokens = min(BURST, self._tokens + (now - self._refilled) * PER_SECOND) - 1
+        self._refilled = now
+        await asyncio.sleep(max(0.0, -self._tokens / PER_SECOND))
 
     async def send(self, message: Message) -> None:
         """Send a message, unless the login has ended.

@@ -362,6 +362,17 @@ def opened(server: Server, session: str) -> socket.socket:
     return connection
 
 
+def test_a_page_that_asks_without_end_holds_up_nobody(locked: tuple[Server, Workspace]) -> None:
+    """2,000 requests to draw a page, 40 kB, each of which started a thread: the server answered nobody for a minute."""
+    server, _ = locked
+    session = cookies_of(log_in(server))["session"]
+    with open_page(server, session) as page:
+        for _ in range(2000):
+            page.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
+        for _ in range(3):
+            assert server.ask("/_stcore/health", Cookie=session).status == 200  # within 20 s
+
+
 # -- uploads --------------------------------------------------------------------------------------------------------
 
 
