@@ -58,6 +58,7 @@ _OPTIONS: dict[str, object] = {
     "client.showErrorLinks": False,
     "client.toolbarMode": "viewer",
     "global.developmentMode": False,
+    "logger.enableRich": False,  # prints to standard output: where nobody reads that, a page that failed never ended
     "runner.magicEnabled": False,
     "server.allowedHosts": [],
     "server.baseUrlPath": "",

@@ -373,6 +373,20 @@ def test_a_page_that_asks_without_end_holds_up_nobody(locked: tuple[Server, Work
             assert server.ask("/_stcore/health", Cookie=session).status == 200  # within 20 s
 
 
+def test_pages_that_fail_end_where_nobody_reads_the_output(locked: tuple[Server, Workspace]) -> None:
+    """Each traceback was printed to standard output, too. Once the pipe was full, failing pages hung for ever."""
+    server, _ = locked
+    session = cookies_of(log_in(server))["session"]
+    unknown = {"widgets": [{"id": "no widget", "string_value": "x"}]}
+    with open_page(server, session) as page:
+        for _ in range(12):
+            request = {"page_name": "launch", "widget_states": unknown}
+            page.send(BackMsg(rerun_script=request).SerializeToString())
+            message = ForwardMsg()
+            while message.WhichOneof("type") != "script_finished":
+                message.ParseFromString(page.recv(timeout=60))
+
+
 # -- uploads --------------------------------------------------------------------------------------------------------
 
 
