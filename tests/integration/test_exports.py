@@ -1,6 +1,7 @@
 """The folder of a run, and what `workbench merge` writes, answer in plain transformers and peft as the run does.
 
-Everything is loaded in another process, in which the workbench cannot be imported.
+Everything is loaded in other processes, in which the workbench cannot be imported. They are forked from one that has
+imported transformers.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +46,35 @@ class BlockedImports(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, BlockedImports())
 import torch, transformers
 from transformers import AutoTokenizer, pipeline
-
-folder, inputs, options = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 """
-PIPELINE = PLAIN + "print(json.dumps(pipeline(model=folder, **options)(inputs), default=float))"
-SPANS = (
+SERVE = (
     PLAIN
+    + """
+import os, traceback
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.chdir(request["cwd"])
+            exec(request["script"], {"__name__": "__main__", **request["names"]})
+            sys.stdout.flush()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+)
+HEAD = "import json, torch\nfrom transformers import AutoTokenizer, pipeline\n"
+PIPELINE = HEAD + "print(json.dumps(pipeline(model=folder, **options)(inputs), default=float))"
+SPANS = (
+    HEAD
     + """
 from transformers import AutoModelForQuestionAnswering
 tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForQuestionAnswering.from_pretrained(folder).eval()
@@ -69,7 +95,7 @@ print(json.dumps(answers))
 """
 )
 PEFT = (
-    PLAIN
+    HEAD
     + """
 from peft import PeftConfig, PeftModel
 from transformers import AutoModelForSequenceClassification
@@ -107,10 +133,30 @@ def rows_run(workspace: Workspace, task: str, **changes: Any) -> Run:
 
 def plain(folder: Path, inputs: Any, script: str = PIPELINE, **options: Any) -> Any:
     """Return what transformers answers in a process without the workbench."""
-    command = [sys.executable, "-c", script, str(folder), json.dumps(inputs), json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder.parent.parent)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    log = folder.parent / "plain.log"
+    names = {"folder": str(folder), "inputs": inputs, "options": options}
+    request = {"script": script, "names": names, "log": str(log), "cwd": str(folder.parent.parent)}
+    process = _server()
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    code, output = process.stdout.readline().strip(), log.read_text()
+    log.unlink()
+    assert code == "0", output[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_server() -> Iterator[None]:
+    yield
+    if _server.cache_info().currsize:
+        _server().communicate()
+        _server.cache_clear()
 
 
 def assert_same_classes(run: Run, folder: Path, inputs: list[Any] = TEXTS) -> None:
@@ -120,6 +166,13 @@ def assert_same_classes(run: Run, folder: Path, inputs: list[Any] = TEXTS) -> No
     for answer, scored in zip(ours, theirs, strict=True):
         assert scored[0]["label"] == answer.label
         assert {row["label"]: row["score"] for row in scored} == pytest.approx(answer.scores, abs=1e-5)
+
+
+def test_the_other_process_cannot_import_the_workbench(tmp_path: Path) -> None:
+    assert plain(tmp_path / "run", [], "print(len(folder) > 0 and 7)") == 7
+    for module in ("workbench", "tests.tiny"):
+        with pytest.raises(AssertionError, match="ImportError"):
+            plain(tmp_path / "run", [], f"import {module}\nprint(0)")
 
 
 def test_a_classifier_and_its_copy(workspace: Workspace) -> None:
@@ -281,7 +334,7 @@ def test_the_code_of_a_card_runs(workspace: Workspace) -> None:
     for changes in ({}, {"tuning": "lora"}):
         run = finished(workspace, changes)
         code = (run.model_folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
-        script = PLAIN + f"FOLDER = folder\n{code}\nprint(0)"
+        script = f"FOLDER = folder\n{code}\nprint(0)"
         assert plain(run.model_folder, []) == 0 if not code else plain(run.model_folder, [], script) == 0
 
 
