@@ -1,4 +1,4 @@
-"""Run the ``workbench`` command in a process of its own, and check what it prints."""
+"""Run the ``workbench`` command in a process of its own or in this one, and check what it prints."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.tiny import make_model, write_csv
+from workbench.cli import main
 from workbench.workspace import Workspace
 
 INSTALLED = Path(sys.executable).with_name("workbench")
@@ -44,6 +46,25 @@ def call(workspace: Workspace, *arguments: str, **variables: str) -> subprocess.
         env=environment(workspace, **variables),
         cwd=workspace.root,
     )
+
+
+class CallHere:
+    """Runs commands in this process, which saves their start-up; output is captured as that of a process is."""
+
+    def __init__(
+        self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        self._monkeypatch, self._capfd = monkeypatch, capfd
+        monkeypatch.setenv("WORKBENCH_HOME", str(workspace.root))
+        monkeypatch.chdir(workspace.root)
+
+    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+        self._capfd.readouterr()
+        code = main(list(arguments))
+        output = self._capfd.readouterr()
+        return subprocess.CompletedProcess(list(arguments), code, output.out, output.err)
 
 
 def call_json(workspace: Workspace, *arguments: str, code: int = 0) -> Any:

@@ -19,6 +19,7 @@ import pytest
 from tests.integration.cli_process import (
     COMMAND,
     RUN_KEYS,
+    CallHere,
     assert_finished_run,
     call,
     call_json,
@@ -43,6 +44,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     workspace = Workspace(folder / "cli-home").create()
     yield workspace
     stop_worker(workspace)
+
+
+@pytest.fixture
+def call_here(home: Workspace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> CallHere:
+    return CallHere(home, monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +130,10 @@ def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], .
 
 
 @pytest.mark.parametrize("command", ["tasks", "models", "tunings", "explainers", "presets", "data list"])
-def test_lists(home: Workspace, command: str) -> None:
-    entries = call_json(home, *command.split())
+def test_lists(call_here: CallHere, command: str) -> None:
+    done = call_here(*command.split(), "--json")
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    entries = json.loads(done.stdout)
     assert entries and all(entry.keys() >= {"name"} for entry in entries)
     if command != "presets":
         assert all(entry["label"] for entry in entries)
@@ -189,8 +197,8 @@ def test_ids_are_whole_on_a_narrow_terminal(home: Workspace, finished: tuple[dic
 @pytest.mark.parametrize(
     "command", ["", "run", "check", "compare", "predict", "explain", "data", "dashboard", "delete"]
 )
-def test_help(home: Workspace, command: str) -> None:
-    done = call(home, *command.split(), "--help", COLUMNS="80")
+def test_help(call_here: CallHere, command: str) -> None:
+    done = call_here(*command.split(), "--help", COLUMNS="80")
     assert done.returncode == 0 and done.stdout.startswith("Usage: workbench")
     assert max(map(len, done.stdout.splitlines())) <= 80
 
@@ -249,8 +257,8 @@ INVALID_REQUESTS = [
 @pytest.mark.parametrize(
     ("arguments", "message"), INVALID_REQUESTS, ids=[" ".join(arguments)[:40] for arguments, _ in INVALID_REQUESTS]
 )
-def test_an_invalid_request(home: Workspace, arguments: list[str], message: str) -> None:
-    done = call(home, *arguments)
+def test_an_invalid_request(call_here: CallHere, arguments: list[str], message: str) -> None:
+    done = call_here(*arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr and done.stdout == ""
     assert "Traceback" not in done.stderr and "fault of the workbench" not in done.stderr
@@ -276,10 +284,10 @@ def test_an_invalid_request_as_json(home: Workspace) -> None:
         ("\x00\x01\xff", "YAML"),
     ],
 )
-def test_an_invalid_spec_file(home: Workspace, content: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_spec_file(home: Workspace, call_here: CallHere, content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_bytes(content.encode("latin-1"))
-    done = call(home, "submit", str(path))
+    done = call_here("submit", str(path))
     assert done.returncode == 2 and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) >= 2
     assert not (home.root / "pwned").exists()

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -175,23 +176,33 @@ def test_changelog_has_this_version() -> None:
 BROUGHT_BY = {"annotated_types": "pydantic", "pydantic_core": "pydantic", "packaging": "transformers"}
 
 
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def _imports(folder: str) -> dict[Path, set[str]]:
+    """Return the first parts of the names of the modules that each file imports, by file."""
+    imports: dict[Path, set[str]] = {}
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        names = imports.setdefault(file, set())
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return imports
+
+
 @pytest.mark.parametrize("folder", ["workbench", "dashboard", "tests"])
 def test_every_import_is_declared(folder: str) -> None:
-    owners = metadata.packages_distributions()
-    for file in sorted((ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module]
-            for module in {name.partition(".")[0] for name in names}:
-                if (
-                    module in sys.stdlib_module_names
-                    or (ROOT / module).exists()
-                    or (file.parent / f"{module}.py").exists()
-                ):
-                    continue
-                packages = {_normal(owner) for owner in owners.get(module, [module])} | {BROUGHT_BY.get(module, "")}
-                assert packages & _declared().keys(), f"{file.relative_to(ROOT)} imports {module}; it is not declared"
+    for file, modules in _imports(folder).items():
+        for module in modules:
+            if module in sys.stdlib_module_names or (ROOT / module).exists() or (file.parent / f"{module}.py").exists():
+                continue
+            packages = {_normal(owner) for owner in _owners().get(module, [module])} | {BROUGHT_BY.get(module, "")}
+            assert packages & _declared().keys(), f"{file.relative_to(ROOT)} imports {module}; it is not declared"
 
 
 # Packages that are declared and never imported: programs, plugins, types, and optional requirements of other packages.
@@ -210,14 +221,8 @@ IMPORTED_IN = {
 
 def _imported(folders: tuple[str, ...]) -> set[str]:
     """Return the packages that modules in these folders import."""
-    owners, packages = metadata.packages_distributions(), set()
-    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module]
-            packages |= {_normal(owner) for name in names for owner in owners.get(name.partition(".")[0], [])}
-    return packages
+    modules = {module for folder in folders for imports in _imports(folder).values() for module in imports}
+    return {_normal(owner) for module in modules for owner in _owners().get(module, [])}
 
 
 def _groups() -> dict[str, list[str]]:
