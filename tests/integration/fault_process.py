@@ -23,10 +23,12 @@ from typing import Any
 from tests.integration.write_faults import Fault, install
 
 QUIET_HEARTBEAT = 3600.0  # seconds: the heartbeat writes at no fixed point and would shift the other events
-MODULES = (  # without pyarrow, which starts a thread
+MODULES = (
     "workbench.training.job",
     "transformers.models.bert.modeling_bert",
     "peft",
+    "pandas",  # pyarrow imports it when it makes a column
+    "pyarrow.parquet",
 )
 
 
@@ -64,6 +66,13 @@ def serve() -> int:
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    from workbench.data.readers.formats.base import formats
+    from workbench.data.shapes.base import shapes
+    from workbench.models.loading import register_models
+
+    register_models()
+    for registry in (formats, shapes):
+        registry.names()  # imports the entries
     for line in sys.stdin:
         print(json.dumps(fork(json.loads(line))), flush=True)
     return 0

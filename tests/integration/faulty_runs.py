@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +82,7 @@ def environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator; a server forks only without threads
     }
     return {**variables, "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
@@ -187,13 +190,42 @@ def spread(count: int, highest: int) -> list[int]:
     return sorted({round(1 + i * (highest - 1) / max(1, count - 1)) for i in range(count)})
 
 
-def every_second(count: int, first: int, share: int, n_shares: int) -> Sequence[int]:
-    """Return share number ``share`` of ``n_shares`` of every second number from ``first`` to ``count``.
+def kind_of_write(event: tuple[str, str]) -> str:
+    """Return what an event has in common with its repetitions: no step number, no random end of a temporary name."""
+    operation, path = event
+    parts = [re.sub(r"-[a-z0-9_]{8}$", "", part) if TEMPORARY_PREFIX in part else part for part in path.split("/")]
+    return f"{operation} {re.sub(r'[0-9]+', 'N', '/'.join(parts))}"
 
-    With WORKBENCH_EVERY_FAULT set it shares out every number, which takes twenty minutes more.
+
+def every_second(count: int, first: int) -> Sequence[int]:
+    """Return every second number from ``first`` to ``count``; with WORKBENCH_EVERY_FAULT set, every number from 1."""
+    return range(1, count + 1) if _every_fault() else range(first, count + 1, 2)
+
+
+def one_of_each_kind(events: Sequence[tuple[str, str]], numbers: Sequence[int], seed: int) -> list[int]:
+    """Select one write of each kind, and a second one of a kind that happens often.
+
+    With WORKBENCH_EVERY_FAULT set it selects all writes, which takes much longer.
+
+    Args:
+        events: the writes of a run, in their order.
+        numbers: the numbers, from 1, of the writes to select from.
+        seed: of the selection.
+
+    Returns:
+        Their numbers.
     """
-    numbers = range(1, count + 1) if os.environ.get("WORKBENCH_EVERY_FAULT") else range(first, count + 1, 2)
-    return numbers[share::n_shares]
+    if _every_fault():
+        return list(numbers)
+    same_kind: dict[str, list[int]] = {}
+    for number in numbers:
+        same_kind.setdefault(kind_of_write(events[number - 1]), []).append(number)
+    random_ = random.Random(seed)
+    return sorted(n for same in same_kind.values() for n in random_.sample(same, 2 if len(same) > 3 else 1))
+
+
+def _every_fault() -> bool:
+    return bool(os.environ.get("WORKBENCH_EVERY_FAULT"))
 
 
 @contextlib.contextmanager

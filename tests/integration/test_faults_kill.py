@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.faulty_runs import FaultScenario, assert_readable, every_second, requeue, spread
+from tests.integration.faulty_runs import (
+    FaultScenario,
+    assert_readable,
+    every_second,
+    one_of_each_kind,
+    requeue,
+    spread,
+)
 from tests.integration.write_faults import Fault
 from workbench.runs.recovery import clear_leftovers
 from workbench.training.core import checkpoint
 
-QUICK_COUNT, QUICK_SHARES, SLOW_SHARES = 20, 2, 4
+QUICK_COUNT, SLOW_SHARES, SEED = 10, 2, 1
 
 
 def assert_survives_kill(scenario: FaultScenario, event: int) -> None:
@@ -24,9 +31,8 @@ def assert_survives_kill(scenario: FaultScenario, event: int) -> None:
     scenario.assert_finishes_the_same(run)
 
 
-@pytest.mark.parametrize("share", range(QUICK_SHARES))
-def test_a_run_survives_a_kill_at_some_writes(scenario, share):
-    points = spread(QUICK_COUNT, len(scenario.events))[share::QUICK_SHARES]
+def test_a_run_survives_a_kill_at_some_writes(scenario):
+    points = spread(QUICK_COUNT, len(scenario.events))
     for event in points:
         assert_survives_kill(scenario, event)
     print(f"{len(points)} of {len(scenario.events)} kill points")
@@ -35,10 +41,13 @@ def test_a_run_survives_a_kill_at_some_writes(scenario, share):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("share", range(SLOW_SHARES))
-def test_a_run_survives_a_kill_at_every_second_write(scenario, share):
-    """At the writes in between, ``test_a_run_survives_an_error_at_every_second_write`` injects an error."""
+def test_a_run_survives_a_kill_at_every_kind_of_write(scenario, share):
+    """Every second write is left to the test of errors.
+
+    ``python -m tests.integration.survival kills --count 500`` kills runs at every single write.
+    """
     assert len(scenario.events) >= 200
-    points = every_second(len(scenario.events), 1, share, SLOW_SHARES)
+    points = one_of_each_kind(scenario.events, every_second(len(scenario.events), 1), SEED)[share::SLOW_SHARES]
     for event in points:
         assert_survives_kill(scenario, event)
     print(f"{len(points)} of {len(scenario.events)} kill points")

@@ -40,19 +40,25 @@ MOMENTS = {
     "during the writing of a checkpoint": Fault("kill", 1, "save", "checkpoints/.tmp-step-00000012-*/optimizer*"),
 }
 
+NOT_FORKED = "during the writing of a checkpoint"
+
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_resumes_to_an_identical_result(scenario, moment):
-    """Neither process is forked; the second is started with the worker's own command."""
+    """At one moment neither process is forked: the second is started with the worker's own command."""
     fault = MOMENTS[moment]
     if moment == "between two checkpoints":  # the line of step 10
         fault = Fault("kill", 1 + reference_steps(scenario).index(10), "write", "metrics.jsonl")
     elif moment == "right after a confusion matrix":  # the metrics of the evaluation at step 6
         fault = Fault("kill", 2 + reference_steps(scenario).index(6), "write", "metrics.jsonl")
     run = scenario.new_run()
-    request = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
-    command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), request]
-    assert subprocess.run(command, env=environment(), capture_output=True).returncode == -signal.SIGKILL
+    forked = moment != NOT_FORKED
+    if forked:
+        assert scenario.server.execute(run, fault, heartbeat=0.05).code == -signal.SIGKILL
+    else:
+        request = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
+        command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), request]
+        assert subprocess.run(command, env=environment(), capture_output=True).returncode == -signal.SIGKILL
     assert run.state == "interrupted"
     assert_readable(run)
     latest = checkpoint.latest(run.checkpoints_folder)
@@ -61,7 +67,7 @@ def test_a_killed_run_resumes_to_an_identical_result(scenario, moment):
     if moment == "right after a confusion matrix":  # it was written and will be written again
         assert [row["step"] for row in run.confusions()] == [6]
     requeue(run)
-    assert start_run_folder(run).wait() == 0, run.log()
+    assert (scenario.server.execute(run).code if forked else start_run_folder(run).wait()) == 0, run.log()
     scenario.assert_same(run)
 
 
@@ -97,18 +103,19 @@ ONLY_AT_EPOCH_ENDS = {"training.checkpoint_every": None, "training.eval_every": 
     "variant", [name if name in QUICK_VARIANTS else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
 )
 def test_a_run_resumes_within_and_between_epochs(server, workspace, variant):
-    for schedule in ({}, ONLY_AT_EPOCH_ENDS):
+    """Every variant has both schedules and both moments of the kill; they are paired alternately."""
+    for pair, schedule in enumerate(({}, ONLY_AT_EPOCH_ENDS), list(VARIANTS).index(variant)):
         scenario = FaultScenario(
             server, Workspace(workspace.root / f"{len(schedule)}").create(), {**VARIANTS[variant], **schedule}
         )
         n_lines = sum(event == ("write", "metrics.jsonl") for event in scenario.events)
         notes = scenario.reference.report().notes
         assert ("ran once per example" in " ".join(notes)) == ("replayed" in variant)
-        for number in (n_lines * 2 // 3, n_lines):  # in the middle, and at the very last line
-            run = scenario.new_run()
-            assert server.execute(run, Fault("kill", number, "write", "metrics.jsonl")).code == -9
-            assert checkpoint.latest(run.checkpoints_folder) is not None
-            scenario.assert_finishes_the_same(run)
+        number = (n_lines * 2 // 3, n_lines)[pair % 2]  # in the middle, or at the very last line
+        run = scenario.new_run()
+        assert server.execute(run, Fault("kill", number, "write", "metrics.jsonl")).code == -9
+        assert checkpoint.latest(run.checkpoints_folder) is not None
+        scenario.assert_finishes_the_same(run)
 
 
 def test_a_run_killed_after_its_last_checkpoint_resumes(server, workspace):
