@@ -40,6 +40,9 @@ os.environ.setdefault("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "false")
 settings.register_profile("workbench", deadline=None, derandomize=os.environ.get("CI", "").lower() in ("true", "1"))
 settings.load_profile("workbench")
 
+# No power cut happens to the process of the tests. Processes that a test starts flush as usual.
+os.fsync = lambda file: None
+
 _original_environment: dict[str, str | None] = {}
 
 
@@ -54,6 +57,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Restore the environment and remove the folder."""
     shutil.rmtree(os.environ.pop("WORKBENCH_HOME", ""), ignore_errors=True)
     os.environ.update({name: value for name, value in _original_environment.items() if value is not None})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with a raised time limit first, so that no worker begins a long one at the end."""
+    items.sort(key=_has_raised_limit, reverse=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -118,6 +126,11 @@ def chromium() -> Iterator[Browser]:
         browser = driver.chromium.launch(executable_path=executable, headless=True, args=arguments)
         yield browser
         browser.close()
+
+
+def _has_raised_limit(item: pytest.Item) -> bool:
+    limit = item.get_closest_marker("timeout")
+    return limit is not None and limit.args[0] > float(item.config.getini("timeout"))
 
 
 def _has_gpu() -> bool:
