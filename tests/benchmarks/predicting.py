@@ -17,6 +17,7 @@ import csv
 import os
 import pstats
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="default: the native one, and fp32")
     parser.add_argument("--file", type=int, default=0, metavar="ROWS", help="rows of a file for workbench predict")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
@@ -52,20 +54,27 @@ def main() -> None:
     run = execute_run(
         {
             "task": "text-classification",
-            "data": {"train": "rotten-tomatoes", "limit": {"train": 1000, "test": 200}},
+            "data": {"train": "rotten-tomatoes", "limit": {"train": 300, "valid": 50, "test": 50}},
             "model": "minilm",
-            "training": {"max_steps": 30, "device": options.device},
+            "training": {"max_steps": 10, "device": options.device},
         },
         workspace,
     )
     snippets, _ = load_texts(DataSpec(train="rotten-tomatoes"), workspace)
     texts = [f"{i // len(snippets)} {snippets[i % len(snippets)]}" for i in range(options.texts)]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the run has handled it
     native = Device.choose(options.device, "auto").precision
     print(f"{machine()}; {torch.get_num_threads()} threads; {len(texts):,} texts\n")
     if options.profile:
-        profile(ours(Predictor.load(run, options.device, "auto"), texts))
+        profile(ours(Predictor.load(run, options.device, options.precision or "auto"), texts))
         return
-    compare(run, options.device, texts, options.rounds, dict.fromkeys([native, "fp32"]))
+    compare(
+        run,
+        options.device,
+        texts,
+        options.rounds,
+        dict.fromkeys([options.precision] if options.precision else [native, "fp32"]),
+    )
     if options.file:
         predict_file(run, [texts[i % len(texts)] for i in range(options.file)], workspace.root)
 
@@ -83,6 +92,7 @@ def compare(run: Any, device: str, texts: Sequence[str], rounds: int, precisions
                 start = time.perf_counter()
                 labels[name] = variants[name]()
                 seconds[name].append(time.perf_counter() - start)
+                print(f"<!-- round {number + 1}: {name}, {precision}: {seconds[name][-1]:.2f} s -->", flush=True)
         same = sum(a == b for a, b in zip(*labels.values(), strict=True)) / len(texts)
         for name, values in seconds.items():
             speed = spread([len(texts) / value for value in values], 0)
