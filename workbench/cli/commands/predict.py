@@ -58,7 +58,7 @@ def predict_command(
         Literal["auto", "fp32", "bf16"] | None,
         typer.Option(
             help="Number format of a classifier's weights; by default that of the run. auto: bf16 where the "
-            "processor computes it natively. Probabilities then differ in the third digit."
+            "processor computes it natively. Probabilities then differ slightly from those of fp32."
         ),
     ] = None,
     sets: Annotated[
