@@ -40,7 +40,7 @@ def test_windows_have_the_answers_of_single_texts_in_their_order(predictor):
     assert [answer.score for answer in together] == pytest.approx([answer.score for answer in alone], abs=1e-5)
 
 
-def test_a_task_that_answers_in_its_own_way_is_asked_for_each_window(predictor, monkeypatch):
+def test_a_task_that_answers_in_its_own_way_answers_each_window(predictor, monkeypatch):
     class Own(type(predictor.task)):
         def predict(self, context, inputs, options=None):
             return ["own"] * len(inputs)

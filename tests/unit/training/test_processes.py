@@ -79,7 +79,7 @@ def test_every_item_is_in_one_share():
     assert sorted(item for share in shares for item in share) == list(range(8)) and all(shares)
 
 
-def test_every_process_stops_when_process_0_was_asked_to():
+def test_every_process_stops_with_process_0():
     class Stopping(Processes):
         def agree(self, value):
             return 1.0
