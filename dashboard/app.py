@@ -24,6 +24,7 @@ page = st.navigation(
         st.Page(state.DATA_PAGE, title=_("Data"), icon=":material/table:"),
         st.Page(state.LAUNCH_PAGE, title=_("Launch"), icon=":material/rocket_launch:"),
         st.Page(state.RUNS_PAGE, title=_("Runs"), icon=":material/list_alt:"),
+        st.Page(state.RUN_PAGE, title=_("Run"), icon=":material/analytics:", visibility="hidden"),
         st.Page(state.SWEEPS_PAGE, title=_("Sweeps"), icon=":material/grain:"),
         st.Page(state.COMPARE_PAGE, title=_("Compare"), icon=":material/compare_arrows:"),
         st.Page(state.EXPLAIN_PAGE, title=_("Explain"), icon=":material/search_insights:"),

@@ -22,6 +22,7 @@ MAX_URL_TEXT = 30_000  # of a text as the URL encodes it; servers and browsers r
 
 HOME_PAGE, DATA_PAGE, LAUNCH_PAGE = "views/home.py", "views/data.py", "views/launch.py"
 RUNS_PAGE, SWEEPS_PAGE, COMPARE_PAGE = "views/runs.py", "views/sweeps.py", "views/compare.py"
+RUN_PAGE = "views/run.py"
 EXPLAIN_PAGE, PLAYGROUND_PAGE = "views/explain.py", "views/playground.py"
 LEARN_PAGE, SETTINGS_PAGE = "views/learn.py", "views/settings.py"
 
@@ -39,6 +40,17 @@ class Linked(NamedTuple):
 
 
 RUN = Linked("run", "chosen.run")  # a run's id, on Runs, Explain and Playground
+
+
+class RunPage:
+    """Choices on the page of a run; its curves have those of ``Runs``, and its evidence those of ``Compare``."""
+
+    ID = Linked("id", "run_page.id")
+    TAB = Linked("tab", "run_page.tab")
+    EVIDENCE = Linked("by", "run_page.evidence")  # on the tab By class
+    ACTUAL = Linked("actual", "run_page.actual")  # mistakes of this class only
+    PREDICTED = Linked("predicted", "run_page.predicted")  # mistakes predicted as this class only
+    WORDS = Linked("words", "run_page.words")  # mistakes whose text contains these words
 
 
 class Data:
@@ -75,6 +87,7 @@ class Runs:
     METRIC = Linked("value", "list.metric")  # the metric that the list shows and groups average
     COLUMNS = Linked("columns", "list.columns")  # separated by commas
     TICKED = "list.ticked"
+    OPENED = "list.opened"  # id of the run that was clicked
     AXIS = Linked("x", "watch.x")  # the horizontal axis of the curves
     LOG = Linked("log", "watch.log")  # 1 for a logarithmic axis
     SMOOTH = Linked("smooth", "watch.smooth")  # the weight of smoothing, 0 to 0.99
@@ -184,6 +197,26 @@ def to_url(choice: Linked, text: str) -> None:
         st.query_params[param] = text
     elif not text and param in st.query_params:
         del st.query_params[param]
+
+
+def remember(choice: Linked, text: str) -> None:
+    """Remember a choice for the pages that have it, without a change of this page's URL.
+
+    Args:
+        choice: the parameter and the key.
+        text: the value.
+    """
+    st.session_state[f"remembered.{choice.param}"] = text
+    st.session_state.pop(choice.key, None)
+
+
+def run_link(run_id: str) -> dict[str, str]:
+    """Return the query parameters of a run's page.
+
+    Args:
+        run_id: id of the run.
+    """
+    return {RunPage.ID.param: run_id}
 
 
 def _remembered(param: str) -> str | None:

@@ -75,6 +75,16 @@ def translate(note: str) -> str:
     return note
 
 
+def matches(template: str, note: str) -> bool:
+    """Return whether a stored note is a filled-in template.
+
+    Args:
+        template: one of ``TEMPLATES``.
+        note: an English sentence.
+    """
+    return any(own == template and pattern.fullmatch(note) for own, pattern in _patterns())
+
+
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     """Return each template with the expression that its filled-in sentences match."""

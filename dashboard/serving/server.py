@@ -39,7 +39,9 @@ __all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]
 UPLOAD_MEGABYTES = 200
 SERVED_BY_US = "WORKBENCH_DASHBOARD_SERVED"  # set in the environment: app.py refuses to be served without the guard
 _APP = Path(__file__).parents[1] / "app.py"
-PAGES = ("/", "/data", "/launch", "/sweeps", "/runs", "/compare", "/explain", "/playground", "/learn", "/settings")
+PAGES = (
+    "/", "/data", "/launch", "/sweeps", "/runs", "/run", "/compare", "/explain", "/playground", "/learn", "/settings",
+)  # fmt: skip
 _PORTS_TRIED = 50
 _BACKLOG = 128
 _MAX_MESSAGE_BYTES = 16 * 2**20  # of a page's message: texts and settings; files are sent in requests of their own

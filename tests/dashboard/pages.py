@@ -7,7 +7,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
-PAGES = ("home", "data", "launch", "sweeps", "runs", "compare", "explain", "playground", "learn", "settings")
+PAGES = ("home", "data", "launch", "sweeps", "runs", "run", "compare", "explain", "playground", "learn", "settings")
 
 
 def open_page(page: str, **query: str) -> AppTest:

@@ -1,4 +1,4 @@
-"""Compare's calibration: whether each of two runs is right as often as it is confident, and temperature scaling."""
+"""Calibration: whether a run, or each of two, is right as often as it is confident, and temperature scaling."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.parts.compare.cached_predictions import load_classified
+from dashboard.parts.compare.evidence import both
 from dashboard.parts.shared import curves, run_list
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.tables import draw_table
@@ -18,17 +19,17 @@ from workbench.i18n import _
 from workbench.runs.run import Run
 
 
-def draw(first: Run, second: Run) -> None:
-    """Draw the reliability curves of both runs, and a table of their errors.
+def draw(first: Run, second: Run | None = None) -> None:
+    """Draw the reliability curve of each run, and a table of their errors.
 
     Args:
         first: a finished run.
-        second: another.
+        second: another; None for one run.
     """
-    predictions = {run.id: load_classified(run) for run in (first, second)}
+    predictions = {run.id: load_classified(run) for run in both(first, second)}
     scored = {name: run for name, run in predictions.items() if run is not None and run.scores is not None}
     if not scored:
-        st.caption(_("These runs store no label probabilities."))
+        st.caption(_("No label probabilities are stored."))
         return
     st.plotly_chart(_curves(scored), key="compare.reliability", config=curves.CONFIG)
     column = st.column_config

@@ -1,4 +1,4 @@
-"""Compare's confusion matrix of one of two runs: a cell opens its examples; the metrics of each class of both."""
+"""The confusion matrix of a run, or of one of two: a cell opens its examples; and the metrics of each class."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ MAX_ROWS = 100
 MAX_PAIRS = 50
 
 
-def draw(first: Run, second: Run) -> None:
-    """Draw the matrix of one run, the examples of the selected cell, and the classes of both runs.
+def draw(first: Run, second: Run | None = None) -> None:
+    """Draw the matrix of one run, the examples of the selected cell, and the metrics of each class.
 
     Args:
         first: a finished run.
-        second: another.
+        second: another; None for one run.
     """
-    predictions = {run.id: load_classified(run) for run in (first, second)}
+    predictions = {run.id: load_classified(run) for run in evidence.both(first, second)}
     runs = {name: run for name, run in predictions.items() if run is not None and run.has_classes}
     if not runs:
-        st.caption(_("These runs predict text, not one of a few labels."))
+        st.caption(_("The answers are text, not one of a few labels."))
         return
-    run_id = url_widgets.select(
-        _("Run"), list(runs), state.Compare.CONFUSION_RUN, format_func=run_list.title, width=520
-    )
+    run_id = first.id
+    if second is not None:
+        run_id = url_widgets.select(
+            _("Run"), list(runs), state.Compare.CONFUSION_RUN, format_func=run_list.title, width=520
+        )
     run = runs[run_id]
     counts = confusion_matrix(run.gold, run.predicted)
     shown = counts.worst(MAX_CLASSES)
@@ -142,7 +144,7 @@ def matrix(labels: Sequence[str], counts: ArrayLike) -> go.Figure:
 
 
 def _show_cell(
-    run: ClassPredictions, counts: ConfusionMatrix, gold: str, predicted: str, first: Run, second: Run
+    run: ClassPredictions, counts: ConfusionMatrix, gold: str, predicted: str, first: Run, second: Run | None
 ) -> None:
     inside = counts.indices(gold, predicted)
     text = ngettext(
@@ -161,14 +163,9 @@ def _show_classes(matrices: Sequence[ConfusionMatrix]) -> None:
     column = st.column_config
     table: dict[str, list[str] | list[int] | list[float | None]] = {"class": [cut(label, 60) for label in labels]}
     config = {"class": column.TextColumn(_("Class")), "examples": column.NumberColumn(_("Examples"))}
-    names = {
-        ("precision", 0): _("Precision, first run"),
-        ("recall", 0): _("Recall, first run"),
-        ("f1", 0): _("F1, first run"),
-        ("precision", 1): _("Precision, second run"),
-        ("recall", 1): _("Recall, second run"),
-        ("f1", 1): _("F1, second run"),
-    }
+    names = {(name, 0): label for name, label in (("precision", _("Precision")), ("recall", _("Recall")), ("f1", "F1"))}
+    if len(matrices) > 1:
+        names = _names_of_two()
     for index, counts in enumerate(matrices):
         metrics = counts.per_class()
         rows: list[Mapping[str, float | None]] = [metrics.get(label, {}) for label in labels]
@@ -180,3 +177,15 @@ def _show_classes(matrices: Sequence[ConfusionMatrix]) -> None:
             config[key] = column.NumberColumn(names[name, index], format="%.3f")
     st.subheader(_("Metrics per class"), help=help_for("precision and recall"), anchor=False)
     draw_table(table, hide_index=True, column_config=config, key="compare.classes")
+
+
+def _names_of_two() -> dict[tuple[str, int], str]:
+    """Return the heading of each metric of two runs."""
+    return {
+        ("precision", 0): _("Precision, first run"),
+        ("recall", 0): _("Recall, first run"),
+        ("f1", 0): _("F1, first run"),
+        ("precision", 1): _("Precision, second run"),
+        ("recall", 1): _("Recall, second run"),
+        ("f1", 1): _("F1, second run"),
+    }

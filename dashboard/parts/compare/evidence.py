@@ -1,4 +1,4 @@
-"""The evidence behind a comparison of two runs: a kind is chosen, and only that one is computed."""
+"""The evidence behind the result of a run, or behind a comparison of two: only the kind that is chosen is computed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dashboard.parts.shared import run_list, url_widgets
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import between, cut, md
+from dashboard.state import Linked
 from workbench.compare.disagreements import disagreements
 from workbench.i18n import N_, _, ngettext
 from workbench.runs.predictions import input_text
@@ -31,7 +32,7 @@ class Kind(NamedTuple):
     """A kind of evidence; its name is translated where it is shown."""
 
     name: str
-    draw: Callable[[Run, Run], None]
+    draw: Callable[[Run, Run | None], None]
 
 
 class Column(NamedTuple):
@@ -42,23 +43,34 @@ class Column(NamedTuple):
     cells: Sequence[str] | Sequence[float | None]
 
 
-def draw(runs: list[Run], kinds: Mapping[str, Kind]) -> None:
-    """Draw the evidence on the first run and another one.
+def draw(runs: list[Run], kinds: Mapping[str, Kind], choice: Linked = state.Compare.EVIDENCE) -> None:
+    """Draw the evidence on one run, or on the first of several runs and another one.
 
     Args:
-        runs: all that are compared.
+        runs: one run, or all that are compared.
         kinds: by their name in the URL.
+        choice: holds the kind that is shown.
     """
-    other = other_of(runs)
+    other = other_of(runs) if len(runs) > 1 else None
     kind = url_widgets.segments(
         _("Kind of evidence"),
         list(kinds),
-        state.Compare.EVIDENCE,
+        choice,
         format_func=lambda name: _(kinds[name].name),
         label_visibility="collapsed",
     )
     with show_errors(f"evidence_error.{kind}"):
         kinds[kind].draw(runs[0], other)
+
+
+def both(first: Run, second: Run | None) -> tuple[Run, ...]:
+    """Return the runs that are there.
+
+    Args:
+        first: a finished run.
+        second: another; None for one run.
+    """
+    return (first,) if second is None else (first, second)
 
 
 def other_of(runs: list[Run]) -> Run:
@@ -77,13 +89,14 @@ def other_of(runs: list[Run]) -> Run:
     return runs[1 + ids.index(chosen)]
 
 
-def show_examples(first: Run, second: Run) -> None:
+def show_examples(first: Run, second: Run | None) -> None:
     """Show the examples that only one run gets right; a click opens an example's explanation in both.
 
     Args:
         first: a finished run.
         second: another.
     """
+    assert second is not None
     which = url_widgets.segments(
         _("Examples"),
         list(CORRECT_RUNS),
@@ -109,15 +122,17 @@ def show_examples(first: Run, second: Run) -> None:
     st.caption(text.format(n=f"{len(rows):,}"))
 
 
-def example_table(inputs: Sequence[Inputs], columns: Sequence[Column], key: str, first: Run, second: Run) -> None:
-    """Show examples as a table; a click opens an example's explanation in both runs, if the task has explanations.
+def example_table(
+    inputs: Sequence[Inputs], columns: Sequence[Column], key: str, first: Run, second: Run | None
+) -> None:
+    """Show examples as a table; a click opens an example's explanation, if the task has explanations.
 
     Args:
         inputs: inputs of the examples, by role.
         columns: beside the inputs; numbers are shown with two digits.
         key: key of the table.
         first: a finished run.
-        second: another.
+        second: another, whose explanation is shown beside that of the first; None for one run.
     """
     opens = can_explain(first)
     config = {"text": st.column_config.TextColumn(_("Text"), width="large")}
@@ -140,10 +155,14 @@ def example_table(inputs: Sequence[Inputs], columns: Sequence[Column], key: str,
     if not opens:
         st.caption(_("Predictions of this task cannot be explained word by word."))
         return
-    st.caption(_("Click a row to see its explanation in both runs."))
+    st.caption(
+        _("Click a row to see why the model answered so.")
+        if second is None
+        else _("Click a row to see its explanation in both runs.")
+    )
     rows = event["selection"]["rows"]
     if rows and rows[0] < len(inputs):
-        explain_in_both(first, second, inputs[rows[0]])
+        explain_example(first, second, inputs[rows[0]])
 
 
 def can_explain(run: Run) -> bool:
@@ -155,12 +174,12 @@ def can_explain(run: Run) -> bool:
     return run_list.explainable(run.summary(with_spec=False).model_copy(update={"task": run.status().task}))
 
 
-def explain_in_both(first: Run, second: Run, inputs: Inputs) -> None:
-    """Open the Explain page with both runs side by side.
+def explain_example(first: Run, second: Run | None, inputs: Inputs) -> None:
+    """Open the Explain page with one run, or with both side by side.
 
     Args:
         first: a finished run.
-        second: another; left out if its predictions cannot be explained.
+        second: another; left out if it is None or its predictions cannot be explained.
         inputs: inputs of an example, by role.
     """
     from workbench.explain.examples import run_reads_pairs, text_inputs  # imports torch: only when it is needed
@@ -173,7 +192,7 @@ def explain_in_both(first: Run, second: Run, inputs: Inputs) -> None:
     }
     if "text_pair" in texts:
         query[state.Explain.PAIR.param] = texts["text_pair"][: state.MAX_TEXT]
-    if can_explain(second):
+    if second is not None and can_explain(second):
         query[state.Explain.COMPARE_WITH.param] = second.id
     st.switch_page(state.EXPLAIN_PAGE, query_params=query)
 
@@ -230,13 +249,14 @@ def _interval(value: Interval | None) -> str:
     return f"{value['value']:+.3f} ({between(value['low'], value['high'])})"
 
 
-def show_divergence(first: Run, second: Run) -> None:
+def show_divergence(first: Run, second: Run | None) -> None:
     """Show which attention heads differ most between two runs; the models are only loaded on request.
 
     Args:
         first: a finished run.
         second: another.
     """
+    assert second is not None
     if not can_explain(first) or not can_explain(second):
         st.caption(_("Both runs must have finished, and their task must have explanations."))
         return

@@ -1,7 +1,8 @@
-"""Compare's label errors: where the first run confidently contradicts the data, and labels that are probably wrong."""
+"""Errors that a run makes with confidence, and labels of the data that are probably wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import streamlit as st
@@ -30,7 +31,21 @@ class Examples(NamedTuple):
     caption: str
 
 
-def draw(first: Run, second: Run) -> None:
+def draw_labels(first: Run, second: Run | None = None) -> None:
+    """Draw the labels that are probably wrong; a click on an example opens its explanation.
+
+    Args:
+        first: a finished run.
+        second: another; None for one run.
+    """
+    run = load_classified(first)
+    if run is None or run.probabilities is None:
+        st.caption(_("No label probabilities are stored."))
+        return
+    _draw_examples(_label_issues(run), run, first, second)
+
+
+def draw(first: Run, second: Run | None) -> None:
     """Draw one of two lists; a click on an example opens its explanation in both runs.
 
     Args:
@@ -39,7 +54,7 @@ def draw(first: Run, second: Run) -> None:
     """
     run = load_classified(first)
     if run is None or run.scores is None:
-        st.caption(_("The first run stores no label probabilities."))
+        st.caption(_("No label probabilities are stored."))
         return
     which = url_widgets.segments(
         _("List"),
@@ -48,7 +63,11 @@ def draw(first: Run, second: Run) -> None:
         format_func=lambda name: _(LISTS[name]),
         label_visibility="collapsed",
     )
-    examples = _mistakes(run) if which == MISTAKES else _label_issues(run)
+    examples = mistakes(run) if which == MISTAKES else _label_issues(run)
+    _draw_examples(examples, run, first, second)
+
+
+def _draw_examples(examples: Examples, run: ClassPredictions, first: Run, second: Run | None) -> None:
     if not examples.indices:
         st.caption(_("There are none."))
         return
@@ -57,15 +76,24 @@ def draw(first: Run, second: Run) -> None:
     st.caption(examples.caption)
 
 
-def _mistakes(run: ClassPredictions) -> Examples:
-    scores = run.scores or []
-    wrong = sorted((i for i in range(len(run)) if not run.correct[i]), key=lambda i: -scores[i])[:MAX_ROWS]
+def mistakes(run: ClassPredictions, allowed: Callable[[int], bool] = lambda index: True) -> Examples:
+    """Return the errors of a run, most confident first.
+
+    Args:
+        run: its predictions.
+        allowed: whether the example with an index is listed.
+    """
+    scores = run.scores or [0.0] * len(run)
+    wrong = sorted((i for i in range(len(run)) if not run.correct[i] and allowed(i)), key=lambda i: -scores[i])
+    shown = wrong[:MAX_ROWS]
     columns = [
-        Column("gold", _("Actual"), [cut(run.gold[i], 60) for i in wrong]),
-        Column("predicted", _("Predicted"), [cut(run.predicted[i], 60) for i in wrong]),
-        Column("score", _("Confidence"), [scores[i] for i in wrong]),
+        Column("gold", _("Actual"), [cut(run.gold[i], 60) for i in shown]),
+        Column("predicted", _("Predicted"), [cut(run.predicted[i], 60) for i in shown]),
     ]
-    return Examples(wrong, columns, _("Errors of the first run, most confident first."))
+    if run.scores is not None:
+        columns.append(Column("score", _("Confidence"), [scores[i] for i in shown]))
+    text = ngettext("{n} error, most confident first.", "{n} errors, most confident first.", len(wrong))
+    return Examples(shown, columns, text.format(n=f"{len(wrong):,}"))
 
 
 def _label_issues(run: ClassPredictions) -> Examples:

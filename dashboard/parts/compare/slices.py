@@ -1,4 +1,4 @@
-"""Compare's slices: where each of two runs is better and worse, by length, label or a column of the data."""
+"""Slices: where a run, or each of two, is better and worse, by length, label or a column of the data."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ MAX_SLICES, MAX_EXAMPLES = 100, 50
 MAX_VALUES = 10  # different numbers that are a slice each; of more, slices are ranges
 
 
-def draw(first: Run, second: Run) -> None:
+def draw(first: Run, second: Run | None = None) -> None:
     """Draw a table of slices; a click on one shows the examples in it that the first run gets wrong.
 
     Args:
         first: a finished run.
-        second: another.
+        second: another; None for one run.
     """
-    ours, theirs = load_classified(first), load_classified(second)
-    if ours is None or theirs is None or ours.ids != theirs.ids or not same_examples(first, second):
+    ours, theirs = load_classified(first), None if second is None else load_classified(second)
+    if ours is None:
+        st.caption(_("Slices need predictions that are right or wrong."))
+        return
+    if second is not None and (theirs is None or ours.ids != theirs.ids or not same_examples(first, second)):
         st.caption(_("Slices need two runs tested on the same examples, with predictions that are right or wrong."))
         return
     options = list(dict.fromkeys([LENGTH, *([LABEL] if ours.has_classes else []), *ours.more]))
@@ -49,16 +52,19 @@ def draw(first: Run, second: Run) -> None:
         ),
     )
     slices = _slices(ours, by)[:MAX_SLICES]
-    others = {slice.name: slice for slice in _slices(theirs, by, ours)}
+    others = {} if theirs is None else {slice.name: slice for slice in _slices(theirs, by, ours)}
+    compared: dict[str, list[float]] = {}
+    if theirs is not None:
+        compared = _accuracies("second", [others[slice.name] for slice in slices])
+        compared["difference"] = [slice.share - others[slice.name].share for slice in slices]
     event: Any = draw_table(
         {
             "slice": [(cut(slice.name, 80) or _("(empty)")) + (" ★" if slice.is_small else "") for slice in slices],
             "examples": [slice.count for slice in slices],
             **_accuracies("first", slices),
-            **_accuracies("second", [others[slice.name] for slice in slices]),
-            "difference": [slice.share - others[slice.name].share for slice in slices],
+            **compared,
         },
-        column_config=_columns(),
+        column_config=_columns(is_single=second is None),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
@@ -75,8 +81,15 @@ def draw(first: Run, second: Run) -> None:
         _show_errors_in(ours, theirs, slices[rows[0]], first, second)
 
 
-def _columns() -> dict[str, object]:
+def _columns(is_single: bool) -> dict[str, object]:
     column = st.column_config
+    if is_single:
+        labels = {"first": _("Accuracy"), "first_low": _("Low"), "first_high": _("High")}
+        return {
+            "slice": column.TextColumn(_("Slice")),
+            "examples": column.NumberColumn(_("Examples")),
+            **{name: column.NumberColumn(label, format="%.3f") for name, label in labels.items()},
+        }
     labels = {
         "first": _("First run, accuracy"),
         "first_low": _("First run, low"),
@@ -116,18 +129,30 @@ def _accuracies(prefix: str, slices: Sequence[Slice]) -> dict[str, list[float]]:
     }
 
 
-def _show_errors_in(ours: ClassPredictions, theirs: ClassPredictions, slice: Slice, first: Run, second: Run) -> None:
+def _show_errors_in(
+    ours: ClassPredictions, theirs: ClassPredictions | None, slice: Slice, first: Run, second: Run | None
+) -> None:
     wrong = [index for index in slice.indices if not ours.correct[index]]
     if not wrong:
-        st.caption(_("The first run makes no errors in {slice}.").format(slice=md(slice.name, 80)))
+        text = (
+            _("There are no errors in {slice}.") if second is None else _("The first run makes no errors in {slice}.")
+        )
+        st.caption(text.format(slice=md(slice.name, 80)))
         return
     shown = wrong[:MAX_EXAMPLES]
     columns = [
         Column("gold", _("Actual"), [cut(ours.gold[index], 60) for index in shown]),
-        Column("first", _("First run"), [cut(ours.predicted[index], 60) for index in shown]),
-        Column("second", _("Second run"), [cut(theirs.predicted[index], 60) for index in shown]),
+        Column(
+            "first",
+            _("Predicted") if theirs is None else _("First run"),
+            [cut(ours.predicted[index], 60) for index in shown],
+        ),
     ]
+    if theirs is not None:
+        columns.append(Column("second", _("Second run"), [cut(theirs.predicted[index], 60) for index in shown]))
     inputs = [ours.inputs[index] for index in shown]
     evidence.example_table(inputs, columns, "compare.slice_examples", first, second)
-    text = _("The first run gets {n} of {total} examples wrong.")
+    text = _("{n} of {total} examples are wrong.")
+    if second is not None:
+        text = _("The first run gets {n} of {total} examples wrong.")
     st.caption(text.format(n=f"{len(wrong):,}", total=f"{slice.count:,}"))

@@ -1,4 +1,4 @@
-"""Compare's thresholds: precision and recall of one class in two runs, and the best decision threshold."""
+"""Thresholds: precision and recall of one class in a run or in two, and the best decision threshold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.compare.cached_predictions import load_classified
+from dashboard.parts.compare.evidence import both
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.tables import draw_table
@@ -28,17 +29,17 @@ class Scored(NamedTuple):
     curve: PrecisionRecallCurve
 
 
-def draw(first: Run, second: Run) -> None:
+def draw(first: Run, second: Run | None = None) -> None:
     """Draw two figures of a class, and the best threshold of each run.
 
     Args:
         first: a finished run.
-        second: another.
+        second: another; None for one run.
     """
-    predictions = {run.id: load_classified(run) for run in (first, second)}
+    predictions = {run.id: load_classified(run) for run in both(first, second)}
     runs = {name: run for name, run in predictions.items() if run is not None and run.probabilities is not None}
     if first.id not in runs:
-        st.caption(_("The first run stores no label probabilities."))
+        st.caption(_("No label probabilities are stored."))
         return
     labels = [label for label in runs[first.id].labels if label in set(runs[first.id].gold)]
     label = url_widgets.select(

@@ -48,7 +48,7 @@ def next_step(runs: list[RunSummary]) -> None:
     else:
         st.markdown(_("See how the run is doing, or why it ended."))
         if st.button(_("Show the newest run"), type="primary", icon=":material/list_alt:", key="home.runs"):
-            st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: runs[0].id})
+            st.switch_page(state.RUN_PAGE, query_params=state.run_link(runs[0].id))
 
 
 def running_and_queued(runs: list[RunSummary], workspace: Workspace) -> None:
@@ -87,7 +87,7 @@ def running_and_queued(runs: list[RunSummary], workspace: Workspace) -> None:
 
 
 def _link(run: RunSummary) -> None:
-    st.page_link(state.RUNS_PAGE, label=md(run_list.title(run.id)), query_params={state.RUN.param: run.id})
+    st.page_link(state.RUN_PAGE, label=md(run_list.title(run.id)), query_params=state.run_link(run.id))
 
 
 def last_runs(runs: list[RunSummary]) -> None:
@@ -98,13 +98,12 @@ def last_runs(runs: list[RunSummary]) -> None:
     """
     for run in runs[:MAX_LAST]:
         name, result, when = st.columns([6, 4, 2], vertical_alignment="center")
-        explainable = run_list.explainable(run)
         name.page_link(
-            state.EXPLAIN_PAGE if explainable else state.RUNS_PAGE,
+            state.RUN_PAGE,
             label=md(run_list.title(run.id)),
             icon=look(run.state).icon,
-            query_params={state.RUN.param: run.id},
-            help=_("Explain this run") if explainable else _("Show this run"),
+            query_params=state.run_link(run.id),
+            help=_("Show this run"),
         )
         metric = run_list.key_metric(run.report)
         if metric:

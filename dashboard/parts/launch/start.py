@@ -107,6 +107,6 @@ def start(spec: RunSpec | None, seeds: list[int], workspace: Workspace) -> None:
         return
     if len(seeds) == 1:
         run = jobs.submit(spec, workspace, confined=True)
-        st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: run.id})
+        st.switch_page(state.RUN_PAGE, query_params=state.run_link(run.id))
     sweep = Sweep.create(SweepPlan(spec=spec, seeds=seeds), workspace, confined=True)
     st.switch_page(state.SWEEPS_PAGE, query_params={state.Sweeps.SWEEP.param: sweep.name})

@@ -11,13 +11,11 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.launch import cost_estimate
 from dashboard.parts.runs import lr_range_test, samples, watch
-from dashboard.parts.shared import notes, run_list, stalled
-from dashboard.parts.shared.errors import show_error, show_errors
+from dashboard.parts.shared import notes, run_list
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
-from dashboard.parts.shared.progress import show_progress
-from dashboard.parts.shared.run_states import badge
 from dashboard.parts.shared.tables import draw_table
-from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, number
+from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
 from workbench import jobs
 from workbench.files import read_json
 from workbench.i18n import _, ngettext
@@ -26,21 +24,6 @@ from workbench.runs.run import RESUMABLE, Run
 from workbench.system.opening import read_limited
 from workbench.types import Floats
 from workbench.workspace import Workspace
-
-
-def header(run: Run, summary: RunSummary) -> None:
-    """Show name, state and age, and the buttons for what can be done now.
-
-    Args:
-        run: the run.
-        summary: summary of the run.
-    """
-    st.subheader(md(run_list.title(run.id)), anchor=False)
-    with st.container(horizontal=True, vertical_alignment="center", key="run_header"):
-        badge(summary.state)
-        st.caption(md(f"{ago(summary.created)} · {run.id}"))
-    with st.container(horizontal=True, key="run_actions"):
-        actions(run, summary)
 
 
 def actions(run: Run, summary: RunSummary) -> None:
@@ -90,13 +73,14 @@ def actions(run: Run, summary: RunSummary) -> None:
             st.markdown(_("This deletes the run's folder with its model and predictions. It cannot be undone."))
             if st.button(_("Delete permanently"), key="run.delete.yes"):
                 run.delete()
-                st.session_state.pop(state.RUN.key, None)
-                state.to_url(state.RUN, "")
-                st.rerun()
+                state.remember(state.RUN, "")
+                state.remember(state.RunPage.ID, "")
+                st.toast(_("Deleted {run}.").format(run=md(run_list.title(run.id))))
+                st.switch_page(state.RUNS_PAGE)
 
 
 def live(run: Run, summary: RunSummary) -> None:
-    """Draw progress, alerts, curves and log, and redraw only these every two seconds while the run is active.
+    """Draw alerts, curves and log, and redraw only these every two seconds while the run is active.
 
     Args:
         run: the run.
@@ -124,20 +108,25 @@ def draw_once(run: Run, summary: RunSummary) -> None:
         summary: summary of the run.
     """
     with show_errors("live_error"):
-        if summary.state in run_list.ACTIVE:
-            show_progress(summary)
-            stalled.draw(summary)
         if not summary.report:
             notes.draw(run.data_notes())
         if summary.is_training:
             watch.show_alerts(run)
-            watch.draw_curves(run)
-        else:
-            watch.draw_range_test(run, summary.report)
+            watch.draw_other_curves(run)
         samples.draw_samples(run)
         samples.draw_confusion(run)
         watch.draw_usage(run)
         watch.draw_log(run)
+
+
+def show_range_test(report: Report) -> None:
+    """Show the learning rate that a range test suggests.
+
+    Args:
+        report: report of the test.
+    """
+    if report.range_test:
+        lr_range_test.show_result(report.range_test)
 
 
 def results(summary: RunSummary) -> None:
@@ -146,13 +135,9 @@ def results(summary: RunSummary) -> None:
     Args:
         summary: summary of the run.
     """
-    if summary.error:
-        show_error(summary.error, "run_error")
     report, cost = summary.report, summary.cost
     if report is None:
         return
-    if report.range_test:
-        lr_range_test.show_result(report.range_test)
     if report.metrics:
         _show_metrics(report)
     words = [

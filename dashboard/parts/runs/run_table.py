@@ -1,4 +1,4 @@
-"""The table of runs: a click shows a run, ticks select runs for bulk actions."""
+"""The table of runs: a click opens a run, ticks select runs for bulk actions."""
 
 from __future__ import annotations
 
@@ -43,13 +43,12 @@ class Column(NamedTuple):
     config: ColumnConfig | None
 
 
-def draw(runs: Runs, rows: Rows, shown: str | None, columns: Sequence[str] = (), metric: str | None = None) -> None:
-    """Draw some runs; a click into a row chooses that run.
+def draw(runs: Runs, rows: Rows, columns: Sequence[str] = (), metric: str | None = None) -> None:
+    """Draw some runs; a click into a row opens that run.
 
     Args:
         runs: summaries of all runs.
         rows: rows of the library's table: the runs to draw, in their order.
-        shown: the id of the run that is marked.
         columns: names from ``COLUMNS`` and from the fields of the rows; empty for the default columns.
         metric: shown in the column of results; None for the primary metric of each run.
     """
@@ -62,7 +61,7 @@ def draw(runs: Runs, rows: Rows, shown: str | None, columns: Sequence[str] = (),
     ids, ticked_ids = run_list.ids(runs), [row["id"] for row in ticked(rows)]
     # A new key whenever the rows change, so that ticks stay with the runs and not with the rows' numbers.
     key = f"runs.table.{hashlib.sha256(chr(10).join(ids).encode()).hexdigest()[:12]}"
-    table = _columns(runs, rows, shown, columns, metric)
+    table = _columns(runs, rows, columns, metric)
     draw_table(
         {name: column.cells for name, column in table.items()},
         column_config={name: column.config for name, column in table.items()},
@@ -88,12 +87,12 @@ def ticked(rows: Rows) -> Rows:
 
 
 def _select(selection: Mapping[str, Any], ids: Sequence[str], key: str) -> None:
-    """Store the ticks; and choose the run of the clicked cell, if it is another cell than before."""
+    """Store the ticks; and open the run of the clicked cell, if it is another cell than before."""
     hidden = [run for run in st.session_state.get(state.Runs.TICKED) or [] if run not in ids]  # by the filter
     st.session_state[state.Runs.TICKED] = hidden + [ids[row] for row in selection["rows"] if row < len(ids)]
     clicked = [key, *(list(cell) for cell in selection["cells"])]
     if clicked != st.session_state.get(_CELL) and len(clicked) > 1 and int(clicked[1][0]) < len(ids):
-        st.session_state[state.RUN.key] = ids[int(clicked[1][0])]
+        st.session_state[state.Runs.OPENED] = ids[int(clicked[1][0])]
     st.session_state[_CELL] = clicked
 
 
@@ -109,8 +108,8 @@ def column_label(name: str) -> str:
     return _(name) if name in COLUMNS else _("{name} (field)").format(name=name)
 
 
-def _columns(runs: Runs, rows: Rows, shown: str | None, wanted: Sequence[str], metric: str | None) -> dict[str, Column]:
-    """Return the columns by name. The run's name is always among them, and the shown run is marked."""
+def _columns(runs: Runs, rows: Rows, wanted: Sequence[str], metric: str | None) -> dict[str, Column]:
+    """Return the columns by name. The run's name is always among them."""
     defaults: dict[str, Callable[[], dict[str, Column]]] = {
         "State": lambda: {"State": Column([_state(run) for run in runs], _text(_("State"), 105))},
         "Progress": lambda: {"Progress": Column([_share(run) for run in runs], _bar(_("Progress"), 95))},
@@ -127,7 +126,7 @@ def _columns(runs: Runs, rows: Rows, shown: str | None, wanted: Sequence[str], m
         "Started": lambda: {"Started": Column([ago(run.created) for run in runs], _text(_("Started"), 85))},
     }
     names = list(wanted) or list(COLUMNS)
-    table = {" ": Column(["●" if run.id == shown else "" for run in runs], _text(None, 30))}
+    table: dict[str, Column] = {}
     titles = {"Run": Column([middle_cut(run_list.title(run.id), MAX_NAME) for run in runs], _text(_("Run"), 250))}
     table |= {} if "State" in names else titles
     for name in names:

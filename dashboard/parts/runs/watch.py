@@ -18,9 +18,10 @@ from workbench.runs.documents import Report
 from workbench.runs.run import Run
 from workbench.runs.series.alerts import find_alerts
 from workbench.runs.series.curves import plot_points
-from workbench.runs.series.metric_store import USAGE, open_metrics
+from workbench.runs.series.metric_store import USAGE, MetricStore, open_metrics
 
 FIGURES_PER_ROW = 3
+MAIN_HEIGHT = 360  # pixels of the large figure
 LOG_BYTES = 32_768
 SEARCHED_BYTES = 5_000_000  # at the end of the log
 MAX_MATCHES = 200
@@ -82,8 +83,17 @@ def _read_range(text: str) -> tuple[float, float] | None:
     return (low, high) if low < high <= 100 else None
 
 
-def draw_curves(run: Run) -> None:
-    """Draw every metric of a run; only new rows are read, and at most a thousand points per line are sent.
+def metric_title(name: str) -> str:
+    """Return a metric's name for people.
+
+    Args:
+        name: such as ``eval/accuracy``.
+    """
+    return curves.title(name)
+
+
+def draw_main_curve(run: Run) -> None:
+    """Draw the loss of a run, or its first other metric, in a large figure.
 
     Args:
         run: the run.
@@ -91,8 +101,28 @@ def draw_curves(run: Run) -> None:
     metrics = open_metrics(run)
     groups = curves.groups(metrics)
     if not groups:
-        st.caption(_("No metrics yet. They appear after the first training steps."))
+        st.caption(_("No curve yet. It begins after the first training steps."))
         return
+    _draw_group(metrics, *groups[0], height=MAIN_HEIGHT)
+
+
+def draw_other_curves(run: Run) -> None:
+    """Draw every metric that is not in the main curve; at most a thousand points per line are sent.
+
+    Args:
+        run: the run.
+    """
+    metrics = open_metrics(run)
+    groups = curves.groups(metrics)[1:]
+    for first in range(0, len(groups), FIGURES_PER_ROW):
+        row = groups[first : first + FIGURES_PER_ROW]
+        for column, (heading, names) in zip(st.columns(FIGURES_PER_ROW), row, strict=False):
+            with column:
+                _draw_group(metrics, heading, names)
+
+
+def _draw_group(metrics: MetricStore, heading: str, names: list[str], height: int | None = None) -> None:
+    """Draw the metrics that share an axis, as the controls say."""
     values, keys = st.session_state, state.Runs
     style = curves.Style(
         values.get(keys.AXIS.key, "step"),
@@ -100,13 +130,12 @@ def draw_curves(run: Run) -> None:
         values.get(keys.SMOOTH.key, 0.0),
         values.get(keys.RANGE.key, FULL_RANGE),
     )
-    for first in range(0, len(groups), FIGURES_PER_ROW):
-        row = groups[first : first + FIGURES_PER_ROW]
-        for column, (heading, names) in zip(st.columns(FIGURES_PER_ROW), row, strict=False):
-            lines = curves.lines_of(metrics, names, heading, style)
-            chart = curves.figure(curves.title(names[0]) if len(names) == 1 else heading, lines, style)
-            chart.update_layout(uirevision=f"{style.x} {style.span}")  # another range starts with its own zoom
-            column.plotly_chart(chart, key=f"run.curve.{names[0]}", config=curves.CONFIG)
+    lines = curves.lines_of(metrics, names, heading, style)
+    chart = curves.figure(curves.title(names[0]) if len(names) == 1 else heading, lines, style)
+    chart.update_layout(uirevision=f"{style.x} {style.span}")  # another range starts with its own zoom
+    if height is not None:
+        chart.update_layout(height=height)
+    st.plotly_chart(chart, key=f"run.curve.{names[0]}", config=curves.CONFIG)
 
 
 def draw_range_test(run: Run, report: Report | None) -> None:

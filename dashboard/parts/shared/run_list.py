@@ -16,6 +16,7 @@ from workbench.runs.documents import Interval, Report, RunProgress, RunSummary
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.tasks.base import tasks
+from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
 _ID = re.compile(r"\d{8}-\d{6}-(?P<title>.+)-(?P<end>[0-9a-f]{4})")
@@ -108,6 +109,17 @@ def title(run_id: str) -> str:
     """
     match = _ID.fullmatch(run_id)
     return cut(f"{match['title']} ({match['end']})" if match else run_id, 90)
+
+
+def method_name(tuning: str | None) -> str:
+    """Return a fine-tuning method in words: ``Full fine-tuning``; empty when it is not known.
+
+    Args:
+        tuning: its name in the registry.
+    """
+    if not tuning:
+        return ""
+    return _(tunings.label(tuning)).partition(":")[0] if tuning in tunings else tuning
 
 
 def chooser_label(runs: list[RunSummary]) -> Callable[[str], str]:

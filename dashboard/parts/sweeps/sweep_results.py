@@ -104,7 +104,7 @@ def _actions(sweep: Sweep, summary: SweepSummary) -> None:
         st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: first})
     if best and st.button(_("Show its run"), icon=":material/list_alt:", key="sweep.show"):
         first = next(iter(best["runs"].values()))
-        st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: first})
+        st.switch_page(state.RUN_PAGE, query_params=state.run_link(first))
     if summary["state"] == "running" and st.button(
         _("Stop"),
         icon=":material/stop:",
