@@ -53,7 +53,7 @@ def main() -> None:
             page.wait_for_function(SETTLED)
             assert not page.locator("[data-testid=stException]").count(), name
             rows.append([f"/{name}: until its script has finished", f"{seconds:.1f} s"])
-        page.goto(f"{url}/runs?run={running.id}")
+        page.goto(f"{url}/run?id={running.id}")
         page.wait_for_function(f"() => ({LAST_STEP})() > 0")
         delays = [_delay(page, running, 4001 + number) for number in range(options.rounds)]
         rows.append(["from a new line of metrics to its point on the page", f"{spread(delays, 2)} s"])

@@ -64,9 +64,9 @@ def launch(page: Page, tuning: str) -> str:
     fill(page, "launch.data_fields.limit.test", "32")
     choose(page, "launch.tuning", tuning)
     by_key(page, "launch_submit").get_by_role("button").click()
-    page.wait_for_url("**/runs?run=*")
+    page.wait_for_url("**/run?id=*")
     settle(page)
-    return page.url.rsplit("run=", 1)[1]
+    return page.url.rsplit("id=", 1)[1]
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspa
         home.close()  # the tab goes while it trains
 
         finished(workspace, 2)
-        page = someone.open(f"/runs?run={first}")
+        page = someone.open(f"/run?id={first}")
         by_key(page, "run_header").get_by_text("succeeded").first.wait_for()
         at_least(page.locator(".js-plotly-plot"), 2)
         by_key(page, "run.compare").get_by_role("button").click()
@@ -153,11 +153,11 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
     paths = [
         "/",
         "/launch",
-        *(f"/runs?run={run.id}" for run in runs),
+        *(f"/run?id={run.id}" for run in runs),
         f"/compare?runs={ids}",
         "/explain",
         f"/explain?text={SCRIPT}",
-        f"/runs?run={SCRIPT}",
+        f"/run?id={SCRIPT}",
         f"/launch?preset={LINK}",
         f"/compare?runs={LINK},{SCRIPT}",
         f"/data?{urlencode({'data': upload.name, 'roles': roles})}",
@@ -259,7 +259,7 @@ def test_hostile_labels_and_columns_through_a_real_run(chromium: Browser, server
             assert all(frame.evaluate("window.pwned") is None for frame in page.frames)
             assert page.locator("img[src=x], a[href^='javascript'], img[src*=evil], a[href*='//evil']").count() == 0
             page.close()
-        page = someone.open(f"/runs?run={run.id}")
+        page = someone.open(f"/run?id={run.id}")
         unfold(page)
         settle(page)
         assert page.evaluate("window.pwned") is None
@@ -268,7 +268,7 @@ def test_hostile_labels_and_columns_through_a_real_run(chromium: Browser, server
 def test_typing_survives_the_live_updates(chromium: Browser, server: Server, workspace: Workspace) -> None:
     run = fake_run(workspace, "running")
     with visitor(chromium, server.url) as someone:
-        page = someone.open(f"/runs?run={run.id}")
+        page = someone.open(f"/run?id={run.id}")
         box = by_key(page, "chosen.run").locator("input").first
         box.click()
         box.press_sequentially("minilm", delay=40)

@@ -43,7 +43,7 @@ def test_a_wrong_row_is_mended_and_trained_on(chromium: Browser, workspace: Work
             settle(page)
             fill(page, "launch.training.epochs", "1")
             by_key(page, "launch_submit").get_by_role("button").click()
-            page.wait_for_url("**/runs?run=*")
+            page.wait_for_url("**/run?id=*")
             end = time.monotonic() + LONGEST_TRAINING
             while (state := Run.all(workspace)[0].state) in ("queued", "running") and time.monotonic() < end:
                 time.sleep(0.5)

@@ -125,8 +125,8 @@ def test_runs_whose_answers_are_no_labels_say_so(workspace: Workspace) -> None:
     for run in runs:
         rows = {k: v for k, v in read_predictions(run).items() if not k.startswith("score:")}
         write_predictions(run, {**rows, "gold": [f"text {i}" for i in range(60)]})
-    assert "stores no label probabilities" in text_of(look_at("thresholds", runs))
-    assert "predict text" in text_of(look_at("confusion", runs))
+    assert "No label probabilities are stored" in text_of(look_at("thresholds", runs))
+    assert "answers are text" in text_of(look_at("confusion", runs))
     test = look_at("slices", runs)
     assert list(test.selectbox(key="compare.slice_by").options) == [slices.NAMES[slices.LENGTH]]
 

@@ -137,7 +137,7 @@ def test_a_file_outside_the_workspace_is_refused_and_not_read(workspace: Workspa
 
 def test_a_new_run_begins_with_the_settings_of_an_old_one(workspace: Workspace) -> None:
     run = fake_run(workspace, tuning="lora", changes={"training.warmup_ratio": 0.2, "training.seed": 5})
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     well(test.button(key="run.again").click().run())
     assert test.title[0].value == "Launch"
     both = (RunSpec.parse(document_of(test)), run.spec().changed({"name": None, "notes": ""}))

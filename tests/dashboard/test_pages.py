@@ -115,23 +115,14 @@ def test_home_does_not_import_torch(workspace: Workspace) -> None:
 # -- Runs ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_link_chooses_the_run_and_the_choice_is_in_the_link(workspace: Workspace) -> None:
-    first, second = fake_run(workspace), fake_run(workspace, tuning="lora")
-    test = well(open_page("runs", run=first.id))
-    assert test.selectbox(key="chosen.run").value == first.id
-    well(test.selectbox(key="chosen.run").set_value(second.id).run())
-    assert test.query_params["run"] in (second.id, [second.id])
-
-
 def test_a_failed_run_shows_why_and_what_to_do(workspace: Workspace) -> None:
-    fake_run(workspace, "failed")
-    test = well(open_page("runs"))
+    test = well(open_page("run", id=fake_run(workspace, "failed").id))
     assert "9\\.1 GB" in test.error[0].value and "batch\\_size" in test.error[0].value
 
 
 def test_delete_asks_first_and_then_deletes(workspace: Workspace) -> None:
     other, gone = fake_run(workspace, name="kept"), fake_run(workspace, name="gone")
-    test = well(open_page("runs", run=gone.id))
+    test = well(open_page("run", id=gone.id))
     assert Run.all(workspace) and gone.folder.exists()
     well(test.button(key="run.delete.yes").click().run())
     assert [run.id for run in Run.all(workspace)] == [other.id]
@@ -142,22 +133,22 @@ def test_stop_and_resume_reach_the_queue(workspace: Workspace, monkeypatch: pyte
     monkeypatch.setattr(jobs, "stop", lambda run: calls.append(f"stop {run.id}"))
     monkeypatch.setattr(jobs, "resume", lambda run, workspace: calls.append(f"resume {run.id}"))
     queued, stopped = fake_run(workspace, "queued"), fake_run(workspace, "stopped")
-    well(open_page("runs", run=queued.id).button(key="run.stop").click().run())
-    well(open_page("runs", run=stopped.id).button(key="run.resume").click().run())
+    well(open_page("run", id=queued.id).button(key="run.stop").click().run())
+    well(open_page("run", id=stopped.id).button(key="run.resume").click().run())
     assert calls == [f"stop {queued.id}", f"resume {stopped.id}"]
 
 
 def test_a_run_deleted_while_it_is_shown(workspace: Workspace) -> None:
     fake_run(workspace, name="other")
     run = fake_run(workspace, name="shown")
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     run.delete()
     well(test.run())
 
 
 def test_a_range_test_shows_its_curve_and_leads_to_a_training_with_its_rate(workspace: Workspace) -> None:
     run = fake_range_test(workspace)
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     rate = float(test.metric[0].value)
     assert 1e-4 < rate < 3e-3  # a tenth of where the fake loss is lowest
     assert len(test.get("plotly_chart")) == 1 and "log" in test.get("plotly_chart")[0].proto.spec
@@ -171,13 +162,13 @@ def test_a_range_test_shows_its_curve_and_leads_to_a_training_with_its_rate(work
 
 def test_a_running_range_test_draws_its_losses_so_far(workspace: Workspace) -> None:
     run = fake_range_test(workspace, "stopped")
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     assert len(test.get("plotly_chart")) == 1 and not test.metric
 
 
 def test_a_language_model_shows_its_generated_text_newest_first(workspace: Workspace) -> None:
     run = fake_language_run(workspace)
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     steps = [box.label for box in test.expander if box.label.startswith("After step")]
     assert steps == ["After step 100", "After step 75", "After step 50"]
     assert "who <script>alert(100)</script> lives" in [text.value for text in test.text]

@@ -58,13 +58,13 @@ def set_moved(run: Run, seconds: float) -> None:
 
 def test_a_run_that_hangs_is_ended_by_force(hanging: tuple[Run, subprocess.Popen[str]]) -> None:
     run, process = hanging
-    page = well(open_page("runs", run=run.id))
+    page = well(open_page("run", id=run.id))
     assert "run.force" not in [button.key for button in page.button], "nobody has asked it to stop"
     page = well(page.button(key="run.stop").click().run())
     assert run.state == "running" and "run.force" not in [button.key for button in page.button], "it may end by itself"
     requested = time.time() - FORCE_AFTER_SECONDS - 1
     os.utime(run.stop_file, (requested, requested))
-    page = well(open_page("runs", run=run.id))
+    page = well(open_page("run", id=run.id))
     assert "was asked to stop" in text_of(page)
     well(page.button(key="run.force").click().run())
     assert process.wait(10) < 0 and Run(run.folder).state == "stopped"
@@ -96,7 +96,7 @@ def test_a_run_without_progress_says_so(workspace: Workspace) -> None:
     run = fake_run(workspace, "running")
     for seconds, is_reported in ((STALLED_SECONDS - 60, False), (STALLED_SECONDS + 60, True)):
         set_moved(run, seconds)
-        assert ("No progress for" in text_of(well(open_page("runs", run=run.id)))) == is_reported
+        assert ("No progress for" in text_of(well(open_page("run", id=run.id)))) == is_reported
         shown = CliRunner().invoke(app, ["show", run.id]).output
         assert ("No progress for 11 minutes" in shown and "--kill-after 10" in shown) == is_reported
 

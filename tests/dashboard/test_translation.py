@@ -45,15 +45,24 @@ def test_a_page_with_runs_is_translated(page: str, workspace: Workspace) -> None
 @pytest.mark.parametrize("state", ["succeeded", "running", "queued", "stopped", "interrupted"])
 def test_a_run_is_translated(state: str, workspace: Workspace) -> None:
     run = fake_run(workspace, state)
-    test = open_page("runs", run=run.id, group="tuning")
+    check(open_page("runs", group="tuning"), *FIELDS)
+    test = open_page("run", id=run.id)
     keys = ("run.data", "run.spec", "run.usage", "run.log") if state == "succeeded" else ()
     check(unfold(test, *keys), *FIELDS)
 
 
 @pytest.mark.usefixtures("pseudo")
+@pytest.mark.parametrize("tab", ["mistakes", "classes", "use"])
+def test_a_tab_of_a_run_is_translated(tab: str, workspace: Workspace) -> None:
+    run = fake_run(workspace)
+    run.model_folder.mkdir()
+    check(open_page("run", id=run.id, tab=tab), *FIELDS)
+
+
+@pytest.mark.usefixtures("pseudo")
 def test_other_kinds_of_runs_are_translated(workspace: Workspace) -> None:
     for run in (fake_range_test(workspace), fake_language_run(workspace)):
-        check(open_page("runs", run=run.id), *FIELDS)
+        check(open_page("run", id=run.id), *FIELDS)
 
 
 @pytest.mark.usefixtures("pseudo")

@@ -49,7 +49,7 @@ def test_the_dashboard_is_restarted_during_a_run(chromium: Browser, workspace: W
     write(run, range(1, 51))
     try:
         with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
-            page = someone.open(f"/runs?run={run.id}")
+            page = someone.open(f"/run?id={run.id}")
             choose(page, "watch.x", "Tokens")
             by_key(page, "watch.log").locator("label").first.click()
             settle(page)

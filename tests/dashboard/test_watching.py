@@ -78,8 +78,8 @@ def test_the_columns_and_the_metric_of_the_link(workspace: Workspace) -> None:
     link = {"columns": "training.learning_rate,Started,no-such,training.seed", "value": "macro_f1", "group": "tuning"}
     test = well(open_page("runs", **link, tags="gone", archived="1"))
     table = next(each.value for each in test.dataframe if "training.seed" in each.value)
-    assert list(table) == [" ", "Run", "training.learning_rate", "Started", "training.seed"]
-    assert list(table["training.seed"]) == [1, 0] and list(table[" "]) == ["●", ""]
+    assert list(table) == ["Run", "training.learning_rate", "Started", "training.seed"]
+    assert list(table["training.seed"]) == [1, 0]
     groups = next(each.value for each in test.dataframe if "Mean" in each.value)
     assert groups["Mean"][0] == pytest.approx((0.78 + 0.784) / 2)  # of macro_f1, not of accuracy
     assert (
@@ -106,41 +106,41 @@ def test_one_run_has_nothing_to_be_compared_with(workspace: Workspace) -> None:
     assert well(open_page("runs", where="state = 'succeeded'")).button(key="list.compare").disabled
 
 
-def test_ticks_take_runs_and_a_clicked_cell_shows_one(workspace: Workspace) -> None:
+def test_ticks_select_runs_and_a_clicked_cell_opens_one(workspace: Workspace) -> None:
     ids = [fake_run(workspace, seed=seed).id for seed in range(3)][::-1]
     test = well(open_page("runs"))
     test.session_state["list.ticked"] = [ids[0], ids[2], "gone"]
     well(test.run())
     assert test.button(key="list.compare").label == "Compare 2 runs"
-    held: dict[str, Any] = {"list.ticked": [ids[0], "hidden"], "chosen.run": ids[0]}
+    held: dict[str, Any] = {"list.ticked": [ids[0], "hidden"]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "session_state", held)
         run_table._select({"rows": [1, 2], "cells": []}, ids, "key")
-        assert held["list.ticked"] == ["hidden", ids[1], ids[2]] and held["chosen.run"] == ids[0]
+        assert held["list.ticked"] == ["hidden", ids[1], ids[2]] and "list.opened" not in held
         run_table._select({"rows": [1, 2], "cells": [(2, "Run")]}, ids, "key")
-        assert held["chosen.run"] == ids[2]
-        held["chosen.run"] = ids[0]  # chosen elsewhere; a tick must not bring the old cell's run back
+        assert held.pop("list.opened") == ids[2]
         run_table._select({"rows": [1], "cells": [(2, "Run")]}, ids, "key")
-        assert held["chosen.run"] == ids[0] and held["list.ticked"] == ["hidden", ids[1]]
+        assert "list.opened" not in held and held["list.ticked"] == ["hidden", ids[1]]  # the same cell opens nothing
 
 
 def test_a_single_run_is_compared_with_the_newest_of_its_task(workspace: Workspace) -> None:
     first, second = fake_run(workspace), fake_run(workspace, tuning="lora")
     fake_run(workspace, "failed"), fake_range_test(workspace)
-    test = well(open_page("runs", run=first.id))
+    test = well(open_page("run", id=first.id))
     test.button(key="run.compare").click().run()
     assert in_link(test, "runs") == f"{first.id},{second.id}"
 
 
 def test_tags_notes_and_archive(workspace: Workspace) -> None:
     run, _ = fake_run(workspace, name="mine"), fake_run(workspace, name="other")
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     test.text_input(key=f"run.tags.{run.id}").set_value("good, <b>bold</b>")
     test.text_area(key=f"run.note.{run.id}").set_value("kept for the paper")
     test.checkbox(key=f"run.archived.{run.id}").set_value(True)
     well(test.button(key="run.notes.save").click().run())
     assert read_tags(run).tags == ("good", "<b>bold</b>") and read_tags(run).archived
-    assert len(table_of(well(test.run()))) == 1
+    test = well(open_page("runs"))
+    assert len(table_of(test)) == 1
     well(test.toggle(key="list.archived").set_value(True).run())
     assert len(table_of(test)) == 2
 
@@ -149,7 +149,7 @@ def test_one_change_to_all_that_is_shown_and_delete_wants_the_number(workspace: 
     other = fake_run(workspace, name="kept")
     for name in ("a", "b"):
         tag(fake_run(workspace, name=name), ["old"])
-    test = well(open_page("runs", run=other.id, where="list_contains(tags, 'old')"))
+    test = well(open_page("runs", where="list_contains(tags, 'old')"))
     assert test.button(key="list.delete").disabled
     test.text_input(key="list.tag").set_value("older")
     well(test.run())
@@ -172,7 +172,7 @@ def test_groups_say_how_many_and_their_mean(workspace: Workspace) -> None:
 
 def test_the_link_says_how_curves_are_drawn(workspace: Workspace) -> None:
     run = fake_run(workspace)
-    test = well(open_page("runs", run=run.id, x="time", smooth="0.9", log="1"))
+    test = well(open_page("run", id=run.id, x="time", smooth="0.9", log="1"))
     loss = figures(test)["Loss"]
     assert loss["layout"]["xaxis"]["title"]["text"] == "Time (s)" and loss["layout"]["yaxis"]["type"] == "log"
     assert len(loss["data"]) == 4  # two metrics, each raw and smoothed
@@ -181,17 +181,17 @@ def test_the_link_says_how_curves_are_drawn(workspace: Workspace) -> None:
     assert len(figures(test)["Loss"]["data"]) == 2 and "smooth" not in test.query_params
     well(test.slider(key="watch.range").set_value((50.0, 100.0)).run())
     assert test.query_params["range"] in ("50-100", ["50-100"])
-    again = figures(well(open_page("runs", run=run.id, range="50-100")))["Loss"]["data"][0]
+    again = figures(well(open_page("run", id=run.id, range="50-100")))["Loss"]["data"][0]
     assert again == figures(test)["Loss"]["data"][0] | {"x": again["x"]}
     for wrong in ("90-10", "0-101", "x", "1-2-3", "50-50"):
-        well(open_page("runs", run=run.id, range=wrong))
+        well(open_page("run", id=run.id, range=wrong))
 
 
 def test_an_alert_is_shown(workspace: Workspace) -> None:
     run = fake_run(workspace)
-    assert not well(open_page("runs", run=run.id)).warning
+    assert not well(open_page("run", id=run.id)).warning
     run.append_metrics({"step": 121, "train/loss": float("nan")})
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     assert "not finite" in test.error[0].value and "What to do" in test.error[0].value
 
 
@@ -200,7 +200,7 @@ def test_the_use_of_the_machine_is_drawn(workspace: Workspace) -> None:
     for second in range(2, 42, 2):
         row = {"time": float(second), "cpu_percent": 98.5, "memory_bytes": 1.5e9}
         append_line(run.usage_file, row | {"gpu_percent": 2.0 * second, "gpu_memory_bytes": 40e9})
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     assert "Memory (GB)" not in figures(test)
     drawn = figures(well(unfold(test, "run.usage")))
     assert {"Processor (% of one core)", "Memory (GB)", "GPU (%)", "GPU memory (GB)"} <= set(drawn)
@@ -209,7 +209,7 @@ def test_the_use_of_the_machine_is_drawn(workspace: Workspace) -> None:
 
 def test_the_result_is_a_table_of_numbers(workspace: Workspace) -> None:
     """As numbers they stand at the right, under each other."""
-    test = well(open_page("runs", run=fake_run(workspace).id))
+    test = well(open_page("run", id=fake_run(workspace).id))
     table = next(each.value for each in test.dataframe if "baseline" in each.value)
     first = table.iloc[0]
     assert [first[name] for name in ("value", "low", "high", "baseline")] == pytest.approx([0.79, 0.765, 0.814, 0.52])
@@ -217,7 +217,7 @@ def test_the_result_is_a_table_of_numbers(workspace: Workspace) -> None:
 
 def test_the_log_is_searched(workspace: Workspace) -> None:
     run = fake_run(workspace, log="first line\nsecond **line**\nthird\n")
-    test = well(unfold(open_page("runs", run=run.id), "run.log"))
+    test = well(unfold(open_page("run", id=run.id), "run.log"))
     well(test.text_input(key="run.log.find").set_value("LINE").run())
     assert "first line\nsecond **line**" in [code.value for code in test.code] and "2 lines" in text_of(test)
 
@@ -303,7 +303,7 @@ def test_redrawing_costs_the_same_for_long_and_short_runs(
     costs = []
     for lines in (2000, 32_000):
         run = long_run(workspace, lines)
-        test = well(unfold(open_page("runs", run=run.id, range="10-100", smooth=smoothing), "run.usage"))
+        test = well(unfold(open_page("run", id=run.id, range="10-100", smooth=smoothing), "run.usage"))
         run.append_metrics({"step": lines, "epoch": 1.0, "time": 1e6, "tokens": 1, "train/loss": 1.0})
         Counted.taken = parsed = 0
         well(test.run())
@@ -317,7 +317,7 @@ def test_redrawing_costs_the_same_for_long_and_short_runs(
 
 def test_the_confusion_of_an_earlier_evaluation_is_shown(workspace: Workspace) -> None:
     run = fake_run(workspace, "running", labels=["a", "b"])
-    assert "What is taken for what" not in text_of(well(open_page("runs", run=run.id)))
+    assert "What is taken for what" not in text_of(well(open_page("run", id=run.id)))
     run.append_confusion(20, ["a", "b"], [[3, 1], [2, 4]])
     run.append_confusion(40, ["a", "b"], [[4, 0], [0, 6]])
     with open(run.confusion_file, "a") as file:
@@ -328,12 +328,12 @@ def test_the_confusion_of_an_earlier_evaluation_is_shown(workspace: Workspace) -
         written = next(f["data"][0]["text"] for f in charts if f["data"][0]["type"] == "heatmap")
         return np.frombuffer(base64.b64decode(written["bdata"]), written["dtype"]).reshape(2, 2).tolist()
 
-    test = well(open_page("runs", run=run.id))
+    test = well(open_page("run", id=run.id))
     assert counts(test) == [[4, 0], [0, 6]] and "evaluation" not in test.query_params
     well(test.selectbox(key="watch.evaluation").set_value(20).run())
     assert counts(test) == [[3, 1], [2, 4]] and test.query_params["evaluation"] in ("20", ["20"])
     run.append_confusion(80, ["a", "b"], [[4, 0], [1, 5]])
     assert counts(well(test.run())) == [[3, 1], [2, 4]]  # the choice stays when another evaluation comes
-    assert counts(well(open_page("runs", run=run.id, evaluation="20"))) == [[3, 1], [2, 4]]
+    assert counts(well(open_page("run", id=run.id, evaluation="20"))) == [[3, 1], [2, 4]]
     for wrong in ("60", "x", "-1", "9" * 500):
-        assert counts(well(open_page("runs", run=run.id, evaluation=wrong))) == [[4, 0], [1, 5]]
+        assert counts(well(open_page("run", id=run.id, evaluation=wrong))) == [[4, 0], [1, 5]]

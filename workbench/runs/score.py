@@ -178,7 +178,7 @@ def _bar(score: Score) -> str:
     values = [0.0, score.value, *(each.value for each in score.baselines)]
     values += [end for end in (score.low, score.high) if end is not None]
     least, most = min(values), max(values)
-    if 0 <= least and most <= 1 and score.metric not in SMALLER_IS_BETTER:
+    if least >= 0 and most <= 1 and score.metric not in SMALLER_IS_BETTER:
         most = 1.0
     span = (most - least) or 1.0
     width = 2 * LEFT + PITCH * (COLUMNS - 1)
@@ -202,17 +202,15 @@ def _bar(score: Score) -> str:
 def _with_baselines(
     score: Score, parts: list[str], left: float, length: float, width: float, bottom: float, ends: tuple[float, float]
 ) -> str:
-    """Add a line with its name for each baseline, and close the picture."""
+    """Add a line with its value for each baseline, whose names are in the text alternative; close the picture."""
     for row, each in enumerate(score.baselines):
         x = left + length * (each.value - ends[0]) / (ends[1] - ends[0])
         y = bottom + LABEL_HEIGHT * (row + 1)
         value = hundredths(each.value) if score.is_proportion else _number(each.value)
         anchor = "end" if x > width / 2 else "start"
         parts.append(f'<path d="M{x:.1f} 1V{y - 9:.1f}" stroke="{ORANGE}" stroke-width="2" stroke-dasharray="4 2"/>')
-        text = html.escape(f"{value}: {each.name}")
-        parts.append(
-            f'<text x="{x + (-5 if anchor == "end" else 5):.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
-        )
+        x += -5 if anchor == "end" else 5
+        parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{value}</text>')
     height = bottom + LABEL_HEIGHT * len(score.baselines) + 8
     label = html.escape(f"{sentence(score)} {comparison(score)}".strip(), quote=True)
     return (

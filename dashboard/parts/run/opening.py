@@ -62,8 +62,8 @@ def draw_head(run: Run, summary: RunSummary) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="run_header"):
         badge(summary.state)
         st.caption(md(" · ".join([*description(run.status()), ago(summary.created)]), 400))
-        with st.container(horizontal=True, horizontal_alignment="right", key="run_actions"):
-            detail.actions(run, summary)
+    with st.container(horizontal=True, key="run_actions"):
+        detail.actions(run, summary)
 
 
 def description(status: Status) -> list[str]:

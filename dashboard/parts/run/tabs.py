@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from dashboard import state
 from dashboard.parts.shared import run_list, url_widgets
 from workbench.i18n import N_, _

@@ -61,7 +61,7 @@ def draw_list(summaries: Iterable[RunSummary], prefix: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"{prefix}.stalled.{summary.id}"):
             st.badge(text, icon=":material/hourglass_disabled:", color="orange")
             title = md(run_list.title(summary.id), 90)
-            st.page_link(state.RUNS_PAGE, label=title, query_params={state.RUN.param: summary.id})
+            st.page_link(state.RUN_PAGE, label=title, query_params=state.run_link(summary.id))
             if since_stop is None:
                 _stop_button(summary.id, f"{prefix}.stop.{summary.id}")
             elif may_be_forced(summary):
