@@ -167,7 +167,7 @@ def _baseline(report: Report, name: str, metric: Interval) -> Finding | None:
 
 def _two_digits(value: float) -> int:
     """Round up to two significant digits: an estimate is not more precise."""
-    unit = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 1)
+    unit = int(10 ** max(0, math.floor(math.log10(max(value, 1))) - 1))
     return math.ceil(value / unit) * unit
 
 
