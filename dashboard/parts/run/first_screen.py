@@ -23,6 +23,8 @@ def draw(run: Run, summary: RunSummary) -> None:
         summary: its summary.
     """
     active = summary.state in run_list.ACTIVE
+    if summary.is_training:
+        watch.read_url()
 
     @st.fragment(run_every=2 if active else None)
     def live() -> None:

@@ -10,9 +10,9 @@ import streamlit as st
 from dashboard.parts.shared.run_states import Colour
 from dashboard.parts.shared.text import md
 from workbench.i18n import _
-from workbench.runs.assessment import MIN_EXAMPLES, Assessment, Level, assess
 from workbench.runs.documents import Report
-from workbench.runs.score import comparison, picture, score_of, sentence
+from workbench.runs.verdict.assessment import MIN_EXAMPLES, Assessment, Level, assess
+from workbench.runs.verdict.score import comparison, picture, score_of, sentence
 
 LOOKS: dict[Level, tuple[str, Colour]] = {
     "ready": (":material/verified:", "green"),

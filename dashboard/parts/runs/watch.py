@@ -41,8 +41,8 @@ def show_alerts(run: Run) -> None:
         (st.error if is_error else st.warning)(with_hint(alert.message, alert.hint), icon=icon)
 
 
-def controls() -> None:
-    """Draw the controls of the curves; the URL holds them, so that a reload shows the same."""
+def read_url() -> None:
+    """Set the controls of the curves to what the URL says; called before the first curve is drawn."""
     keys = state.Runs
     state.from_url(keys.AXIS, state.known(list(curves.X_AXES)))
     state.from_url(keys.LOG, lambda text: text == "1")
@@ -50,6 +50,12 @@ def controls() -> None:
     state.from_url(keys.RANGE, _read_range)
     if keys.RANGE.key not in st.session_state:
         st.session_state[keys.RANGE.key] = FULL_RANGE
+
+
+def controls() -> None:
+    """Draw the controls of the curves; the URL holds them, so that a reload shows the same."""
+    keys = state.Runs
+    read_url()
     with st.container(horizontal=True, vertical_alignment="bottom", key="watch_controls"):
         x = st.selectbox(
             _("X axis"),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from workbench.notes import OUT_OF_TIME
-from workbench.runs.assessment import assess, improvement
 from workbench.runs.documents import Report
+from workbench.runs.verdict.assessment import assess, improvement
 
 GOOD: dict[str, Any] = {
     "metrics": {"accuracy": {"value": 0.80, "low": 0.78, "high": 0.83}},
@@ -78,7 +78,7 @@ def test_of_a_loss_smaller_is_better() -> None:
     assert level(**loss, baseline={"loss": 1.5}) == "not yet"
 
 
-def test_without_a_metric_or_a_baseline_nothing_is_said() -> None:
+def test_without_a_metric_or_a_baseline_there_is_no_assessment() -> None:
     assert assess(Report.load({})) is None
     assert assess(Report.load({**GOOD, "baseline": {}})) is None
 

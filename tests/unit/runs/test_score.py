@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from workbench.runs.documents import Report
-from workbench.runs.score import BLUE, PALE, comparison, hundredths, picture, score_of, sentence
+from workbench.runs.verdict.score import BLUE, PALE, comparison, hundredths, picture, score_of, sentence
 
 TFIDF = "TF-IDF of words with logistic regression, trained on the same examples"
 REPORT: dict[str, Any] = {

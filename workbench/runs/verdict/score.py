@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from workbench.formatting import shorten
 from workbench.i18n import _
 from workbench.metrics.measures import SMALLER_IS_BETTER, scale_note
-from workbench.runs.assessment import PROPORTIONS
 from workbench.runs.documents import Number, Report
+from workbench.runs.verdict.assessment import PROPORTIONS
 
 BLUE, PALE, EMPTY, ORANGE = "#0072B2", "#8CC3E6", "#8C959F", "#B54708"
 MAX_NAME = 60  # characters of a baseline's name

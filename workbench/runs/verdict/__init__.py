@@ -1,0 +1,1 @@
+"""What a result is worth: its score beside simple baselines, and whether it is ready to use."""
