@@ -80,7 +80,6 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
         },
         "launch": {"preset": "demo-lora"},
         "runs": {
-            "run": first,
             "where": "accuracy >= 0",
             "sort": "-accuracy",
             "group": "tuning",
@@ -88,10 +87,10 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
             "value": "macro_f1",
             "tags": "kept",
             "archived": "1",
-            "x": "epoch",
-            "smooth": "0.5",
-            "log": "1",
         },
+        "run": {"id": first, "x": "epoch", "smooth": "0.5", "log": "1"},
+        "run?classes": {"id": first, "tab": "classes", "by": "slices"},
+        "run?mistakes": {"id": first, "tab": "mistakes", "words": "a"},
         "compare": COMPARED
         | {"runs": f"{second},{first},{third}", "against": third, "evidence": "confusion", "confused": third},
         "compare?thresholds": COMPARED
