@@ -14,6 +14,9 @@ from workbench.workspace import Workspace
 
 if st.query_params.get(state.RUN.param):  # links of earlier versions
     st.switch_page(state.RUN_PAGE, query_params=state.run_link(st.query_params[state.RUN.param]))
+opened = st.session_state.pop(state.Runs.OPENED, None)
+if opened is not None:
+    st.switch_page(state.RUN_PAGE, query_params=state.run_link(opened))
 st.title(_("Runs"))
 first_visit.explain(
     "runs",
@@ -33,9 +36,8 @@ filter.controls(table_of(Workspace.current(), runs))
 @st.fragment(run_every=5)
 def table() -> None:
     """Redraw regularly, so that a run started elsewhere appears."""
-    opened = st.session_state.pop(state.Runs.OPENED, None)
-    if opened is not None:
-        st.switch_page(state.RUN_PAGE, query_params=state.run_link(opened))
+    if state.Runs.OPENED in st.session_state:
+        st.rerun()  # the whole page, which opens the run
     latest = run_list.newest_first()
     rows = filter.filtered(table_of(Workspace.current(), latest))
     filter.show_groups(rows)

@@ -105,3 +105,10 @@ def test_other_kinds_of_runs_have_a_page(workspace: Workspace) -> None:
 def test_links_of_earlier_versions_open_the_page(workspace: Workspace) -> None:
     run = fake_run(workspace, name="mine")
     assert well(open_page("runs", run=run.id)).title[0].value.startswith("mine")
+
+
+def test_a_clicked_row_of_the_list_opens_the_page(workspace: Workspace) -> None:
+    run = fake_run(workspace, name="mine")
+    test = well(open_page("runs"))
+    test.session_state["list.opened"] = run.id
+    assert well(test.run()).title[0].value.startswith("mine")
