@@ -28,6 +28,10 @@ CACHED_ON_DISK = N_(
 OUT_OF_TIME = N_("Stopped early at step {step} of {steps}: training.max_minutes have passed.")
 NO_IMPROVEMENT = N_("Stopped early at step {step} of {steps}: no improvement.")
 BEST = N_("The weights of step {step} are kept: its evaluation was the best.")
+SOLVED_HEAD = N_(
+    "The head was solved, not trained step by step: C = {C} has the best {metric} {where} (tried: {values}). Epochs, "
+    "batch size and learning rate have no effect on it."
+)
 NO_TEST_SPLIT = N_("There is no test split: the metrics are those of the validation split, which chose the weights.")
 RESUMED_ELSEWHERE = N_("Resumed with a different {what}: {new}; at first it was {old}.")
 HEADS_REMOVED = N_(
@@ -47,6 +51,7 @@ TEMPLATES = (
     OUT_OF_TIME,
     NO_IMPROVEMENT,
     BEST,
+    SOLVED_HEAD,
     NO_TEST_SPLIT,
     RESUMED_ELSEWHERE,
     HEADS_REMOVED,

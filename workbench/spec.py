@@ -353,7 +353,7 @@ class RunSpec(SpecModel):
         """Return the spec in a dictionary.
 
         Args:
-            document: the fields, in the current version or in version 1.
+            document: the fields, in the current version or an older one.
             origin: where the document comes from, for messages.
 
         Raises:

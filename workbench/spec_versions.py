@@ -1,8 +1,9 @@
 """Older versions of the spec: what changed, and the one step that brings an old document up to date.
 
-Version 2 (the current one) gave some fields of ``training`` the names that the field's libraries use. Run folders
-written by an older workbench still load, because they say ``version: 1``. A spec without a version is taken for one of
-the current version, so an old name in it is an error that names the new one.
+Version 2 gave some fields of ``training`` the names that the field's libraries use. Version 3 (the current one)
+replaced ``model.pooler`` by ``model.pooling``. Run folders written by an older workbench still load, because they say
+``version: 1`` or ``schema_version: 2``. A spec without a version is taken for one of the current version, so an old
+name in it is an error that names the new one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Value = TypeVar("Value")
 
@@ -36,18 +37,31 @@ def upgrade(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a spec in the current version.
 
     Args:
-        document: a spec as it was read from a file. One that does not say ``version: 1`` is returned as it is.
+        document: a spec as it was read from a file. One without a version is returned as it is.
     """
-    if document.get("version") != 1:
-        return dict(document)
-    upgraded = {
-        "schema_version": SCHEMA_VERSION,
-        **{name: value for name, value in document.items() if name != "version"},
-    }
+    if document.get("version") == 1:
+        document = _from_version_1(document)
+    if document.get("schema_version") == 2:
+        document = _from_version_2(document)
+    return dict(document)
+
+
+def _from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
+    upgraded = {"schema_version": 2, **{name: value for name, value in document.items() if name != "version"}}
     training = document.get("training")
     if isinstance(training, Mapping):
         fields = upgrade_paths({f"training.{name}": value for name, value in training.items()})
         upgraded["training"] = {path.removeprefix("training."): value for path, value in fields.items()}
+    return upgraded
+
+
+def _from_version_2(document: Mapping[str, Any]) -> dict[str, Any]:
+    # A stored spec has every option. One with ``code`` has a pretrained model, whose classifier read its pooler.
+    upgraded = {**document, "schema_version": SCHEMA_VERSION}
+    model = document.get("model")
+    if isinstance(model, Mapping) and {"code", "pooler"} & model.keys():
+        options = {name: value for name, value in model.items() if name != "pooler"}
+        upgraded["model"] = {"pooling": "pooler", **options}
     return upgraded
 
 

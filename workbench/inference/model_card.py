@@ -18,6 +18,7 @@ from workbench.data.catalogue.naming import find_entry
 from workbench.files import SHARED, read_json, write_atomically
 from workbench.formatting import shorten
 from workbench.models.export import OUR_TYPES
+from workbench.models.pooling import stored_pooling
 from workbench.models.safety import ADAPTER_FILE
 from workbench.runs.documents import BaseNote, Environment, Interval, Report
 from workbench.runs.run import Run
@@ -37,6 +38,8 @@ _PIPELINES = {  # of transformers, by head
 _PIPELINE_TAGS = {**_PIPELINES, "AutoModelForQuestionAnswering": "question-answering"}  # that the hub knows
 # Tasks whose answers are not what the pipeline of their head returns.
 _OWN_DECODING = ("recommendation", "relation-extraction", "masked-lm-nsp")
+_PAIRS = ("recommendation", "multiple-choice")  # tasks whose inputs are pairs of texts
+_NO_BASE = "# peft cannot load the base by a name. Write one model with: workbench merge RUN"
 _CARD = """\
 {front_matter}
 # {title}
@@ -123,7 +126,7 @@ def escape(text: object) -> str:
 def _front_matter(spec: RunSpec, note: BaseNote, report: Report, adapter: bool, base: ModelEntry | None) -> str:
     fields: dict[str, Json] = {"library_name": "peft" if adapter else "transformers"}
     tag = _PIPELINE_TAGS.get(note.head or "")
-    if tag and spec.task.name not in _OWN_DECODING:
+    if tag and spec.task.name not in _OWN_DECODING and not note.pooling:  # the hub would show a pipeline's answers
         fields["pipeline_tag"] = tag
     if base is not None:
         if base.terms is None:
@@ -223,7 +226,11 @@ def _use(note: BaseNote, folder: Path, adapter: bool) -> str:
             f"The architecture ({escape(kind)}) is the workbench's own. `workbench merge RUN` writes a folder that "
             "transformers loads, if it has such an architecture. `workbench predict RUN` uses the model as it is."
         )
-    code = _adapter_code(note, folder) if adapter else _model_code(note)
+    pooling = note.pooling if adapter else stored_pooling(config)
+    if pooling is not None:
+        code = _pooled_code(note, pooling, _adapter_base(folder) if adapter else None)
+    else:
+        code = _adapter_code(note, folder) if adapter else _model_code(note)
     return f"`FOLDER` is the folder of this file.\n\n```python\n{code}\n```"
 
 
@@ -257,19 +264,49 @@ def _model_code(note: BaseNote) -> str:
     )
 
 
-def _adapter_code(note: BaseNote, folder: Path) -> str:
-    head = note.head or "AutoModel"
+def _pooled_code(note: BaseNote, pooling: str, base: str | None) -> str:
+    """Return the code for a token classifier whose logits are pooled; ``base`` is that of an adapter."""
+    if base == "":
+        return _NO_BASE
+    labels = "" if base is None else f", num_labels={len(note.labels) or 1}"
+    inputs = '["..."], ["..."]' if note.task.get("pairs") or note.task.get("name") in _PAIRS else '["..."]'
+    normalize = ".sigmoid()" if note.task.get("multi_label") else ".softmax(-1)" if note.labels else ""
+    pooled = {"cls": "logits[:, 0]", "mean": "(logits * mask).sum(1) / mask.sum(1)"}[pooling]
+    what = {"cls": "those of its first token", "mean": "their mean"}[pooling]
+    return (
+        "import torch\n"
+        + ("from peft import PeftModel\n" if base else "")
+        + "from transformers import AutoModelForTokenClassification, AutoTokenizer\n\n"
+        f"# The head scores each token; the scores of a text are {what}.\n"
+        "# AutoModelForSequenceClassification and its pipeline read another vector, and do not answer the same.\n"
+        "tokenizer = AutoTokenizer.from_pretrained(FOLDER)\n"
+        f"model = AutoModelForTokenClassification.from_pretrained({base or 'FOLDER'}{labels}).eval()\n"
+        + ("model = PeftModel.from_pretrained(model, FOLDER).eval()\n" if base else "")
+        + f'batch = tokenizer({inputs}, padding=True, truncation=True, return_tensors="pt")\n'
+        "with torch.no_grad():\n"
+        "    logits = model(**batch).logits  # [texts, tokens, labels]\n"
+        + ('mask = batch["attention_mask"].unsqueeze(-1)\n' if pooling == "mean" else "")
+        + f"print(({pooled}){normalize})"
+    )
+
+
+def _adapter_base(folder: Path) -> str:
+    """Return the arguments by which transformers loads an adapter's base; an empty text if it cannot."""
     config = read_json(folder / ADAPTER_FILE)
     name = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     revision = config.get("revision") if isinstance(config, dict) else None
-    if not name:
-        return "# peft cannot load the base by a name. Write one model with: workbench merge RUN"
+    return f"{_literal(name)}{f', revision={_literal(revision)}' if revision else ''}" if name else ""
+
+
+def _adapter_code(note: BaseNote, folder: Path) -> str:
+    head, base = note.head or "AutoModel", _adapter_base(folder)
+    if not base:
+        return _NO_BASE
     labels = f", num_labels={len(note.labels)}" if note.labels else ""
-    at = f", revision={_literal(revision)}" if revision else ""
     return (
         "from peft import PeftModel\n"
         f"from transformers import AutoTokenizer, {head}\n\n"
-        f"base = {head}.from_pretrained({_literal(name)}{at}{labels})\n"
+        f"base = {head}.from_pretrained({base}{labels})\n"
         "model = PeftModel.from_pretrained(base, FOLDER).eval()\n"
         "tokenizer = AutoTokenizer.from_pretrained(FOLDER)\n"
         'outputs = model(**tokenizer("...", truncation=True, return_tensors="pt"))'

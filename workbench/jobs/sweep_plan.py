@@ -206,8 +206,10 @@ def read_yaml(path: Path) -> Any:
 def _upgraded(document: Any) -> Any:
     """Return a stored plan with the current field names; in one of version 1 the spec has no schema version."""
     spec = document.get("spec") if isinstance(document, Mapping) else None
-    if not isinstance(spec, Mapping) or "schema_version" in spec:
+    if not isinstance(spec, Mapping):
         return document
+    if "schema_version" in spec:
+        return {**document, "spec": upgrade(spec)}
     return {**document, "spec": upgrade({**spec, "version": 1}), "over": upgrade_paths(document.get("over") or {})}
 
 

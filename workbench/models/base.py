@@ -3,6 +3,7 @@
     base.py, loading.py   what a source is; load_folder, load_tokenizer, load_adapter, make_source
     safety.py             refuses folders that would run code
     identity.py           fingerprints by which an adapter recognizes its base
+    pooling.py            which vector of a text a classifier reads
     convert.py            conversion of published weights to our networks and back
     conversion.py         conversion of other file formats to transformers' (gguf.py, e5.py with charsmap.py)
     sources/              the entries: pretrained models, new Transformers, new baselines
@@ -55,12 +56,14 @@ class LoadedModel:
         tokenizer: the tokenizer that belongs to it.
         base: where it came from, by which an adapter recognizes its base.
         newly_initialized: names of the model's weights that were not loaded but initialized.
+        pooling: which vector of a text its classifier reads; None without a choice.
     """
 
     model: Model
     tokenizer: Tokenizer
     base: BaseIdentity
     newly_initialized: frozenset[str] = frozenset()
+    pooling: str | None = None
 
 
 class ModelSource(ABC):
@@ -79,7 +82,6 @@ class ModelSource(ABC):
     heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None if known only after loading
     # Those of VOCABULARY_HEADS that it has weights for; None if known only after loading.
     pretrained_heads: ClassVar[frozenset[str] | None] = None
-    trained_pooler: ClassVar[bool] = True  # whether the pooler in its file, if there is one, was ever trained
     has_layers: ClassVar[bool] = True  # its body is a list of layers, of which some can be frozen
     languages: ClassVar[frozenset[str] | None] = None  # codes of those it was trained on; None if unknown or any
     argument_form: ClassVar[str] = ""  # what follows the colon, for messages; empty if nothing may
@@ -90,6 +92,14 @@ class ModelSource(ABC):
         self.config = config if config is not None else self.Config()
         self.argument = argument
         self.workspace = workspace
+
+    def with_pooling(self, pooling: str | None) -> ModelSource:
+        """Return the source with another pooling; itself if it has no such option.
+
+        Args:
+            pooling: which vector of a text a classifier reads; None for that of transformers' class.
+        """
+        return self
 
     def problem(self, confined: bool) -> str | None:
         """Explain why this source cannot be used, or return None. Must be fast and fetch nothing.

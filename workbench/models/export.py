@@ -12,6 +12,7 @@ from pathlib import Path
 from workbench.errors import RequestError, SpecError
 from workbench.files import SHARED, read_json, write_json
 from workbench.models.loading import register_models
+from workbench.models.pooling import pooling_of, with_pooling
 from workbench.models.safety import ADAPTER_FILE
 from workbench.types import Model, Tokenizer
 
@@ -72,7 +73,8 @@ def to_plain(model: Model) -> Model:
             "Use it with `workbench predict`, or train transformer-encoder, transformer-decoder or a pretrained model.",
         )
     try:
-        return to_transformers(model)
+        plain, pooling = to_transformers(model), pooling_of(model)
+        return with_pooling(plain, pooling) if pooling else plain
     except SpecError as error:
         raise RequestError(
             f"transformers has no architecture that computes what this model does. {error.message}",

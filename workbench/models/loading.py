@@ -16,6 +16,15 @@ from workbench.errors import RefusedError, RequestError
 from workbench.files import read_json
 from workbench.models.base import HeadOptions, LoadedModel, ModelSource, models, split_source
 from workbench.models.identity import same_base
+from workbench.models.pooling import (
+    POOLED_HEADS,
+    TOKEN_HEAD,
+    Pooling,
+    pooling_of,
+    stored_pooling,
+    token_head_options,
+    with_pooling,
+)
 from workbench.models.safety import ADAPTER_FILE
 from workbench.spec import SpecModel
 from workbench.tuning.adapters import load_adapter_onto
@@ -64,6 +73,7 @@ class BaseNote:
         base: identity of its weights; see :class:`~workbench.models.identity.BaseIdentity`.
         head: the Auto class that it had.
         head_options: keyword arguments of that head.
+        pooling: which vector of a text it reads; None if that is what transformers' class reads.
         method: the fine-tuning method.
     """
 
@@ -71,6 +81,7 @@ class BaseNote:
     base: Mapping[str, Json]
     head: str
     head_options: HeadOptions
+    pooling: str | None
     method: str
 
     @classmethod
@@ -94,10 +105,12 @@ class BaseNote:
                 "Use an adapter that the workbench has saved.",
             )
         method = str((document.get("tuning") or {}).get("method"))
-        return cls(base["source"], base, head, options, method)
+        return cls(base["source"], base, head, options, document.get("pooling"), method)
 
 
-def load_folder(folder: Path, head: str, options: HeadOptions, complete: bool = False) -> tuple[Model, frozenset[str]]:
+def load_folder(
+    folder: Path, head: str, options: HeadOptions, complete: bool = False, pooling: Pooling | None = None
+) -> tuple[Model, frozenset[str]]:
     """Load the model in a folder with a head. A head that is missing or of another size is newly initialized.
 
     Args:
@@ -105,6 +118,7 @@ def load_folder(folder: Path, head: str, options: HeadOptions, complete: bool = 
         head: name of a transformers Auto class.
         options: keyword arguments of the head.
         complete: whether every weight must be in the folder, as in the result of a run.
+        pooling: which vector of a text a classifier reads; None for that of the folder.
 
     Returns:
         The model, and the names of its newly initialized weights.
@@ -118,7 +132,11 @@ def load_folder(folder: Path, head: str, options: HeadOptions, complete: bool = 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     register_models()
-    auto = getattr(transformers, head)
+    if head in POOLED_HEADS and pooling is None:
+        pooling = stored_pooling(read_json(folder / "config.json"))
+    pools_logits = head in POOLED_HEADS and pooling in ("cls", "mean")
+    options = token_head_options(head, options) if pools_logits else options
+    auto = getattr(transformers, TOKEN_HEAD if pools_logits else head)
     arguments = {
         **options,
         "dtype": torch.float32,
@@ -140,7 +158,7 @@ def load_folder(folder: Path, head: str, options: HeadOptions, complete: bool = 
         if isinstance(error, MemoryError) or "memory" in str(error).lower():
             raise
         raise RequestError(
-            f"{folder.name} cannot be loaded as {head}: {' '.join(str(error).split())[:300]}",
+            f"{folder.name} cannot be loaded as {auto.__name__}: {' '.join(str(error).split())[:300]}",
             "Check that the model fits the task and that its files are complete.",
         ) from error
     if complete and info["missing_keys"]:
@@ -149,6 +167,7 @@ def load_folder(folder: Path, head: str, options: HeadOptions, complete: bool = 
             f"{folder.name} lacks weights that its run had: {missing}.", "Its files were changed. Start the run again."
         )
     mismatched = {entry[0] for entry in info.get("mismatched_keys") or ()}
+    model = with_pooling(model, pooling) if pools_logits and pooling else model
     return model, frozenset(info["missing_keys"]) | mismatched
 
 
@@ -171,7 +190,10 @@ def replace_head(
     if trained_labels is None or labels_of(options) in (None, trained_labels):
         return model, frozenset()
     config = type(model.config).from_dict({**model.config.to_dict(), **options})
-    fresh = getattr(transformers, head).from_config(config, attn_implementation=model.config._attn_implementation)
+    pooling = pooling_of(model)
+    auto = getattr(transformers, TOKEN_HEAD if pooling else head)
+    fresh = auto.from_config(config, attn_implementation=model.config._attn_implementation)
+    fresh = with_pooling(fresh, pooling) if pooling else fresh
     fresh.base_model.load_state_dict(model.base_model.state_dict())
     body = {id(p) for p in fresh.base_model.parameters()}
     return fresh, frozenset(name for name, p in fresh.named_parameters() if id(p) not in body)
@@ -195,9 +217,11 @@ def convert_to_workbench(model: Model, newly_initialized: Collection[str]) -> tu
     register_models()
     if model.config.model_type.startswith("workbench-"):
         return model, frozenset(newly_initialized)
-    ours = from_transformers(model)
+    ours, pooling = from_transformers(model), pooling_of(model)
     pairs: list[WeightPair] = list(family_of(model).pairs(ours, model))
-    return cast("Model", ours), frozenset(pair.ours for pair in pairs if set(pair.theirs) & set(newly_initialized))
+    converted = cast("Model", ours)
+    converted = with_pooling(converted, pooling) if pooling else converted
+    return converted, frozenset(pair.ours for pair in pairs if set(pair.theirs) & set(newly_initialized))
 
 
 def labels_of(config: object) -> Labels | None:
@@ -292,7 +316,8 @@ def load_adapter(
     """
     note = BaseNote.read(folder)
     try:
-        base = make_source(note.source, workspace, config).load(note.head, note.head_options, progress)
+        source = make_source(note.source, workspace, config)
+        base = source.with_pooling(note.pooling).load(note.head, note.head_options, progress)
     except RecursionError as error:
         raise RefusedError(CIRCULAR_BASES, "Use an adapter that the workbench has saved.") from error
     if not same_base(note.base, base.base):
@@ -307,7 +332,7 @@ def load_adapter(
             f"The adapter in {folder.name} cannot be loaded: {' '.join(str(error).split())[:300]}",
             "Check that its files are complete.",
         ) from error
-    return LoadedModel(model, load_tokenizer(folder), base.base, base.newly_initialized)
+    return LoadedModel(model, load_tokenizer(folder), base.base, base.newly_initialized, base.pooling)
 
 
 def make_source(source: str, workspace: Workspace, config: SpecModel | None = None) -> ModelSource:

@@ -429,6 +429,7 @@ class BaseNote(Document):
         labels: names of the classes, in the order of the head's outputs.
         head: name of a transformers Auto class.
         head_options: keyword arguments for the head.
+        pooling: which vector of a text the classifier reads; None without a choice, and in files of earlier versions.
         max_length: longest input in tokens.
         adapter: whether the folder holds an adapter only.
         files: sha256 of each file of the model; empty in files of earlier versions.
@@ -442,6 +443,7 @@ class BaseNote(Document):
     labels: list[str] = Field(default_factory=list)
     head: str | None = None
     head_options: JsonObject = Field(default_factory=dict)
+    pooling: str | None = None
     max_length: Whole | None = None
     adapter: bool = False
     files: dict[str, str] = Field(default_factory=dict)

@@ -50,6 +50,7 @@ from workbench.tasks.contexts import (
     TaskInput,
     compute_in_batches,
 )
+from workbench.tuning.linear_models import HeadTargets
 from workbench.types import Ints, Json, Model, Tokenizer
 
 if TYPE_CHECKING:
@@ -273,6 +274,20 @@ class Task(ABC):
             model: the loaded model.
             train: the encoded training split.
             new: names of the newly initialized weights.
+        """
+        return None
+
+    def head_targets(self, split: Encoded) -> HeadTargets | None:
+        """Return what a linear head has to predict, for tasks whose loss is that of a linear model.
+
+        The head is then solved instead of trained, see :mod:`workbench.tuning.linear_models`. Called after
+        ``init_head`` and ``balance_classes``.
+
+        Args:
+            split: an encoded split.
+
+        Returns:
+            None if the task has another loss.
         """
         return None
 

@@ -44,6 +44,7 @@ from workbench.tasks.shared.head_options import label_options
 from workbench.tasks.shared.inputs import read_list
 from workbench.tasks.shared.ranking import RANKING, rank_for_users
 from workbench.tasks.shared.results import prediction_table
+from workbench.tuning.linear_models import HeadTargets
 from workbench.types import Bools, Floats, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
@@ -195,6 +196,9 @@ class Recommendation(ScoringTask):
 
     def model_options(self) -> HeadOptions:
         return {**label_options(self.labels), "problem_type": "single_label_classification"}
+
+    def head_targets(self, split: Encoded) -> HeadTargets:
+        return HeadTargets("classes", split.targets.liked.astype(np.int64))
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
         # The probabilities of "not liked" and "liked", [B, 2].

@@ -36,6 +36,7 @@ from workbench.tasks.shared.head_options import label_options
 from workbench.tasks.shared.inputs import refuse_missing_texts
 from workbench.tasks.shared.labels import Labelling, MultiLabel, SingleLabel
 from workbench.tasks.shared.results import prediction_table, score_columns
+from workbench.tuning.linear_models import HeadTargets
 from workbench.types import Floats32, Ints, Tokenizer
 
 if TYPE_CHECKING:
@@ -128,6 +129,9 @@ class TextClassification(ScoringTask):
 
     def balance_classes(self, train: Encoded) -> None:
         self.class_weights = self.labelling.balanced_weights(train.targets, len(self.labels))
+
+    def head_targets(self, split: Encoded) -> HeadTargets:
+        return self.labelling.head_targets(split.targets, self.class_weights)
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         output = model(**batch)

@@ -38,6 +38,7 @@ from workbench.tasks.shared.baselines import tfidf
 from workbench.tasks.shared.inputs import refuse_missing_texts
 from workbench.tasks.shared.results import prediction_table
 from workbench.tasks.text_classification import FIRST_TEXT_GUESSES, SECOND_TEXT_GUESSES, TEXT_GUESSES
+from workbench.tuning.linear_models import HeadTargets
 from workbench.types import Floats, Ints, Model, Tokenizer
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ class TextRegression(ScoringTask):
             self.offset, self.scale = 0.0, math.hypot(self.train_mean, self.train_deviation)
         if not any(set(name.split(".")) & set(_HEADS) for name in new):  # the head of a finished run: undo ``finalize``
             _rescale(model, 1 / self.scale, -self.offset / self.scale)
+
+    def head_targets(self, split: Encoded) -> HeadTargets:
+        return HeadTargets("numbers", ((split.targets - self.offset) / self.scale).astype(np.float32))
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         # The loss is the squared error in standard deviations of the training split.

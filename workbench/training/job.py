@@ -37,6 +37,7 @@ from workbench.training.results import (
     save_model,
     save_predictions,
 )
+from workbench.training.solved_head import SolvedHead, can_solve
 from workbench.training.trainer import Trainer, evaluate_zero_shot
 
 Ending = Literal["succeeded", "stopped"]
@@ -105,6 +106,8 @@ class TrainingJob:
             prepared: the run's data and model.
         """
         evaluate_zero_shot(self.context, prepared, prepared.splits)
+        if can_solve(self.context, prepared):
+            return SolvedHead(self.context, prepared)
         return Trainer(self.context, prepared)
 
     def finish(self, trainer: Trainer, result: TrainResult) -> None:

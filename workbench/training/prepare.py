@@ -24,8 +24,6 @@ from workbench.data.text.unknown_tokens import unknown_share
 from workbench.errors import DataError, SpecError
 from workbench.files import read_json
 from workbench.models.base import LoadedModel
-from workbench.models.pooler import init_pooler
-from workbench.models.sources.pretrained import Pretrained
 from workbench.runs.report_notes import WarningNote, by_severity
 from workbench.runs.run import MAX_SPLITS_BYTES, Run
 from workbench.spec import RunSpec
@@ -236,10 +234,7 @@ def load_model(resolved: Resolved, hooks: PrepareHooks) -> LoadedModel:
     """
     task = resolved.task
     torch.manual_seed(resolved.spec.training.seed)
-    source = resolved.model
-    loaded = source.load(task.head, task.model_options(), hooks.download)
-    if isinstance(source, Pretrained) and source.config.pooler == "first":
-        loaded = init_pooler(loaded, task.head, source.trained_pooler)
+    loaded = resolved.model.load(task.head, task.model_options(), hooks.download)
     _check_fit(resolved, loaded)
     task.configure(loaded.model)
     return loaded

@@ -105,6 +105,7 @@ def save_model(context: RunContext, prepared: Prepared, model: Model) -> None:
             labels=task.labels,
             head=task.head,
             head_options=task.model_options(),
+            pooling=prepared.loaded.pooling,
             max_length=spec.data.max_length,
             adapter=tuning.saves_adapter,
             files=hash_files(folder),

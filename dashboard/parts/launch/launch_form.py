@@ -36,6 +36,7 @@ SEARCH = "launch_find"
 UPLOADED = "launch_uploaded"  # session key: the path of a file that was just stored
 COLUMNS_FOR = f"{Launch.PREFIX}.columns_for"  # session key: the task and the data that the columns belong to
 MAPPINGS = {"columns", "labels"}  # fields of the data whose value is a mapping
+QUICK_LOOK = "head"  # the fine-tuning method
 DEFAULTS = {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "full"}
 _AUTO_LABEL = N_(
     "A pretrained model for the language of the texts: minilm if they are English, else a multilingual one"
@@ -93,6 +94,9 @@ def draw() -> JsonObject:
         source = source if source == AUTO else _with_argument(model_name)
         fitting = fitting_tunings(configured, model_name)
         tuning_name = choose("tuning", _("Fine-tuning method"), tunings, help_for("tuning"), fitting)
+        is_solved = type(configured).head_targets is not Task.head_targets and not models.get(model_name).from_scratch
+        if is_solved and QUICK_LOOK in fitting and tuning_name != QUICK_LOOK:
+            _offer_quick_look()
     limit, training, bounds = _basic_numbers(kind)
     query = _search()
     task, model, tuning = tasks.get(task_name), models.get(model_name), tunings.get(tuning_name)
@@ -127,6 +131,19 @@ def draw() -> JsonObject:
         **({"training": training} if training else {}),
         **bounds,
     }
+
+
+def _offer_quick_look() -> None:
+    """Draw a button that sets the fine-tuning method to the one that takes seconds."""
+
+    def choose_head() -> None:
+        st.session_state[f"{Launch.PREFIX}.tuning"] = QUICK_LOOK
+
+    text = _("Quick look: solve the head only, in seconds")
+    why = _(
+        "The pretrained model computes the features of each text once, and a linear model of them is solved exactly."
+    )
+    st.button(text, icon=":material/bolt:", type="tertiary", help=why, on_click=choose_head, key="launch_quick_look")
 
 
 def choose_kind() -> str:

@@ -223,7 +223,8 @@ class ModelEntry(Entry):
         positions: longest text in tokens that the model has positions for.
         lr_scale: see ``ModelSource``.
         missing_heads: Auto classes that transformers lacks for its architecture.
-        trained_pooler: see ``ModelSource``.
+        pooling: which vector of a text it was trained to make: ``mean`` (of its tokens), ``cls`` (the first token) or
+            ``pooler`` (what transformers' own class reads).
         auto_tuning: the fine-tuning method of specs that name neither a model (``auto``) nor a method.
     """
 
@@ -232,7 +233,7 @@ class ModelEntry(Entry):
     positions: int = Field(ge=1)
     lr_scale: float = Field(1.0, gt=0)
     missing_heads: tuple[str, ...] = ()
-    trained_pooler: bool = True
+    pooling: Literal["cls", "mean", "pooler"] = "pooler"
     auto_tuning: str = "full"
 
 

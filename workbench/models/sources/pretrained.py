@@ -14,12 +14,13 @@ from workbench.data.catalogue.entries import ModelEntry, catalogue
 from workbench.data.catalogue.sources import fetch_hub_model, fetch_model, require_fetchable, require_hub_model
 from workbench.data.catalogue.terms import open_terms, terms_hint, terms_problem
 from workbench.data.progress import Progress
-from workbench.errors import RefusedError, RequestError, WorkbenchError
+from workbench.errors import RefusedError, RequestError, SpecError, WorkbenchError
 from workbench.files import inside, read_json
 from workbench.models import e5
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, LoadedModel, ModelSource, models
 from workbench.models.bounds import refuse_absurd, refuse_costly_tokenizer
 from workbench.models.conversion import CONVERTED
+from workbench.models.export import OUR_TYPES
 from workbench.models.gguf import convert_gguf
 from workbench.models.identity import identify_base
 from workbench.models.integrity import verify_files
@@ -38,6 +39,7 @@ from workbench.models.loading import (
     make_source,
     replace_head,
 )
+from workbench.models.pooling import POOLED_HEADS, Pooling, has_new_pooler, stored_pooling
 from workbench.models.safety import ADAPTER_FILE, refuse_damaged, refuse_unsafe
 from workbench.problem import Problem
 from workbench.runs.run import Run
@@ -45,6 +47,7 @@ from workbench.spec import RunSpec, SpecModel
 from workbench.tuning.adapters import merge_adapter
 from workbench.tuning.base import tunings
 from workbench.tuning.max_length import max_length_of_config
+from workbench.types import Model
 
 CONVERTIBLE = ("bert", "gpt2")  # architectures of transformers that become ours; see workbench.models.convert
 
@@ -70,10 +73,11 @@ class PretrainedConfig(SpecModel):
         description="The implementation: transformers (any architecture), or workbench, which the notebooks "
         "build (BERT and GPT-2, same numbers).",
     )
-    pooler: Literal["first", "loaded"] = Field(
-        "loaded",
-        description="What a classifier reads at first if the model's pooler was never trained: loaded (what the file's "
-        "random weights make of the first token), or first (the vector of the first token itself).",
+    pooling: Literal["auto", "cls", "mean", "pooler"] = Field(
+        "auto",
+        description="Which vector of a text a classifier reads: mean (of its tokens' vectors), cls (the first "
+        "token's), pooler (what transformers' own class reads: BERT's pooler, a decoder's last token), or auto (what "
+        "the model was trained with; mean if its pooler was never trained).",
     )
 
 
@@ -88,6 +92,7 @@ class Pretrained(ModelSource):
     Config = PretrainedConfig
     config: PretrainedConfig
     is_foreign: ClassVar[bool] = False  # whether anybody may have written the folder
+    trained_pooling: ClassVar[Pooling] = "pooler"  # which vector of a text it was trained to make
 
     @abstractmethod
     def folder(self, progress: Progress | None = None) -> Path:
@@ -118,12 +123,13 @@ class Pretrained(ModelSource):
             refuse_costly_tokenizer(folder)
         if (folder / ADAPTER_FILE).exists():
             loaded = load_adapter(folder, self.workspace, progress, self.config)
-            model, new = merge_adapter(loaded.model), frozenset[str]()
+            model, new, pooling = merge_adapter(loaded.model), frozenset[str](), loaded.pooling
+            self._refuse_other_pooling(head, pooling)
             trained_labels = labels_of(model.config.to_dict())
         else:
             if self.config.dropout is not None:
                 options = {**options, **dict.fromkeys(dropout_fields(folder), self.config.dropout)}
-            model, new = load_folder(folder, head, options)
+            model, new, pooling = self._load_folder(folder, head, options)
             head_was_loaded = all(name.startswith(f"{model.base_model_prefix}.") for name in new)
             trained_labels = labels_of(read_json(folder / "config.json")) if head_was_loaded else None
         model, replaced = replace_head(model, head, options, trained_labels)
@@ -133,7 +139,35 @@ class Pretrained(ModelSource):
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model, tokenizer)
         ensure_pad_token(model, tokenizer)
-        return LoadedModel(model, tokenizer, identify_base(self._exact_source(folder), model, new), new)
+        return LoadedModel(model, tokenizer, identify_base(self._exact_source(folder), model, new), new, pooling)
+
+    def with_pooling(self, pooling: str | None) -> Pretrained:
+        return type(self)(
+            self.config.model_copy(update={"pooling": pooling or "pooler"}), self.argument, self.workspace
+        )
+
+    def _load_folder(
+        self, folder: Path, head: str, options: HeadOptions
+    ) -> tuple[Model, frozenset[str], str | None]:
+        """Return the model, the names of its newly initialized weights, and the pooling of its classifier."""
+        pooling = self.config.pooling
+        if pooling == "auto":
+            pooling = stored_pooling(read_json(folder / "config.json")) or self.trained_pooling
+        model, new = load_folder(folder, head, options, pooling=pooling)
+        is_ours = model.config.model_type.startswith(OUR_TYPES)
+        if self.config.pooling == "auto" and head in POOLED_HEADS and has_new_pooler(new) and not is_ours:
+            pooling = "mean"
+            model, new = load_folder(folder, head, options, pooling=pooling)
+        return model, new, pooling if head in POOLED_HEADS and pooling != "pooler" else None
+
+    def _refuse_other_pooling(self, head: str, pooling: str | None) -> None:
+        """Raise SpecError if the options ask for another pooling than that of an adapter's base."""
+        own = pooling or "pooler"
+        if head in POOLED_HEADS and self.config.pooling not in ("auto", own):
+            raise SpecError(
+                f"model.pooling is {self.config.pooling}, but the adapter of {self.argument} was trained with {own}.",
+                "Remove model.pooling.",
+            )
 
     def known_heads(self) -> frozenset[str] | None:
         folder = self._local_folder() if self.heads is None else None
@@ -240,7 +274,7 @@ for _name, _entry in catalogue().models.items():
         "pretrained_heads": _heads & {"AutoModelForCausalLM"},
         "lr_scale": _entry.lr_scale,
         "languages": frozenset(_entry.languages),
-        "trained_pooler": _entry.trained_pooler,
+        "trained_pooling": _entry.pooling,
     }
     models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _attributes))
 

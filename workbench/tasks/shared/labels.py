@@ -21,6 +21,7 @@ from workbench.tasks.answers import ScoredLabels
 from workbench.tasks.base import TargetScore, TaskReport
 from workbench.tasks.contexts import Array
 from workbench.tasks.shared.baselines import tfidf
+from workbench.tuning.linear_models import HeadTargets
 from workbench.types import Bools, Floats, Floats32, Ints
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ class Labelling(ABC):
             logits: [B, L].
             targets: the batch's targets, [B] or [B, L].
             weights: the result of ``balanced_weights``.
+        """
+
+    @abstractmethod
+    def head_targets(self, targets: Array, weights: Floats32 | None) -> HeadTargets:
+        """Return what a linear head has to predict.
+
+        Args:
+            targets: targets of a split, from ``encode``.
+            weights: the result of ``balanced_weights``; None if all examples count as much.
         """
 
     @abstractmethod
@@ -206,6 +216,9 @@ class SingleLabel(Labelling):
     def weighted_loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: Floats32) -> torch.Tensor:
         return weighted_cross_entropy(logits, targets, weights)
 
+    def head_targets(self, targets: Ints, weights: Floats32 | None) -> HeadTargets:
+        return HeadTargets("classes", targets, None if weights is None else weights[targets])
+
     def decode(self, probabilities: dict[str, float]) -> ScoredLabels:
         return ScoredLabels.of(probabilities)
 
@@ -307,6 +320,10 @@ class MultiLabel(Labelling):
         without, with_label = torch.from_numpy(weights).to(logits.device).unbind(dim=1)
         losses = functional.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none")
         return (losses * torch.where(targets > 0.5, with_label, without)).mean()
+
+    def head_targets(self, targets: Floats32, weights: Floats32 | None) -> HeadTargets:
+        own = None if weights is None else np.where(targets > 0.5, weights[:, 1], weights[:, 0])
+        return HeadTargets("label sets", targets, own)
 
     def decode(self, probabilities: dict[str, float]) -> ScoredLabels:
         return ScoredLabels.of(probabilities, self.threshold)
