@@ -74,6 +74,7 @@ for text, label in list(zip(dataset.train.columns["text"], dataset.train.columns
 # to two scores. It reads the vector of the first token, `[CLS]`, as BERT's own classifiers do: through one more map
 # and a tanh, the **pooler**. In BERT, pretraining has trained it (to predict the next sentence, notebook 05). MiniLM
 # was trained on the mean of its tokens instead, so its pooler is still random, and has to be learned like the head.
+# (The library's runs therefore read the mean of MiniLM's tokens, `model.pooling`; here we build what BERT has.)
 #
 # $$\text{scores} = W_c \tanh(W_p\, h_{\text{CLS}} + b_p) + b_c$$
 #
@@ -125,7 +126,8 @@ print(f"body {body:,} weights, head {head:,}")
 # loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
 
 # %%
-theirs = make_source("minilm", workspace).load("AutoModelForSequenceClassification", {"num_labels": len(labels)}).model
+source = make_source("minilm", workspace).with_pooling("pooler")  # transformers' own class
+theirs = source.load("AutoModelForSequenceClassification", {"num_labels": len(labels)}).model
 theirs = theirs.to(device).eval()
 mine = MyClassifier(theirs.bert, len(labels)).to(device).eval()
 mine.classifier.load_state_dict(theirs.classifier.state_dict())

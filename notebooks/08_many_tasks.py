@@ -189,7 +189,8 @@ print(written)
 print(tokenizer.tokenize(written))
 
 # %% [markdown]
-# The head does not read `[CLS]`, as a text classifier does. It takes the vectors of the two opening markers, $h_1$ of
+# The head does not read one vector of the whole text, as a text classifier does. It takes the vectors of the two
+# opening markers, $h_1$ of
 # the first `@` and $h_2$ of the first `#`, concatenates them, and maps them to the relations (Baldini Soares et al.
 # 2019, arXiv 1906.03158):
 #

@@ -365,7 +365,7 @@ print(f"{share.min():.0%} to {share.max():.0%}")
 #
 # | method | what is learned | after training |
 # |---|---|---|
-# | `head` | the head and the pooler before it; the layers stay as published | nothing added |
+# | `head` | the head alone: it is solved, not trained step by step | nothing added |
 # | `bitfit` | the biases (Ben Zaken et al. 2022, arXiv 2106.10199) | nothing added |
 # | `lora` | a change of rank r in addition to chosen matrices | can be merged |
 # | `adalora` | like LoRA, but unimportant directions are removed | can be merged |
@@ -382,7 +382,7 @@ settings = {name: tunings.get(name).Config() for name in ("lora", "adalora", "ad
 r, r0 = settings["lora"].rank, settings["adalora"].initial_rank
 m, P = settings["adapter"].width, settings["prefix"].tokens
 computed = {
-    "head": D * D + D,  # the pooler
+    "head": 0,
     "bitfit": D + L * (4 * D + D + F + D + D) + D,  # a norm; six maps and two norms in each layer; the pooler
     "lora": L * 2 * r * 2 * D,  # queries and values
     "adalora": L * (4 * r0 * 2 * D + 2 * r0 * (D + F) + 6 * r0),  # all six maps of a layer, before ranks are removed

@@ -241,9 +241,9 @@ print(f"the contributions sum to {contributions.sum():+.5f}, and f(x) - f(x') is
 # %% [markdown]
 # ## Three explanations of one answer
 #
-# * **attention**: the row of `[CLS]` in the last layer, the mean over the heads. (`[CLS]` is the token whose vector
-#   the classifier reads.)
-# * **rollout**: the row of `[CLS]` in $R$.
+# * **attention**: the rows of the last layer, their mean over the heads and over the tokens. (The classifier reads the
+#   mean of all tokens' vectors. Of one that reads `[CLS]`, it would be the row of `[CLS]`.)
+# * **rollout**: the mean of the rows of $R$.
 # * **integrated gradients**: $\mathrm{IG}_t$.
 
 # %%

@@ -29,9 +29,10 @@ OUT_OF_TIME = N_("Stopped early at step {step} of {steps}: training.max_minutes 
 NO_IMPROVEMENT = N_("Stopped early at step {step} of {steps}: no improvement.")
 BEST = N_("The weights of step {step} are kept: its evaluation was the best.")
 SOLVED_HEAD = N_(
-    "The head was solved, not trained step by step: C = {C} has the best {metric} {where} (tried: {values}). Epochs, "
-    "batch size and learning rate have no effect on it."
+    "The head was solved, not trained step by step: C = {C} has the best {metric} {where} (tried: {values}). Epochs "
+    "and learning rate have no effect on it."
 )
+REFITTED = N_("The head was solved once more with this C on the training and the validation examples.")
 NO_TEST_SPLIT = N_("There is no test split: the metrics are those of the validation split, which chose the weights.")
 RESUMED_ELSEWHERE = N_("Resumed with a different {what}: {new}; at first it was {old}.")
 HEADS_REMOVED = N_(
@@ -52,6 +53,7 @@ TEMPLATES = (
     NO_IMPROVEMENT,
     BEST,
     SOLVED_HEAD,
+    REFITTED,
     NO_TEST_SPLIT,
     RESUMED_ELSEWHERE,
     HEADS_REMOVED,

@@ -250,6 +250,11 @@ class TrainingSpec(SpecModel):
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the running mean of squared gradients.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the denominator.")
     max_grad_norm: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for no clipping.")
+    head_baseline: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Also report what a solved head on the model before fine-tuning reaches (as `tuning: head`), for "
+        "classification and regression. auto: if its pass over the texts costs less than 5% of training.",
+    )
     class_weights: Literal["balanced"] | None = Field(
         None,
         description="Weights of the classes in the training loss; balanced: each class counts as much as any other, "

@@ -77,8 +77,9 @@ def pooling_of(model: Model) -> Pooling | None:
     """Return the pooling of a model of :func:`with_pooling`; None for another model.
 
     Args:
-        model: without an adapter.
+        model: with or without an adapter.
     """
     from workbench.models.networks.pooled import PooledClassifier
 
+    model = getattr(model, "get_base_model", lambda: model)()
     return cast("Pooling", model.config.text_pooling) if isinstance(model, PooledClassifier) else None

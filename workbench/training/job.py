@@ -18,12 +18,14 @@ from workbench.runs import estimates
 from workbench.runs.documents import Cost, ModelBase, Report, Splits
 from workbench.runs.report_notes import to_json
 from workbench.runs.run import Run
-from workbench.tasks.base import Task
+from workbench.tasks.base import Task, TaskReport
 from workbench.training.activation_cache import remove_cached_activations
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
 from workbench.training.cost import measure_cost
 from workbench.training.environment import describe_environment
+from workbench.training.heads.head_baseline import head_baseline
+from workbench.training.heads.solved_head import SolvedHead, can_solve
 from workbench.training.loop import TrainResult
 from workbench.training.prepare import Prepared, PrepareHooks, prepare
 from workbench.training.processes import ONE_PROCESS
@@ -37,7 +39,6 @@ from workbench.training.results import (
     save_model,
     save_predictions,
 )
-from workbench.training.solved_head import SolvedHead, can_solve
 from workbench.training.trainer import Trainer, evaluate_zero_shot
 
 Ending = Literal["succeeded", "stopped"]
@@ -63,6 +64,7 @@ class TrainingJob:
         _refuse_shared_batches(self.context)
         self.notes: list[str] = []
         self._began = time.monotonic()
+        self._head_baseline: TaskReport = {}
 
     def execute(self) -> Ending:
         """Do the whole run.
@@ -108,6 +110,7 @@ class TrainingJob:
         evaluate_zero_shot(self.context, prepared, prepared.splits)
         if can_solve(self.context, prepared):
             return SolvedHead(self.context, prepared)
+        self._head_baseline = head_baseline(self.context, prepared)
         return Trainer(self.context, prepared)
 
     def finish(self, trainer: Trainer, result: TrainResult) -> None:
@@ -129,7 +132,11 @@ class TrainingJob:
         save_predictions(context, final)
         if type(context.task).baseline_report is not Task.baseline_report:
             context.reporter.phase("training a simple baseline")
-        baseline = baseline_report(prepared, final)
+        baseline = baseline_report(prepared, final, trainer.learns_from_validation())
+        for name, values in self._head_baseline.items():
+            value = values[context.task.primary_metric]
+            context.reporter.info(f"{name}: {context.task.primary_metric} {value:.4f}")
+            baseline["baselines"] = {**baseline.get("baselines", {}), name: value}
         baseline_notes = baseline.pop("notes", [])
         if note := baseline_note(prepared, baseline, result.state):
             baseline_notes.append(note)

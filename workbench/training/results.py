@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
+from workbench.data.examples import Examples
 from workbench.data.roles import Roles
 from workbench.files import replace_folder, write_json
 from workbench.models.export import name_base, save_tokenizer
@@ -132,21 +136,22 @@ def report_fields(prepared: Prepared, final: FinalEvaluation, notes: list[str]) 
     }
 
 
-def baseline_report(prepared: Prepared, final: FinalEvaluation) -> TaskReport:
+def baseline_report(prepared: Prepared, final: FinalEvaluation, with_validation: bool = False) -> TaskReport:
     """Fit the task's simple model, and return the fields of the report that compare with the better simple one.
 
     Args:
         prepared: the run's data.
         final: the evaluation of the finished model.
+        with_validation: whether the model has learned from the validation examples as well.
 
     Returns:
         ``baseline``, ``baseline_name``, ``gain`` and ``baselines``, and ``notes``; those of the task's report, for a
         task without a simple model.
     """
     task, name = prepared.task, prepared.task.primary_metric
-    train = prepared.splits["train"]
+    known = [prepared.splits[name] for name in (("train", "valid") if with_validation else ("train",))]
     reported = Split(final.split.examples, final.split.encoded.targets)
-    fields = task.baseline_report(Split(train.examples, train.encoded.targets), reported, final.outputs) or {}
+    fields = task.baseline_report(_joined(known), reported, final.outputs) or {}
     before: TaskReport = {
         key: final.result[key] for key in ("baseline", "baseline_name", "gain") if key in final.result
     }
@@ -157,6 +162,19 @@ def baseline_report(prepared: Prepared, final: FinalEvaluation) -> TaskReport:
         before if _is_better(prepared, values[before["baseline_name"]], values[fields["baseline_name"]]) else fields
     )
     return {**better, "baselines": {**final.result.get("baselines", {}), **values}}
+
+
+def _joined(splits: Sequence[EncodedSplit]) -> Split:
+    """Return the examples and targets of several splits as one; of the first alone, if its targets are no array."""
+    first = splits[0]
+    if len(splits) == 1 or not isinstance(first.encoded.targets, np.ndarray):
+        return Split(first.examples, first.encoded.targets)
+    columns = {
+        role: list(chain.from_iterable(split.examples.columns[role] for split in splits))
+        for role in first.examples.columns
+    }
+    ids = list(chain.from_iterable(split.examples.ids for split in splits))
+    return Split(Examples(columns, ids), np.concatenate([split.encoded.targets for split in splits]))
 
 
 def _is_better(prepared: Prepared, one: float, other: float) -> bool:

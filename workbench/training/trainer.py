@@ -170,6 +170,10 @@ class Trainer:
         self.notes.append(BEST.format(step=best))
         return best
 
+    def learns_from_validation(self) -> bool:
+        """Return whether the final model has learned from the validation examples as well."""
+        return False
+
     def cache_activations(self, splits: dict[str, EncodedSplit]) -> None:
         """Cache the activations of frozen layers for the splits that training reads more than once.
 

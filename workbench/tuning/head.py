@@ -13,7 +13,7 @@ from workbench.tuning.base import Tuning, tunings
 from workbench.tuning.structure import ModelStructure
 from workbench.types import JsonObject, Model
 
-STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+STRENGTHS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 
 
 @tunings.register("head")
@@ -36,6 +36,11 @@ class Head(Tuning):
             min_length=1,
             description="Solved heads: inverse strengths of the L2 regularization to try. The validation split "
             "chooses; without one, 5-fold cross-validation.",
+        )
+        refit: bool = Field(
+            True,
+            description="Solved heads: if there is a test split, solve once more with the validation examples as well, "
+            "after they have chosen C.",
         )
         pooler: bool = Field(
             True,

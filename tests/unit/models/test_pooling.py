@@ -115,7 +115,8 @@ def test_a_run_answers_in_plain_transformers_as_here(workspace: Workspace) -> No
 
 @pytest.mark.parametrize("method", ["lora", "prompt", "adapter"])
 def test_an_adapter_finds_its_pooling(workspace: Workspace, method: str) -> None:
-    run = finished(workspace, {"model.pooling": "mean", "tuning.method": method})
+    changes = {"model.pooling": "mean", "tuning.method": method, "data.max_length": 64}
+    run = finished(workspace, changes)
     note = run.base_note()
     assert note is not None and note.pooling == "mean"
     expected = answers(run)
@@ -171,3 +172,15 @@ def test_minilm_and_e5_were_trained_with_the_mean(workspace: Workspace, shared_c
         assert make_source(name, workspace).trained_pooling == "mean"  # type: ignore[attr-defined]
     loaded = make_source("minilm", workspace).load(HEAD, {"num_labels": 2})
     assert loaded.pooling == "mean" and loaded.newly_initialized == {"classifier.weight", "classifier.bias"}
+
+
+def test_attention_is_read_where_the_classifier_reads(workspace: Workspace) -> None:
+    from workbench.explain.base import explain
+    from workbench.explain.capture import capture_attention, head_mean
+
+    predictor = Predictor.load(finished(workspace, {"model.pooling": "mean"}))
+    weights = head_mean(capture_attention(predictor.model, predictor.tokenizer, TEXTS[0], max_length=64).weights)[-1]
+    scores = explain(predictor, TEXTS[0], "attention").scores
+    np.testing.assert_allclose(scores, weights.mean(axis=0), atol=1e-5)
+    for method in ("rollout", "flow", "gradient", "occlusion"):
+        assert len(explain(predictor, TEXTS[0], method).scores) == len(scores)

@@ -15,7 +15,7 @@ N, D, L = 300, 12, 4
 GENERATOR = np.random.default_rng(0)
 # Directions of very different variance, and a mean far from zero, as vectors of a Transformer have.
 FEATURES = GENERATOR.normal(size=(N, D)) * np.geomspace(0.02, 3, D) + 5 * GENERATOR.normal(size=D)
-CLASSES = (FEATURES @ GENERATOR.normal(size=(D, L)) + GENERATOR.normal(size=(N, L))).argmax(1)
+CLASSES = ((FEATURES - FEATURES.mean(0)) @ GENERATOR.normal(size=(D, L)) + GENERATOR.normal(size=(N, L))).argmax(1)
 WEIGHTS = GENERATOR.uniform(0.2, 3, N).astype(np.float32)
 
 

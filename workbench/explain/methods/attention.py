@@ -9,8 +9,10 @@ from workbench.explain.base import Explainer, Scores, explainers
 from workbench.explain.capture import Attention, attention_of, encoder_decoder_attention, head_mean
 from workbench.explain.instance import Instance
 from workbench.explain.predictor import Predictor
+from workbench.models.pooling import pooling_of
 from workbench.spec import SpecModel
 from workbench.tasks.base import Target
+from workbench.types import Model
 
 
 class AttentionBased(Explainer):
@@ -24,14 +26,17 @@ class AttentionBased(Explainer):
         return reason or _no_heads(predictor)
 
 
-def readout_position(attention: Attention, target: Target) -> int:
-    """Return the position that the answer is read from.
+def readout_positions(model: Model, attention: Attention, target: Target) -> list[int]:
+    """Return the positions that the answer is read from: one, or all tokens for a classifier of their mean.
 
     Args:
-        attention: attention of the model over the text.
+        model: the explained model.
+        attention: its attention over the text.
         target: what is explained.
     """
-    return attention.readout if target.position is None else target.position
+    if target.position is not None:
+        return [target.position]
+    return list(range(len(attention.tokens))) if pooling_of(model) == "mean" else [attention.readout]
 
 
 @explainers.register("attention")
@@ -39,8 +44,9 @@ class AttentionExplainer(Explainer):
     """Attention: where the position that the classifier reads looks, averaged over heads."""
 
     reading = (
-        "The darker a token, the more the position that the classifier reads ([CLS], or the last one in a decoder) "
-        "attends to it in one layer. It shows where the model looks, not why it decides: see its faithfulness."
+        "The darker a token, the more the position that the classifier reads ([CLS], or the last one in a decoder; all "
+        "on average, where it reads their mean) attends to it in one layer. It shows where the model looks, not why it "
+        "decides: see its faithfulness."
     )
 
     class Config(SpecModel):
@@ -56,7 +62,8 @@ class AttentionExplainer(Explainer):
             weights, attention = both.cross[:, :, -1], both.encoder  # of the position that generates the next token
         else:
             attention = attention_of(instance.model, instance.encoded)
-            weights = attention.weights[:, :, readout_position(attention, target)]
+            positions = readout_positions(instance.model, attention, target)
+            weights = attention.weights[:, :, positions].mean(axis=2)
         layer, layers = self.config.layer, len(weights)
         if not -layers <= layer < layers:
             raise RequestError(

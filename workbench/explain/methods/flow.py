@@ -9,7 +9,7 @@ from workbench.errors import MissingPackageError, RequestError
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of, head_mean
 from workbench.explain.instance import Instance
-from workbench.explain.methods.attention import AttentionBased, readout_position
+from workbench.explain.methods.attention import AttentionBased, readout_positions
 from workbench.tasks.base import Target
 from workbench.types import Floats
 
@@ -17,15 +17,15 @@ LONGEST = 64  # tokens: the network has layers x tokens^2 edges, and a flow is c
 _UNIT = 1_000_000  # capacities are whole numbers
 
 
-def attention_flow(weights: NDArray[np.floating], readout: int) -> Floats:
-    """Compute the maximum flow from one token of the last layer to each input token.
+def attention_flow(weights: NDArray[np.floating], *readout: int) -> Floats:
+    """Compute the maximum flow from tokens of the last layer to each input token.
 
     Attention is a network of pipes: heads are averaged, and with the residual connection (as in rollout) each weight is
     the capacity of a pipe from a token to one of the layer below.
 
     Args:
         weights: [layers, heads, tokens, tokens].
-        readout: index of the token that the flow starts from.
+        *readout: indices of the tokens that the flow starts from, each with an equal share.
 
     Returns:
         [tokens], each from 0 to 1, to a millionth.
@@ -44,9 +44,15 @@ def attention_flow(weights: NDArray[np.floating], readout: int) -> Floats:
     # Node number: token + tokens * layer; layer 0 is the input.
     layer, here, below = np.nonzero(np.round(mixed * _UNIT))
     capacity = np.round(mixed[layer, here, below] * _UNIT).astype(np.int32)
-    size = tokens * (layers + 1)
-    pipes = coo_array((capacity, (here + tokens * (layer + 1), below + tokens * layer)), shape=(size, size)).tocsr()
-    source = readout + tokens * layers
+    start, end = here + tokens * (layer + 1), below + tokens * layer
+    source = readout[0] + tokens * layers
+    if len(readout) > 1:
+        source = tokens * (layers + 1)
+        start = np.append(start, np.full(len(readout), source))
+        end = np.append(end, np.array(readout) + tokens * layers)
+        capacity = np.append(capacity, np.full(len(readout), _UNIT // len(readout), np.int32))
+    size = tokens * (layers + 1) + 1
+    pipes = coo_array((capacity, (start, end)), shape=(size, size)).tocsr()
     flows = [maximum_flow(pipes, source, token).flow_value for token in range(tokens)]
     return np.array(flows) / _UNIT
 
@@ -70,4 +76,5 @@ class Flow(AttentionBased):
                 "Shorten the text, or choose the method rollout.",
             )
         attention = attention_of(instance.model, instance.encoded)
-        return Scores(attention_flow(attention.weights, readout_position(attention, target)), attention)
+        positions = readout_positions(instance.model, attention, target)
+        return Scores(attention_flow(attention.weights, *positions), attention)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of, head_mean
 from workbench.explain.instance import Instance
-from workbench.explain.methods.attention import AttentionBased, readout_position
+from workbench.explain.methods.attention import AttentionBased, readout_positions
 from workbench.tasks.base import Target
 from workbench.types import Floats
 
@@ -45,4 +45,5 @@ class Rollout(AttentionBased):
 
     def run(self, instance: Instance, target: Target) -> Scores:
         attention = attention_of(instance.model, instance.encoded)
-        return Scores(rollout(attention.weights)[readout_position(attention, target)], attention)
+        positions = readout_positions(instance.model, attention, target)
+        return Scores(rollout(attention.weights)[positions].mean(axis=0), attention)

@@ -146,9 +146,7 @@ class Pretrained(ModelSource):
             self.config.model_copy(update={"pooling": pooling or "pooler"}), self.argument, self.workspace
         )
 
-    def _load_folder(
-        self, folder: Path, head: str, options: HeadOptions
-    ) -> tuple[Model, frozenset[str], str | None]:
+    def _load_folder(self, folder: Path, head: str, options: HeadOptions) -> tuple[Model, frozenset[str], str | None]:
         """Return the model, the names of its newly initialized weights, and the pooling of its classifier."""
         pooling = self.config.pooling
         if pooling == "auto":

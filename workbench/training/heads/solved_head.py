@@ -20,10 +20,12 @@ from torch import nn
 
 from workbench.files import write_atomically
 from workbench.metrics import measures
-from workbench.notes import SOLVED_HEAD
+from workbench.notes import REFITTED, SOLVED_HEAD
 from workbench.runs.recovery import drop_after
+from workbench.tasks.base import Task
 from workbench.training.context import RunContext
 from workbench.training.core.state import TrainState
+from workbench.training.evaluation import Evaluation
 from workbench.training.loop import TrainerCallback, TrainingInputs, TrainResult
 from workbench.training.prepare import Prepared
 from workbench.training.splits import EncodedSplit
@@ -106,7 +108,7 @@ class SolvedHead(Trainer):
         self.caching_seconds = time.monotonic() - began
         state = TrainState(tokens=sum(int(self.prepared.splits[name].encoded.lengths.sum()) for name in names))
         targets = self._targets("train")
-        problem = LinearProblem(features["train"], targets, self._linear.out_features, self._linear.bias is not None)
+        problem = self._problem(features["train"], targets)
         folds = None if "valid" in features else self._folds(features["train"], targets)
         strengths, best = sorted(tuning.config.C), None
         values: dict[str, float] = {}
@@ -131,17 +133,16 @@ class SolvedHead(Trainer):
                 best = (value, loss, head, strength)
                 state.best_step, state.best_metric = number, value
         assert best is not None
-        self._set(best[2])
+        _, _, head, strength = best
         primary = "loss" if folds else self.context.task.evaluation_metric
-        self.notes.append(
-            SOLVED_HEAD.format(
-                C=f"{best[3]:g}",
-                values=", ".join(values),
-                metric=primary,
-                where=f"in {FOLDS}-fold cross-validation" if folds else "on the validation split",
-            )
-        )
-        tuning.solution = {"C": best[3], primary: dict(values), "lbfgs_steps": best[2].steps}
+        where = f"in {FOLDS}-fold cross-validation" if folds else "on the validation split"
+        tried = ", ".join(values)
+        self.notes.append(SOLVED_HEAD.format(C=f"{strength:g}", values=tried, metric=primary, where=where))
+        if self.learns_from_validation():
+            head = self._problem(torch.cat(list(features.values())), self._all_targets(names)).solve(strength)
+            self.notes.append(REFITTED)
+        self._set(head)
+        tuning.solution = {"C": strength, primary: dict(values), "lbfgs_steps": head.steps}
         (self.context.run.checkpoints_folder / FEATURES_FILE).unlink(missing_ok=True)
         return TrainResult(state, len(strengths), "finished")
 
@@ -153,6 +154,11 @@ class SolvedHead(Trainer):
         """
         return result.state.best_step or 0
 
+    def learns_from_validation(self) -> bool:
+        """Return whether the final head is solved on the validation examples as well."""
+        tuning = self.context.tuning
+        return isinstance(tuning, Head) and tuning.config.refit and {"valid", "test"} <= self.prepared.splits.keys()
+
     # -- features ------------------------------------------------------------------------------------------------------
 
     def features(self, split: EncodedSplit, phase: str) -> torch.Tensor:
@@ -162,17 +168,7 @@ class SolvedHead(Trainer):
             split: the texts.
             phase: the name under which progress is reported.
         """
-        rows = torch.empty(len(split), self._linear.in_features, device=self._linear.weight.device)
-        done = 0
-        with _without_head(self.model, self._name), torch.inference_mode(), self.context.accelerator.autocast():
-            self.model.eval()
-            for indices in split.batches.in_order():
-                self.context.reporter.phase(phase, done, len(split))
-                batch = self.evaluation.batch(split, indices)
-                batch.pop("labels", None)
-                rows[torch.from_numpy(indices)] = self.model(**batch).logits.float()
-                done += len(indices)
-        return rows.clone()
+        return compute_features(self.context, self.evaluation, self._name, split, phase)
 
     def _compute_features(self, names: list[str]) -> dict[str, torch.Tensor]:
         from safetensors.torch import save
@@ -213,6 +209,15 @@ class SolvedHead(Trainer):
         assert targets is not None
         return targets
 
+    def _all_targets(self, splits: list[str]) -> HeadTargets:
+        parts = [self._targets(split) for split in splits]
+        weights = [part.weights for part in parts if part.weights is not None]
+        values = np.concatenate([part.values for part in parts])
+        return HeadTargets(parts[0].kind, values, np.concatenate(weights) if weights else None)
+
+    def _problem(self, features: torch.Tensor, targets: HeadTargets) -> LinearProblem:
+        return LinearProblem(features, targets, self._linear.out_features, self._linear.bias is not None)
+
     def _folds(self, features: torch.Tensor, targets: HeadTargets) -> list[Fold]:
         """Return the parts of the training split for cross-validation."""
         order = np.random.default_rng(self.settings.seed).permutation(len(features))
@@ -220,12 +225,7 @@ class SolvedHead(Trainer):
         for fold in range(FOLDS):
             held_out = np.sort(order[fold::FOLDS])
             rest = np.setdiff1d(order, held_out)
-            problem = LinearProblem(
-                features[torch.from_numpy(rest)],
-                targets.subset(rest),
-                self._linear.out_features,
-                self._linear.bias is not None,
-            )
+            problem = self._problem(features[torch.from_numpy(rest)], targets.subset(rest))
             folds.append(Fold(problem, features[torch.from_numpy(held_out)], targets.subset(held_out)))
         return folds
 
@@ -243,10 +243,8 @@ class SolvedHead(Trainer):
             loss = float(np.mean(losses))
             return {"eval/loss": loss}, loss, loss
         valid = self.prepared.splits["valid"]
-        logits = head.logits(features["valid"])
-        loss = mean_loss(self._targets("valid"), logits)
-        outputs = task.outputs(SimpleNamespace(logits=logits), {}).cpu().numpy()
-        metrics = {f"eval/{name}": value for name, value in task.metrics(outputs, valid.encoded.targets).items()}
+        loss = mean_loss(self._targets("valid"), head.logits(features["valid"]))
+        metrics = {f"eval/{name}": value for name, value in assess(task, head, features["valid"], valid).items()}
         return {"eval/loss": loss, **metrics}, metrics[f"eval/{task.evaluation_metric}"], loss
 
     def _set(self, head: LinearHead) -> None:
@@ -255,6 +253,46 @@ class SolvedHead(Trainer):
             self._linear.weight.copy_(head.weight)
             if head.bias is not None:
                 self._linear.bias.copy_(head.bias)
+
+
+def compute_features(
+    context: RunContext, evaluation: Evaluation, head: str, split: EncodedSplit, phase: str
+) -> torch.Tensor:
+    """Return what a linear head reads of each text, float32 [N, D].
+
+    Args:
+        context: the run.
+        evaluation: holds the model.
+        head: name of the head in the model.
+        split: the texts.
+        phase: the name under which progress is reported.
+    """
+    model = evaluation.model
+    linear: nn.Linear = model.get_submodule(head)  # type: ignore[assignment]
+    rows = torch.empty(len(split), linear.in_features, device=linear.weight.device)
+    done = 0
+    with _without_head(model, head), torch.inference_mode(), context.accelerator.autocast():
+        model.eval()
+        for indices in split.batches.in_order():
+            context.reporter.phase(phase, done, len(split))
+            batch = evaluation.batch(split, indices)
+            batch.pop("labels", None)
+            rows[torch.from_numpy(indices)] = model(**batch).logits.float()
+            done += len(indices)
+    return rows.clone()
+
+
+def assess(task: Task, head: LinearHead, features: torch.Tensor, split: EncodedSplit) -> dict[str, float]:
+    """Return the metrics of a solved head on a split.
+
+    Args:
+        task: interprets the outputs.
+        head: a solved head.
+        features: of the split, [N, D].
+        split: its targets are compared with.
+    """
+    outputs = task.outputs(SimpleNamespace(logits=head.logits(features)), {}).cpu().numpy()
+    return task.metrics(outputs, split.encoded.targets)
 
 
 def mean_loss(targets: HeadTargets, logits: torch.Tensor) -> float:

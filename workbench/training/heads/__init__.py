@@ -1,0 +1,1 @@
+"""Linear heads that are solved instead of trained, and the baseline that they are."""
