@@ -90,6 +90,7 @@ class Trained:
 SMALL: dict[str, dict[str, Any]] = {
     "adapter": {"tuning.width": 8},
     "adalora": {"tuning.rank": 2, "tuning.initial_rank": 3},
+    "head": {"tuning.solver": "gradient"},  # a solved head has no steps; see tests/unit/training/test_solved_head.py
 }
 
 

@@ -31,11 +31,11 @@ class Head(Tuning):
             description="auto solves a linear classifier or regression exactly (logistic regression by L-BFGS, ridge "
             "regression), and trains other heads step by step; gradient always trains step by step.",
         )
-        C: tuple[float, ...] = Field(
-            STRENGTHS,
-            min_length=1,
-            description="Solved heads: inverse strengths of the L2 regularization to try. The validation split "
-            "chooses; without one, 5-fold cross-validation.",
+        C: float | None = Field(
+            None,
+            gt=0,
+            description="Solved heads: inverse strength of the L2 regularization. Empty: several from 0.1 to 1000 are "
+            "tried, and the validation split chooses; without one, 5-fold cross-validation.",
         )
         refit: bool = Field(
             True,
@@ -53,6 +53,11 @@ class Head(Tuning):
     def __init__(self, config: SpecModel | None = None) -> None:
         super().__init__(config)
         self.solution: JsonObject = {}  # of a solved head, for the report
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """The values of C to try."""
+        return STRENGTHS if self.config.C is None else (self.config.C,)
 
     def problem_with(self, head: str) -> str | None:
         if head == "AutoModel":

@@ -38,9 +38,7 @@ def finished(workspace: Workspace, changes: dict[str, Any]) -> Run:
 
 
 def test_the_head_is_that_of_scikit_learn(workspace: Workspace) -> None:
-    run = make_run(
-        workspace, {**SOLVED, "tuning.C": [3.0], "tuning.refit": False, "training.class_weights": "balanced"}
-    )
+    run = make_run(workspace, {**SOLVED, "tuning.C": 3.0, "tuning.refit": False, "training.class_weights": "balanced"})
     trainer = trainer_of(run)
     assert isinstance(trainer, SolvedHead)
     split = trainer.prepared.splits["train"]
@@ -61,7 +59,7 @@ def test_the_head_is_that_of_scikit_learn(workspace: Workspace) -> None:
     reference = LogisticRegression(C=2 * 3.0 / scale, class_weight="balanced", tol=1e-8, max_iter=10_000)
     reference.fit(features, split.encoded.targets)
     np.testing.assert_allclose(weight[1] - weight[0], reference.coef_[0], atol=1e-2 * np.abs(reference.coef_).max())
-    assert bias[1] - bias[0] == pytest.approx(reference.intercept_[0], abs=1e-2 * np.abs(reference.coef_).max())
+    assert bias[1] - bias[0] == pytest.approx(reference.intercept_[0], abs=1e-2 * float(np.abs(reference.coef_).max()))
 
 
 def test_a_run_reports_what_it_chose_and_repeats(workspace: Workspace) -> None:
@@ -128,7 +126,7 @@ def test_what_is_trained_step_by_step(workspace: Workspace) -> None:
 def test_the_validation_examples_are_learned_as_well_if_there_is_a_test_split(workspace: Workspace) -> None:
     known: list[int] = []
     for changes in ({"tuning.refit": False}, {}):
-        trainer = trainer_of(make_run(workspace, {**SOLVED, "tuning.C": [3.0], **changes}))
+        trainer = trainer_of(make_run(workspace, {**SOLVED, "tuning.C": 3.0, **changes}))
         assert isinstance(trainer, SolvedHead)
         problems: list[LinearProblem] = []
         solve = trainer._problem

@@ -110,7 +110,7 @@ class SolvedHead(Trainer):
         targets = self._targets("train")
         problem = self._problem(features["train"], targets)
         folds = None if "valid" in features else self._folds(features["train"], targets)
-        strengths, best = sorted(tuning.config.C), None
+        strengths, best = tuning.strengths, None
         values: dict[str, float] = {}
         smaller_is_better = folds is not None or self.context.task.evaluation_metric in measures.SMALLER_IS_BETTER
         better = operator.lt if smaller_is_better else operator.gt
