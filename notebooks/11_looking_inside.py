@@ -273,8 +273,8 @@ show(
 )
 
 # %% [markdown]
-# The plot shows only the words, without `[CLS]` and `[SEP]`. You cannot compare the lengths of the bars between methods (shares of attention,
-# contributions to a score), only their order.
+# The plot shows only the words, without `[CLS]` and `[SEP]`. You cannot compare the lengths of the bars between methods
+# (shares of attention, contributions to a score), only their order.
 #
 # Do they agree? The **rank correlation** compares two orders of the words: 1 is the same order, 0 no relation, -1 the
 # opposite order.
