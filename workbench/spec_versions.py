@@ -46,7 +46,7 @@ def upgrade(document: Mapping[str, Any]) -> dict[str, Any]:
     return dict(document)
 
 
-def _from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
+def _from_version_1(document: Mapping[str, Any]) -> Mapping[str, Any]:
     upgraded = {"schema_version": 2, **{name: value for name, value in document.items() if name != "version"}}
     training = document.get("training")
     if isinstance(training, Mapping):
@@ -55,7 +55,7 @@ def _from_version_1(document: Mapping[str, Any]) -> dict[str, Any]:
     return upgraded
 
 
-def _from_version_2(document: Mapping[str, Any]) -> dict[str, Any]:
+def _from_version_2(document: Mapping[str, Any]) -> Mapping[str, Any]:
     # A stored spec has every option. One with ``code`` has a pretrained model, whose classifier read its pooler.
     upgraded = {**document, "schema_version": SCHEMA_VERSION}
     model = document.get("model")

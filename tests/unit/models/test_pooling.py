@@ -70,7 +70,7 @@ def answers(run: Run) -> list[list[float]]:
 
 @pytest.mark.parametrize("code", ["transformers", "workbench"])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_a_classifier_reads_the_vector_that_was_asked_for(workspace: Workspace, code: str, pooling: str) -> None:
+def test_a_classifier_reads_the_requested_vector(workspace: Workspace, code: str, pooling: str) -> None:
     base = prepared(workspace, {"model.code": code, "model.pooling": pooling})
     model = base.model.eval()
     batch = base.task.collate(base.splits["train"].encoded, np.arange(6), 0)
