@@ -48,12 +48,14 @@ class ContentCheck:
 
     Attributes:
         error: why the run would fail; None if nothing was found.
-        unread: the names of the files of which only the first rows were read, or nothing.
+        unread: the names of the files of which only the first rows were read.
+        unchecked: the names of the files that were not read, because their first rows cannot be read on their own.
         labels: those that the task learned; empty if not all rows were read, or if it learns none.
     """
 
     error: WorkbenchError | None = None
     unread: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
     def problems(self, data: DataSpec) -> list[Problem]:
@@ -67,10 +69,14 @@ class ContentCheck:
             if self.error.message.startswith("tokenizer."):
                 field = "model.tokenizer"
             return [Problem("error", field, self.error.message, self.error.hint)]
+        messages = []
         if self.unread:
-            message = f"Only the first rows of {' and '.join(self.unread)} were checked."
-            return [Problem("info", "data", message, "`workbench check SPEC --data` checks all rows.")]
-        return []
+            messages.append(f"Only the first rows of {' and '.join(self.unread)} were checked.")
+        if self.unchecked:
+            messages.append(f"The rows of {' and '.join(self.unchecked)} were not checked.")
+        return [
+            Problem("info", "data", message, "`workbench check SPEC --data` checks all rows.") for message in messages
+        ]
 
 
 _results: OrderedDict[Hashable, ContentCheck] = OrderedDict()
@@ -173,7 +179,9 @@ def _read_in_own_process(
         result = cast("dict[str, list[str]]", call("workbench.check.limited:read_and_check", arguments, UPLOAD))
     except WorkbenchError as error:
         return ContentCheck(error)
-    return ContentCheck(unread=tuple(result["unread"]), labels=tuple(result["labels"]))
+    return ContentCheck(
+        unread=tuple(result["unread"]), unchecked=tuple(result["unchecked"]), labels=tuple(result["labels"])
+    )
 
 
 def read_contents(
@@ -241,11 +249,11 @@ def load_examples(data: DataSpec, task: Task, workspace: Workspace, progress: Pr
 def _check_heads(data: DataSpec, task: Task, workspace: Workspace) -> ContentCheck:
     """Read the first rows of each file. What follows from all rows, such as a missing label, is not checked."""
     with tempfile.TemporaryDirectory(prefix="workbench-head-") as folder:
-        heads, cut = _head_spec(data, Path(folder))
+        heads, cut, uncut = _head_spec(data, Path(folder))
         if heads is not None:
             read = read_splits(heads, task.columns(), workspace)
             _check_extracted({split: each.examples for split, each in read.extracted.items()}, task)
-    return ContentCheck(unread=tuple(cut))
+    return ContentCheck(unread=tuple(cut), unchecked=tuple(uncut))
 
 
 def _check_extracted(splits: Mapping[SplitName, Examples], task: Task) -> None:
@@ -255,20 +263,23 @@ def _check_extracted(splits: Mapping[SplitName, Examples], task: Task) -> None:
         task.check_examples(examples)
 
 
-def _head_spec(data: DataSpec, folder: Path) -> tuple[DataSpec | None, list[str]]:
-    """Return a copy of the spec that names the first rows of each large file, and the names of these files.
+def _head_spec(data: DataSpec, folder: Path) -> tuple[DataSpec | None, list[str], list[str]]:
+    """Return a copy of the spec that names the first rows of each large file, the names of these files, and the names
+    of the files whose first rows cannot be read on their own.
 
     The copy is None if the first rows of the training data cannot be read on their own.
     """
-    changed, cut = data.model_copy(deep=True), []
+    changed = data.model_copy(deep=True)
+    cut: list[str] = []
+    uncut: list[str] = []
     for split, name in _names(data).items():
         path = Path(name).expanduser()
         if source_kind(name, split) != "path":
-            return None, [name]
+            return None, [], [name]
         if path.is_dir() or path.stat().st_size > HEAD:
-            cut.append(path.name)
             head = copy_head(path, folder / split, HEAD)
+            (uncut if head is None else cut).append(path.name)
             if head is None and split == "train":
-                return None, cut
+                return None, cut, uncut
             setattr(changed, split, str(head) if head is not None else None)
-    return changed, cut
+    return changed, cut, uncut

@@ -46,7 +46,8 @@ def read_and_check(
         model_options: its options.
 
     Returns:
-        ``unread``: names of the files of which only the first rows were read. ``labels``: those that the task learned.
+        ``unread``: names of the files of which only the first rows were read. ``unchecked``: of those that were not
+        read. ``labels``: those that the task learned.
 
     Raises:
         WorkbenchError: the run would fail.
@@ -61,7 +62,7 @@ def read_and_check(
     result = read_contents(DataSpec.model_validate(data), made, source, workspace, everything, fetch=False)
     if result.error is not None:
         raise result.error
-    return {"unread": list(result.unread), "labels": list(result.labels)}
+    return {"unread": list(result.unread), "unchecked": list(result.unchecked), "labels": list(result.labels)}
 
 
 def read_overview(spec: JsonObject, root: str, progress: Progress | None = None) -> JsonObject:

@@ -12,6 +12,7 @@ from workbench.check.data import catalogue_problems, data_problems
 from workbench.check.fitting import fit_problems, model_problems
 from workbench.check.judges import judge_label_problems, judge_problems
 from workbench.check.language import AUTO, choose_model, data_languages, language_problems
+from workbench.check.lengths import length_problems
 from workbench.check.training import training_problems
 from workbench.errors import RequestError, SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
@@ -191,6 +192,7 @@ def _examine(spec: RunSpec, workspace: Workspace, confined: bool) -> _Parts:
         problems += model.problems(spec)
         if task is not None:
             problems += language_problems(spec, task, model, workspace, confined)
+            problems += length_problems(spec, task, model, workspace, confined)
         problems += model_problems(spec, model, tuning)
         if task is not None:
             problems += fit_problems(spec, task, model, tuning)

@@ -23,6 +23,7 @@ from workbench.data.extra_columns import extra_columns
 from workbench.data.extract import Extracted, extract
 from workbench.data.labels.rare import note_rare_labels
 from workbench.data.labels.spelling import unify_labels
+from workbench.data.members import expand_objects
 from workbench.data.normalize import normalize_targets
 from workbench.data.progress import Progress
 from workbench.data.readers.table import Table
@@ -162,6 +163,7 @@ def read_splits(
     tables, excluded = filter_rows(all_tables, entry)
 
     tables, chosen = apply_shapes(tables, columns, _known_columns(spec, entry, columns), spec)
+    tables = expand_objects(tables, columns, chosen)
     mapping, mapping_notes = map_columns(tables["train"], columns, chosen)
     roles = Roles.of(columns, mapping)
     tables = normalize_targets(tables, roles, spec)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
-from workbench.data.readers.file_types import DELIMITED, EXCEL
+from workbench.data.readers.file_types import DELIMITED, EXCEL, MARKDOWN
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROWS = 3  # shown with a proposal
 _READ = 500  # rows whose values are looked at
 _MOST_CLASSES = 50
+_SENTENCE_WORDS = 4  # if all names have so many, they are texts; questions of a survey are names
 _LONGEST_NAME = 60  # characters in the name of a column; a longer one is a text
 _SHOWN = 60  # characters of a value
 
@@ -68,12 +69,21 @@ def unclear_columns(
     """
     proposal = propose_columns(table, columns, known)
     headless = is_data_header(table)
-    if headless:
+    unseparated = len(table.columns) == 1 and table.name.lower().endswith(DELIMITED) and len(_required(columns)) > 1
+    if unseparated:
+        proposal = {}
+        hint = (
+            "The file was read as one column, because no character separates fields in the same way on each line. Set "
+            "data.delimiter to the character between them, or save the file as CSV."
+        )
+    elif headless:
         roles = {name: role for role, name in proposal.items()}
         names = [roles.get(column, f"column_{i}") for i, column in enumerate(table.columns, start=1)]
         message = f"{message} The first line seems to be data, not the names of the columns."
         hint = f"Name the columns in their order, such as data.header: [{', '.join(names)}]."
         proposal = {}
+    elif table.name.lower().endswith(MARKDOWN):
+        hint = "A .md file is read as texts. Save its table as CSV."
     rows = [
         {name: str(values[index])[:_SHOWN] for name, values in table.columns.items()}
         for index in range(min(ROWS, len(table)))
@@ -92,6 +102,10 @@ def unclear_columns(
     return UnclearColumnsError(message, hint, proposal, rows)
 
 
+def _required(columns: Sequence[Role]) -> list[str]:
+    return [column.role for column in columns if column.required]
+
+
 def is_data_header(table: Table) -> bool:
     """Return whether the first line of a file, which was read as the names of the columns, seems to be a row.
 
@@ -100,6 +114,8 @@ def is_data_header(table: Table) -> bool:
     """
     if not table.name.lower().endswith((*DELIMITED, *EXCEL)):
         return False
+    if all(len(name.split()) >= _SENTENCE_WORDS and not name.rstrip().endswith("?") for name in table.columns):
+        return True
     return any(
         len(name) > _LONGEST_NAME
         or _is_number(name)

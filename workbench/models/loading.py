@@ -6,8 +6,10 @@ Only safetensors are read, nothing is unpickled, and no code of the folder runs:
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +46,7 @@ __all__ = [
     "load_folder",
     "load_tokenizer",
     "make_source",
+    "refuse_broken_tokenizer",
     "register_models",
     "replace_head",
 ]
@@ -273,6 +276,49 @@ def register_models() -> None:
     """Register our own models with transformers' Auto classes."""
     for module in ("workbench.models.networks.heads", "workbench.models.networks.baselines.heads"):
         importlib.import_module(module)
+
+
+def refuse_broken_tokenizer(folder: Path, whole: bool) -> None:
+    """Refuse a model folder whose tokenizer's file cannot be read, before a run is queued. Loads no model.
+
+    Args:
+        folder: with ``tokenizer.json``; without it nothing is checked.
+        whole: make the tokenizer too, and do not only look at the file's parts; not for a stranger's file.
+
+    Raises:
+        RequestError: the file is no JSON, or no tokenizer.
+    """
+    file = folder / "tokenizer.json"
+    try:
+        stat = file.stat()
+    except OSError:
+        return
+    reason = _tokenizer_error(file, whole, stat.st_mtime_ns, stat.st_size)
+    if reason:
+        raise RequestError(
+            f"{folder.name} has no usable tokenizer: tokenizer.json: {reason}",
+            "Save the tokenizer again (save_pretrained), or copy the file again.",
+        )
+
+
+@lru_cache(maxsize=32)
+def _tokenizer_error(file: Path, whole: bool, changed: int, size: int) -> str:
+    """Return why a tokenizer's file cannot be read; empty if it can."""
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        return " ".join(str(error).split())[:200]
+    model = document.get("model") if isinstance(document, dict) else None
+    if not isinstance(model, dict) or not model.get("vocab"):
+        return "it has no model with a vocabulary."
+    if whole:
+        from tokenizers import Tokenizer as Backend
+
+        try:
+            Backend.from_file(str(file))
+        except Exception as error:  # the library raises plain Exception for a damaged file
+            return " ".join(str(error).split())[:200]
+    return ""
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

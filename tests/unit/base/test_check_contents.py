@@ -16,6 +16,8 @@ import pytest
 from tests.tiny import make_model
 from workbench.check import Problem, check, contents
 from workbench.data.catalogue import hub_rows
+from workbench.data.readers.excel_reader import read_excel
+from workbench.data.readers.formats import read_format
 from workbench.data.readers.head import copy_head
 from workbench.errors import DataError, FetchError
 from workbench.jobs import submit
@@ -146,14 +148,94 @@ def test_the_head_of_json_objects_one_after_another_has_whole_objects(tmp_path: 
     assert head is not None and head.read_text().count('"label"') == head.read_text().count('"n"') > 10
 
 
-@pytest.mark.parametrize(
-    "document", [{"words": [["a", "b"]] * 900, "tags": [["O", "O"]] * 900}, {"a": {"0": "x" * 9000}}]
-)
-def test_json_by_columns_has_no_head(document: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_head_of_json_by_columns_has_all_columns(indent: int | None, tmp_path: Path) -> None:
     """A head of the first column only would look as if the others were missing."""
+    texts = [f'a, [b] {{c}} "d" \\ {i}' for i in range(3000)]
+    lists = {"words": [[text, "b"] for text in texts], "n": 3, "tags": [["O", "O"]] * 3000}
+    objects = {name: {str(i): value for i, value in enumerate(texts)} for name in ("text", "label")}
     path = tmp_path / "a.json"
-    path.write_text(json.dumps(document))
+    for document in (lists, objects):
+        path.write_text(json.dumps(document, indent=indent))
+        head = copy_head(path, tmp_path / "head", 5000)
+        assert head is not None
+        first = json.loads(head.read_text())
+        expected = {
+            key: value if value == 3 else dict(list(value.items())[:1000]) if isinstance(value, dict) else value[:1000]
+            for key, value in document.items()
+        }
+        assert first == expected
+    path.write_text(json.dumps({"a": {"0": "x" * 9000}}))
     assert copy_head(path, tmp_path / "head", 5000) is None
+    path.write_text(json.dumps(lists)[:-50])
+    assert copy_head(path, tmp_path / "head", 5000) is None
+
+
+def test_the_heads_of_a_workbook_and_of_a_translation_memory(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("More")):
+        for i in range(3000):
+            sheet.append([f"text {i}", i, None, True])
+    book.save(tmp_path / "a.xlsx")
+    head = copy_head(tmp_path / "a.xlsx", tmp_path / "head", 5000)
+    assert head is not None
+    table = read_excel(head, "More", header=["a", "b", "c", "d"])
+    whole = read_excel(tmp_path / "a.xlsx", "More", header=["a", "b", "c", "d"])
+    assert len(table) == 1000 and {name: values[:1000] for name, values in whole.columns.items()} == table.columns
+
+    unit = '<tu><tuv xml:lang="en"><seg>Day {i}</seg></tuv><tuv xml:lang="de"><seg>Tag {i}</seg></tuv></tu>'
+    units = "".join(unit.replace("{i}", str(i)) for i in range(500))
+    text = f'<?xml version="1.0"?><tmx><header srclang="en"/><body>{units}</body></tmx>'
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "a.tmx").write_text(text, encoding=encoding)
+        head = copy_head(tmp_path / "a.tmx", tmp_path / "head", 5000)
+        assert head is not None and head.stat().st_size < 6000
+        columns = read_format("tmx", [head], "a.tmx").columns
+        assert columns["de"] == [f"Tag {i}" for i in range(len(columns["de"]))] and len(columns["de"]) > 10
+
+
+def test_a_file_without_a_head_is_not_called_checked(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SMALL", 1000)
+    monkeypatch.setattr(contents, "HEAD", 1500)
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "x" * 3000, "label": "a"}))
+    problems = check(spec("text-classification", path), workspace)
+    assert "The rows of a.jsonl were not checked." in [problem.message for problem in problems]
+
+
+def test_texts_longer_than_max_length_are_counted_before_the_run(workspace: Workspace, tmp_path: Path) -> None:
+    """Counted by hand: 10 of 40 texts have more than 16 - 2 words, which are one token each."""
+    model = make_model(tmp_path / "model")
+    rows = [f"{' '.join(['film'] * (20 if i % 4 == 0 else 5))},{'good' if i % 2 else 'bad'}" for i in range(40)]
+    path = table(tmp_path / "films.csv", "text,label", rows)
+    long = spec("text-classification", path, data__max_length=16).changed({"model": f"path:{model}"})
+    (problem,) = [problem for problem in check(long, workspace) if problem.field == "data.max_length"]
+    assert problem.severity == "warning" and problem.message.startswith("About 25% of the texts are longer than 16")
+    assert problem.hint == "Set data.max_length to 22."
+    assert not [p for p in check(long.changed({"data.max_length": 22}), workspace) if p.field == "data.max_length"]
+    windows = spec("masked-lm", path, data__max_length=16).changed({"model": f"path:{model}"})
+    assert not [p for p in check(windows, workspace) if p.field == "data.max_length"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "no vocabulary", "not a tokenizer"])
+def test_a_damaged_tokenizer_of_a_model_folder_is_found(workspace: Workspace, tmp_path: Path, damage: str) -> None:
+    path = table(tmp_path / "films.csv", "text,label", [f"film {i},{'good' if i % 2 else 'bad'}" for i in range(40)])
+    model = make_model(tmp_path / "model")
+    own = spec("text-classification", path).changed({"model": f"path:{model}", "data.max_length": 64})
+    assert not errors(check(own, workspace))
+    file = model / "tokenizer.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    if damage == "no vocabulary":
+        document["model"]["vocab"] = {}
+    elif damage == "not a tokenizer":
+        document["model"]["type"] = "Magic"
+    text = json.dumps(document)
+    file.write_text(text[: len(text) // 2] if damage == "cut" else text, encoding="utf-8")
+    (message,) = errors(check(own, workspace))
+    assert "has no usable tokenizer: tokenizer.json" in message
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -42,6 +42,7 @@ def load(name: str, workspace: Workspace) -> Dataset:
         ("xquad-de", 1190),
         ("cmrc2018", (3219, 1000)),  # two questions of the test split are empty
         ("tatoeba-en-zh", 26388),
+        ("jupyterlab-de", 1108),
         ("scitldr", (1992, 619, 618)),
         ("crosswoz", 500),
     ],

@@ -293,7 +293,7 @@ def test_types_of_parquet(tmp_path: Path) -> None:
         ("a.json", '{"text": ["a", "b"], "label": [1]}', r"of different lengths: 'text' 2, 'label' 1"),
         ("a.json", '{"columns": ["a", "b"], "data": [[1, 2], [3]]}', r"row 2: 1 values, but there are 2 columns"),
         ("a.json", '{"columns": ["a", "a"], "data": [[1, 2]]}', r"each once"),
-        ("a.json", '{"data": {"train": [{"t": 1}]}}', r"not known where its rows are"),
+        ("a.json", '{"data": {"train": [{"t": 1}], "test": [{"t": 2}]}}', r"not known where its rows are"),
         ("a.json", '{"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 2}}', r"unclear whether these are rows or columns"),
         ("a.json", '{"t": ' * 50_000 + "1" + "}" * 50_000, r"nested too deeply"),
         ("a.jsonl", "[" * 100_000 + "\n", r"nested too deeply|not JSON"),

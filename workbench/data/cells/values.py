@@ -15,6 +15,7 @@ from workbench.data.cells.literals import parse_list, parse_literal
 from workbench.types import Json
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_DECIMAL_COMMA = re.compile(r"-?\d*,\d+")
 _UNQUOTED = re.compile(r"\s*\[[^\[\],\s]+(?:, ?[^\[\],\s]+)+\]\s*")
 _QUOTED = re.compile(r"""\s*[\[(]\s*(?:u?["']|\])|\s*(?:np\.)?array\(""")
 
@@ -143,7 +144,8 @@ def as_number(value: Json) -> float:
             raise ValueError  # Python reads 1_000, and 2024_05 as 202405
         number = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"holds {str(value)[:60]!r}, but a number is needed") from None
+        comma = "; write decimals with a point (0.5)" if _DECIMAL_COMMA.fullmatch(str(value).strip()) else ""
+        raise ValueError(f"holds {str(value)[:60]!r}, but a number is needed{comma}") from None
     if not math.isfinite(number):
         raise ValueError(f"holds {number}, but a finite number is needed")
     return number

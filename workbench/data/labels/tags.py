@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from workbench.data.cells.values import as_tags
 from workbench.data.examples import SplitName
 from workbench.data.labels.lists import name_of
+from workbench.data.labels.parts_of_speech import are_parts_of_speech
 from workbench.data.readers.table import MalformedRowError, Table, convert_rows
 from workbench.data.report import format_list
 from workbench.errors import DataError
@@ -169,6 +170,8 @@ def find_outside(tags: Mapping[str, int], chosen: str | None, where: str) -> tup
             f"{where} holds numbers ({_listed(tags)}), and which of them is O is not known.",
             "Name the tags in the order of their numbers: data.label_names: [O, B-PER, I-PER, ...].",
         )
+    if OUTSIDE not in tags and are_parts_of_speech(tags):
+        return "", "the tags are parts of speech: every word has one."
     signs = sorted(tag for tag in tags if tag.casefold() in OUTSIDE_SIGNS and tag != OUTSIDE)
     if OUTSIDE in tags:
         second = next((sign for sign in signs if sign.casefold() in SURE_SIGNS), None)
@@ -183,7 +186,7 @@ def find_outside(tags: Mapping[str, int], chosen: str | None, where: str) -> tup
         problem = "no tag O" if not common else f"no tag O, but {' and '.join(map(repr, common))}"
         raise DataError(
             f"{where} has {problem} for words outside any entity. {_seen(tags)}",
-            "Write O for words outside, or name their tag: data.outside_tag. If every word belongs to an entity, set "
+            "Write O for words outside, or name their tag: data.outside_tag. If every word has a type, set "
             'data.outside_tag to "".',
         )
     return common[0], f"the tag {common[0]!r} is read as O, the tag of words outside any entity."

@@ -15,6 +15,7 @@ from workbench.data.readers.table import check_names, check_width
 from workbench.errors import DataError
 
 DELIMITERS = ("\t", ",", ";", "|")  # of two that fit equally well, the first: tabs are rare in texts
+RARE_DELIMITERS = ("\x01", "\x1f", "~", "^", "\u00a6", "\u00a7")  # if none of the others separates anything
 SAMPLE_ROWS = 1000  # records that are used as evidence
 
 OpenLines: TypeAlias = Callable[[], Iterable[str]]  # opens a file: its lines from the first on, with their ends
@@ -219,6 +220,9 @@ def detect_dialect(lines: OpenLines, name: str, options: ReadOptions) -> tuple[D
     known = options.delimiter or separator
     candidates = (known,) if known else DELIMITERS
     best, score = _best_dialect(lines, base, candidates, options)
+    if not known and best.width < 2:
+        rare, rare_score = _best_dialect(lines, base, RARE_DELIMITERS, options)
+        best, score = (rare, rare_score) if rare.width > 1 and rare_score[0] >= _MIN_EVEN else (best, score)
     if not known and best.delimiter != "\t" and name.lower().endswith(_TABBED):
         tabs, tab_score = _best_dialect(lines, base, ("\t",), options)
         best, score = (tabs, tab_score) if tabs.width > 1 and tab_score[0] >= _MIN_EVEN else (best, score)

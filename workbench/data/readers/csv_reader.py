@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,8 @@ from workbench.errors import DataError
 
 MAX_FIELD = 1_000_000  # characters in one field: longer than most books' chapters, and a sign of an unclosed quote
 
+_RULE = re.compile(r"\s*:?-{2,}:?\s*")
+_OTHER_QUOTES = ("'", "\u2018", "\u201c", "\u201e", "\u00ab", "`")
 MAX_UNREADABLE = 100  # rows with broken quotes that are collected
 
 
@@ -171,11 +174,17 @@ def _parse(
     values: list[list[str]] = [[] for _ in columns.names]
     rows: list[int] = []
     blank = 0
+    notes_on_rule: list[str] = []
     most = MAX_VALUES // max(1, len(columns.names))
     skipped = Skipped()
     for line, fields in _read_rows(lines(), name, dialect, options, columns, skipped, bad):
         if not fields:
             blank += 1
+            continue
+        if not rows and dialect.delimiter == "|" and all(map(_RULE.fullmatch, fields)):
+            notes_on_rule.append(
+                f"{name}: skipped line {line}, which is the rule below the header of a Markdown table."
+            )
             continue
         for column, value in zip(values, fields, strict=True):
             column.append(value)
@@ -183,7 +192,7 @@ def _parse(
         if len(rows) > most:
             raise too_many_values(name, len(rows) * len(columns.names))
     blank -= len(skipped.comments) + dialect.titles + skipped.separator_lines + len(bad or ())
-    notes = [*column_notes, *note_comments(name, skipped.comments)]
+    notes = [*column_notes, *notes_on_rule, *note_comments(name, skipped.comments)]
     if blank > 0:
         notes.append(f"{name}: skipped {blank} blank lines.")
     return Table(name, dict(zip(columns.names, values, strict=True)), rows, "line", notes)
@@ -288,11 +297,15 @@ def _misfit(name: str, line: int, fields: list[str], columns: Columns, delimiter
             f"{fields[columns.index].strip()[:60]!r} here.",
             "Give every column a name in the first line.",
         )
+    other = next((f.strip()[0] for f in fields if f.strip()[:1] in _OTHER_QUOTES), None)
+    quotes = f'Enclose fields that contain {spell(delimiter)} in quotes ("), '
+    if other is not None:
+        quotes = f'Only the quote " encloses fields, not {other}: write " in its place, '
     count = f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}"
     return DataError(
         f"{name}, line {line}: {count}, but the header has {columns.width} ({', '.join(columns.names)[:120]}), "
         f"separated by {spell(delimiter)}.",
-        f'Enclose fields that contain {spell(delimiter)} in quotes ("), or set the right delimiter (data.delimiter).',
+        f"{quotes}or set the right delimiter (data.delimiter).",
     )
 
 

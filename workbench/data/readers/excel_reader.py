@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -67,6 +68,37 @@ def read_excel(
     digest.update(name.encode())
     table.sha256 = digest.hexdigest()
     return table
+
+
+def copy_rows(path: Path, copy: Path, rows: int) -> None:
+    """Write the first rows of each sheet of a workbook to another one.
+
+    Args:
+        path: a file ``.xlsx`` or ``.xlsm``.
+        copy: is written, without formulas and formats.
+        rows: of each sheet, at most.
+
+    Raises:
+        DataError: the workbook cannot be read.
+        MissingPackageError: openpyxl is not installed.
+    """
+    source = _open(path)
+    try:
+        from openpyxl import Workbook
+
+        target = Workbook(write_only=True)
+        for worksheet in source.worksheets:
+            worksheet.reset_dimensions()
+            sheet = target.create_sheet(worksheet.title)
+            for values in islice(worksheet.iter_rows(values_only=True), rows):
+                sheet.append(values)
+        target.save(copy)
+    except DataError:
+        raise
+    except Exception as error:  # openpyxl raises errors of every kind for a damaged workbook
+        raise _unreadable(path, error) from error
+    finally:
+        source.close()
 
 
 def sheet_names(path: Path) -> list[str]:
@@ -227,7 +259,9 @@ def _value(cell: object, row: int, errors: list[int]) -> Json:
     if isinstance(cell, str) and cell.startswith("#") and cell in _ERRORS:
         errors.append(row)
         return None
-    if cell is None or isinstance(cell, str | bool | int):
+    if isinstance(cell, str):
+        return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), cell) if "_x" in cell else cell
+    if cell is None or isinstance(cell, bool | int):
         return cell
     if isinstance(cell, float):
         return int(cell) if cell.is_integer() and abs(cell) < 2**53 else cell
@@ -238,4 +272,5 @@ def _value(cell: object, row: int, errors: list[int]) -> Json:
     return str(cell)
 
 
+_ESCAPED = re.compile(r"_x(000[0-9A-F]|001[0-9A-F]|005F)_")  # control characters, such as _x000D_, and the underscore
 _ERRORS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#GETTING_DATA")

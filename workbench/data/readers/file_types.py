@@ -43,6 +43,14 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x93NUMPY", "a NumPy file"),
     (b"GGUF", "a GGUF model"),
 )
+_MARKUP = (
+    (b"<!doctype html", "an HTML page"),
+    (b"<html", "an HTML page"),
+    (b"<table", "an HTML table"),
+    (b"<?xml", "an XML document"),
+    (b"{\\rtf", "an RTF document"),
+    (b"@relation", "an ARFF file of Weka"),
+)
 # Protocol 2 and later begin with a mark; 0 and 1 are text: a dictionary or list, or a function and its arguments.
 _PICKLE = re.compile(
     rb"\x80[\x02-\x05]|\([dl]p\d+\n|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n(?:p\d+\n\(|q.\(|\([A-Zptl])", re.DOTALL
@@ -118,8 +126,16 @@ def _check_head(head: bytes, name: str, suffix: str) -> None:
     elif suffix in PARQUET:
         if not head.startswith(b"PAR1"):
             raise DataError(f"{name} is not a Parquet file{f' but {kind}' if kind else ''}.", ALLOWED)
+    elif kind is None and suffix in (*DELIMITED, *JSON) and suffix != ".txt" and (markup := _markup(head)):
+        raise DataError(f"{name} is {markup}, whatever its name says.", f"Save the table as CSV or JSON. {ALLOWED}")
     elif kind is not None:
         raise DataError(f"{name} is not text: it is {kind}.", f"Unpack it or save it as text first. {ALLOWED}")
+
+
+def _markup(head: bytes) -> str:
+    """Return what a text file is if it is written in a markup that is not read; empty otherwise."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((kind for begin, kind in _MARKUP if start.startswith(begin)), "")
 
 
 def _refused_pickle(name: str) -> RefusedError:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import codecs
+import mmap
 import re
 from pathlib import Path
 
 from workbench.data.readers.archives import unpacked
-from workbench.data.readers.file_types import ARCHIVES, CONLL, DELIMITED, MARKDOWN, PARQUET, TEXTS
+from workbench.data.readers.excel_reader import copy_rows
+from workbench.data.readers.file_types import ARCHIVES, CONLL, DELIMITED, EXCEL, MARKDOWN, PARQUET, TEXTS
 from workbench.data.readers.parquet_reader import first_batch
-from workbench.errors import DataError
+from workbench.errors import DataError, MissingPackageError
 
 _LINES = (*DELIMITED, ".jsonl", ".ndjson", *MARKDOWN, *CONLL)  # a row ends with a line, but for quoted line breaks
-_ROWS = 1000  # of a Parquet file
+_TMX = (".tmx",)
+_ROWS = 1000  # of a Parquet file, a sheet, or JSON by columns
+_MAX_EXCEL = 20_000_000  # bytes; all texts of a workbook are read before its first row
+_MAX_COLUMNS_JSON = 50_000_000  # bytes; each column begins behind the whole column before it
 _QUOTED = (".csv", ".tsv", ".tab")
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MAX_FILES = 200  # of a folder
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.DOTALL)
+_COLUMN_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 _CLOSING = {b"[": b"]", b"{": b"}"}
 
 
@@ -44,11 +50,16 @@ def copy_head(path: Path, folder: Path, size: int) -> Path | None:
     if suffix in PARQUET:
         folder.mkdir(parents=True, exist_ok=True)
         return copy if _copy_parquet(path, copy) else None
-    if suffix not in (*_LINES, ".json"):
+    if suffix in EXCEL:
+        folder.mkdir(parents=True, exist_ok=True)
+        return copy if _copy_excel(path, copy) else None
+    if suffix not in (*_LINES, *_TMX, ".json"):
         return None
     with open(path, "rb") as file:
         content = file.read(size)
     content = _cut(content, suffix)
+    if not content and suffix == ".json":
+        content = _whole_columns(path)
     if not content:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +74,9 @@ def _cut(content: bytes, suffix: str) -> bytes:
         text = content[2 : len(content) // 2 * 2].decode(encoding, errors="ignore")
         rows = _cut(text.encode("utf-8", errors="ignore"), suffix)
         return content[:2] + rows.decode("utf-8").encode(encoding) if rows else b""
+    if suffix in _TMX:
+        end = content.rfind(b"</tu>") + len(b"</tu>")
+        return content[:end] + b"</body></tmx>" if end >= len(b"</tu>") else b""
     return _whole_items(content) if suffix == ".json" else _whole_rows(content, suffix)
 
 
@@ -91,6 +105,49 @@ def _whole_items(content: bytes) -> bytes:
         return b""
     _, end, brackets = best
     return content[:end] + b"".join(_CLOSING[bracket] for bracket in reversed(brackets))
+
+
+def _whole_columns(path: Path) -> bytes:
+    """Return a JSON document by columns with the first values of each column; nothing for any other document.
+
+    The whole file is searched for the ends of its columns, and only what is returned is copied.
+    """
+    if not 0 < path.stat().st_size <= _MAX_COLUMNS_JSON:
+        return b""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        parts: list[bytes] = []
+        depth = begin = values = 0
+        copying = True
+        for match in _COLUMN_TOKEN.finditer(content):
+            sign = match.group()
+            if sign in (b"[", b"{"):
+                depth += 1
+                values = 0 if depth == 2 else values
+                if depth == 1 and sign == b"[":
+                    return b""
+            elif sign in (b"]", b"}"):
+                depth -= 1
+                if depth == 1 and not copying:
+                    begin, copying = match.start(), True
+            elif sign == b"," and depth == 2:
+                values += 1
+                if values == _ROWS:
+                    parts.append(content[begin : match.start()])
+                    copying = False
+        if depth or not copying:
+            return b""
+        return b"".join([*parts, content[begin:]]) if parts else b""
+
+
+def _copy_excel(path: Path, copy: Path) -> bool:
+    """Copy the first rows of a workbook; what cannot be read is left to the reader, which says why."""
+    if path.stat().st_size > _MAX_EXCEL:
+        return False
+    try:
+        copy_rows(path, copy, _ROWS)
+    except (DataError, MissingPackageError):
+        return False
+    return True
 
 
 def _copy_folder(source: Path, target: Path, size: int) -> Path | None:

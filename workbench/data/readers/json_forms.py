@@ -22,6 +22,8 @@ _USUAL_NAMES = frozenset(
         *("sentiment", "content", "score", "value", "relation", "head", "tail", "premise", "hypothesis", "document"),
     )
 )
+_MIN_TEXTS = 8  # keys that are texts
+_LABEL_LENGTH = 20  # characters, from which on a word without spaces is a text, as in Chinese
 _NUMBER = re.compile(r"\d+")
 _NAME = re.compile(r"(?!\d+$)[\w#][\w #.:/()-]{0,39}")
 
@@ -43,9 +45,22 @@ def rows_of_document(document: JsonObject, name: str) -> Rows | None:
         raise _several_tables(name, tables)
     for key, value in tables.items():
         return value, f"{name}: the rows are those of {key!r}."
+    inner = {
+        f"{key}.{member}": rows
+        for key, value in document.items()
+        if isinstance(value, dict)
+        for member, each in value.items()
+        if (rows := _objects(each))
+    }
+    if len(inner) == 1:
+        ((path, value),) = inner.items()
+        return value, f"{name}: the rows are those of {path!r}."
     by_split = _by_split(document, name)
     if by_split is not None:
         return by_split
+    labelled = labelled_texts(document, name)
+    if labelled is not None:
+        return labelled
     values = list(document.values())
     if all(isinstance(value, list) and not _is_nested(value) for value in values):
         return _by_column(document, name)
@@ -56,6 +71,49 @@ def rows_of_document(document: JsonObject, name: str) -> Rows | None:
         keys = ", ".join(map(repr, list(document)[:8]))
         raise DataError(f"{name} holds one object, whose keys are {keys}: it is not known where its rows are.", _FORMS)
     return None
+
+
+def labelled_texts(document: JsonObject, name: str) -> Rows | None:
+    """Return the rows of ``{text: label}``, ``{text: [labels]}`` or ``{label: [texts]}``; None for another form.
+
+    Lists of equal length under each label are columns here; the shape ``label-keys`` decides.
+
+    Args:
+        document: the only object of a file.
+        name: the file's name, for messages.
+    """
+    if len(document) < 2 or _USUAL_NAMES & {key.strip().casefold() for key in document}:
+        return None
+    lists = [
+        [item for item in value if isinstance(item, str)] for value in document.values() if isinstance(value, list)
+    ]
+    if len(lists) == len(document):
+        if sum(map(len, lists)) < sum(len(value) for value in document.values() if isinstance(value, list)):
+            return None  # of other values than texts
+        items = [text for texts in lists for text in texts]
+        if not items:
+            return None
+        if len(document) >= _MIN_TEXTS and _are_texts(document, items):
+            rows: list[JsonObject] = [{"text": text, "label": labels} for text, labels in document.items()]
+            return rows, f"{name}: the keys are read as texts, and the lists as their labels."
+        if len({len(texts) for texts in lists}) == 1 or not _are_texts(items, list(document)):
+            return None
+        rows = [{"text": text, "label": label} for label, texts in zip(document, lists, strict=True) for text in texts]
+        check_objects(name, len(rows), 2)
+        listed = ", ".join(list(document)[:8])[:120]
+        return rows, f"{name}: the keys are read as labels ({listed}), and the lists as texts."
+    labels = [str(value) for value in document.values() if isinstance(value, str | int | float)]
+    if len(labels) < len(document) or len(labels) < _MIN_TEXTS or not _are_texts(document, labels):
+        return None
+    rows = [{"text": text, "label": label} for text, label in document.items()]
+    return rows, f"{name}: the keys are read as texts, and the values as their labels."
+
+
+def _are_texts(texts: Collection[str], labels: Sequence[str]) -> bool:
+    """Return whether texts are longer than labels, and the labels repeat."""
+    lengths = sum(map(len, texts)) / len(texts), sum(map(len, labels)) / len(labels)
+    repeat = len(set(labels)) <= max(len(labels), len(texts)) / 2
+    return lengths[0] > lengths[1] and repeat and any(" " in text or len(text) > _LABEL_LENGTH for text in texts)
 
 
 def objects_of_arrays(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from workbench.data.progress import Progress
-from workbench.data.readers.json_forms import objects_of_arrays, rows_of_document
+from workbench.data.readers.json_forms import labelled_texts, objects_of_arrays, rows_of_document
 from workbench.data.readers.limits import MAX_VALUES, OBJECT, Budget, check_structure
 from workbench.data.readers.table import MAX_COLUMNS, BadRow, Table, check_names
 from workbench.data.readers.text_lines import text_lines
@@ -92,7 +92,8 @@ def read_json(
     try:
         return _read_json(text, name, progress, budget, header)
     except DataError as error:
-        if not collect_bad_rows or text.lstrip().startswith("[") or budget.is_exceeded():
+        is_one_line = "\n" not in text.strip()  # nothing would be left without it
+        if not collect_bad_rows or is_one_line or text.lstrip().startswith("[") or budget.is_exceeded():
             raise
         return _read_good_lines(text, name, error)
 
@@ -113,6 +114,11 @@ def _read_json(text: str, name: str, progress: Progress | None, budget: Budget, 
             raise
         budget.restart()
         records, rows, notes = _read_objects(text, name, decoder, error)
+    pairs = [record for record in records if isinstance(record, dict) and len(record) == 1]
+    if len(pairs) == len(records) > 1 and len({key for pair in pairs for key in pair}) == len(pairs):
+        held = labelled_texts({key: value for pair in pairs for key, value in pair.items()}, name)
+        if held is not None:  # {text: label} on each line
+            return _table(list(held[0]), rows, "line", name, [*notes, held[1]], decoder)
     if len(records) == 1 and isinstance(records[0], dict) and not name.lower().endswith(LINES):
         held = rows_of_document(records[0], name)
         if held is not None:
@@ -244,7 +250,7 @@ def _read_objects(text: str, name: str, decoder: _Decoder, error: DataError) -> 
         try:
             record, end = decoder.decode_at(text, position)
         except (ValueError, RecursionError) as problem:
-            raise _broken_document(name, problem, error, len(records)) from problem
+            raise _broken_document(text, name, problem, error, len(records)) from problem
         records.append(record)
         rows.append(line)
         position = _skip_between(text, end)
@@ -260,12 +266,12 @@ def _skip_between(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _broken_document(name: str, problem: Exception, error: DataError, objects: int) -> DataError:
+def _broken_document(text: str, name: str, problem: Exception, error: DataError, objects: int) -> DataError:
     """Return the error of a file that is neither one object per line nor objects over several lines."""
     if objects:
         return error
     where = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""
-    return DataError(f"{name}{where}: {_json_reason(problem)}.", _OBJECTS)
+    return DataError(f"{name}{where}: {_json_reason(problem)}.", _json_hint(text, problem))
 
 
 def _read_array(text: str, name: str, decoder: _Decoder, header: Sequence[str] | None) -> Table:
@@ -278,7 +284,7 @@ def _read_array(text: str, name: str, decoder: _Decoder, header: Sequence[str] |
                 f"{name}, line {error.lineno}: the array has ended, and something follows it.", _OBJECTS
             ) from error
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise DataError(f"{name}{where}: {_json_reason(error)}.", _OBJECTS) from error
+        raise DataError(f"{name}{where}: {_json_reason(error)}.", _json_hint(text, error)) from error
     assert isinstance(records, list)
     rows = list(range(1, len(records) + 1))
     if records and all(isinstance(record, list) for record in records):
@@ -330,6 +336,21 @@ def _unique_keys(pairs: list[tuple[str, Json]]) -> JsonObject:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key {twice[:60]!r} occurs twice in one object")
     return record
+
+
+def _json_hint(text: str, error: Exception) -> str:
+    """Return what to do about a text that is nearly JSON."""
+    if isinstance(error, json.JSONDecodeError):
+        before, after = text[max(0, error.pos - 200) : error.pos].rstrip(), text[error.pos : error.pos + 1]
+        if before.endswith(",") and after in ("]", "}"):
+            return f"Remove the comma before the closing {after}."
+        if text[error.pos : error.pos + 2] in ("//", "/*") or after == "#":
+            return "Remove the comments: JSON has none."
+        if after == "'":
+            return "These seem to be printed objects of Python: write them with json.dumps, or as CSV."
+        if "property name" in error.msg:
+            return "Put the names of keys in double quotes, and remove commas before a closing bracket."
+    return _OBJECTS
 
 
 def _json_reason(error: Exception) -> str:

@@ -20,10 +20,12 @@ from workbench.data.readers.class_folders import read_class_folder
 from workbench.data.readers.csv_reader import read_delimited
 from workbench.data.readers.documents import read_documents
 from workbench.data.readers.encodings.encoding import decode
+from workbench.data.readers.encodings.marks import note_marks
 from workbench.data.readers.excel_reader import read_excel
 from workbench.data.readers.file_types import EXCEL, JSON, MARKDOWN, PARQUET, SUFFIXES, check_file, read_bytes
 from workbench.data.readers.json_reader import is_one_object_per_line, read_json
 from workbench.data.readers.limits import Budget, check_lines
+from workbench.data.readers.line_texts import read_line_texts
 from workbench.data.readers.options import DocumentSplitting, ReadOptions
 from workbench.data.readers.parquet_reader import read_parquet
 from workbench.data.readers.table import BadRow, Table
@@ -96,12 +98,16 @@ def _read_file(
     budget = Budget(path.name, len(content))
     text, notes, undecodable = _decode(content, path.name, options.encoding, collect_bad_rows)
     del content  # a large file is in memory once
+    text = text.removesuffix("\x1a")  # the end of a file, as DOS marks it
+    notes += note_marks(text, path.name)
     if suffix in JSON or is_one_object_per_line(text_lines(text[:_JSON_HEAD], path.name, only_newlines=True)):
         table = read_json(text, path.name, collect_bad_rows, progress, budget, options.header)
         if list(table.columns) != list(options.header or table.columns):
             refuse_header(options.header, path.name)
         if suffix not in JSON:
             table.notes.insert(0, f"{path.name}: read as JSON with one object per line, whatever its name says.")
+    elif suffix == ".txt" and options == ReadOptions() and (texts := read_line_texts(text, path.name)) is not None:
+        table = texts
     else:
         check_lines(path.name, text)
 

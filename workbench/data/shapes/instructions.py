@@ -10,6 +10,7 @@ Prompts and completions may be lists of messages, as in the shape ``conversation
 
 from __future__ import annotations
 
+from workbench.data.cells.transcripts import TEMPLATES, read_transcript
 from workbench.data.readers.table import Table, convert_rows
 from workbench.data.shapes.base import (
     Needs,
@@ -102,6 +103,10 @@ def _messages(cell: Json, role: str, where: str) -> list[dict[str, Json]]:
     value = unprinted(cell)
     if is_messages([value]) and isinstance(value, list):
         return [message for message in value if isinstance(message, dict)]
+    if role == "user" and isinstance(cell, str) and cell.rstrip().casefold().endswith(("assistant:", "assistant：")):
+        transcript = read_transcript(cell, TEMPLATES[-1])  # BELLE's "Human: ... Assistant:"
+        if len(transcript) > 1 and not transcript[-1][1]:
+            return [{"role": speaker, "content": text} for speaker, text in transcript[:-1]]
     if cell is None or isinstance(cell, str | int | float):
         return [{"role": role, "content": "" if cell is None else str(cell)}]
     raise refused(where, f"holds {str(cell)[:60]!r}, but a text is needed", _HINT)

@@ -4,8 +4,8 @@
     1,user,Hello
     1,assistant,Hi!
 
-Rows with the same conversation are joined in the order of the file. Messages that answer one of several (trees, with a
-column ``parent_id``) are refused.
+Rows with the same conversation are joined in the order of the file. Messages that name the message before them
+(``parent_id``) have the shape ``message-trees``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from workbench.data.shapes.conversations import (
     ConversationReader,
     with_turns,
 )
+from workbench.data.shapes.message_trees import PARENTS, is_tree
 from workbench.errors import DataError
 from workbench.types import Json
 
@@ -31,7 +32,6 @@ CONVERSATIONS = (
     *("conversation_id", "dialogue_id", "dialog_id", "thread_id", "session_id", "chat_id", "ticket_id", "conv_id"),
     *("conversation", "dialogue", "thread", "session", "ticket", "message_tree_id"),
 )
-PARENTS = ("parent_id", "parent_message_id", "reply_to")
 _ROLES = USERS | ASSISTANTS | SYSTEMS | TOOLS
 
 
@@ -50,12 +50,12 @@ class MessageRows(Shape):
         ):
             return False
         parent = find_column(table, PARENTS)
-        if parent is not None:
+        if parent is not None and not is_tree(table):
             raise DataError(
-                f"{table.name}: the messages form trees (column {parent!r}), in which one message has several replies.",
-                'Write one conversation per row: {"messages": [{"role": "user", "content": "Hello"}, ...]}.',
+                f"{table.name}: the messages form trees (column {parent!r}), but no column has their ids.",
+                "Add the column message_id, or write one conversation per row (messages with a role and a content).",
             )
-        return True
+        return parent is None
 
     def convert(self, table: Table, needs: Needs) -> Table:
         columns = _columns(table)

@@ -43,6 +43,7 @@ class RelationTriples(Shape):
     consumes = ("head", "tail")
 
     def matches(self, table: Table, needs: Needs) -> bool:
+        _refuse_documents(table, needs)
         return needs.has("head", "tail") and _columns(table, needs) is not None
 
     def convert(self, table: Table, needs: Needs) -> Table:
@@ -94,6 +95,17 @@ class RelationTriples(Shape):
         )
         result.notes = [*table.notes, *(f"{table.name}: {note}" for count, note in notes if count)]
         return result
+
+
+def _refuse_documents(table: Table, needs: Needs) -> None:
+    """Raise DataError for DocRED, whose relations hold between expressions of several sentences."""
+    if "text" not in needs.chosen and find_column(table, ("vertexSet",)) and find_column(table, ("sents",)):
+        raise DataError(
+            f"{table.name} has the form of DocRED (vertexSet, sents): its relations are those of a document, and its "
+            "expressions are in several sentences. A relation is read from one sentence.",
+            'For each relation whose two expressions share a sentence, write {"text": "<e1>Ada</e1> left '
+            '<e2>Oslo</e2>.", "label": "left"}.',
+        )
 
 
 def _columns(table: Table, needs: Needs) -> tuple[str, str] | None:

@@ -30,16 +30,17 @@ def unknown_share(backend: Backend, texts: Sequence[str]) -> float | None:
     return ids.count(unknown) / len(ids) if ids else None
 
 
-def load_backend(file: Path) -> Backend | None:
+def load_backend(file: Path, max_bytes: int = MAX_BYTES) -> Backend | None:
     """Return the tokenizer in a small file; None if the file is large, missing or damaged.
 
     Args:
         file: a ``tokenizer.json``.
+        max_bytes: of a file that is read.
     """
     from tokenizers import Tokenizer
 
     try:
-        if file.stat().st_size > MAX_BYTES:
+        if file.stat().st_size > max_bytes:
             return None
         backend = Tokenizer.from_file(str(file))
     except Exception:  # the library raises plain Exception for a damaged file

@@ -37,6 +37,7 @@ from workbench.models.loading import (
     load_folder,
     load_tokenizer,
     make_source,
+    refuse_broken_tokenizer,
     replace_head,
 )
 from workbench.models.pooling import POOLED_HEADS, Pooling, has_new_pooler, stored_pooling
@@ -206,6 +207,7 @@ class Pretrained(ModelSource):
         refuse_damaged(folder)
         if self.is_foreign:
             refuse_absurd(folder)
+        refuse_broken_tokenizer(folder, whole=not confined)
         if not (folder / ADAPTER_FILE).exists():
             return None
         note = BaseNote.read(folder)

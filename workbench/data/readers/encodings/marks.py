@@ -1,0 +1,53 @@
+"""Signs in a text that programs leave behind: letters that were decoded wrongly before, and HTML's entities."""
+
+from __future__ import annotations
+
+import re
+
+from workbench.runs.report_notes import WarningNote
+
+MIN_COUNT = 3
+_LOOKED_AT = 1 << 22  # characters
+
+# Letters of UTF-8 that were once read as cp1252, such as Ã© for é and â€œ for an opening quote.
+_MISREAD = re.compile(
+    r"\u00c3[\u0080-\u00bf]|\u00e2\u20ac[\u0080-\u00bf\u0153\u201c\u201d\u2122\u0161\u02dc\u00a6]|\u00c2[\u00a0-\u00bf]"
+)
+_WORD = re.compile(r"[^\s,;|\"\[\]{}]+")
+_ENTITY = re.compile(r"&(?:amp|quot|lt|gt|nbsp|apos|#\d{2,5});")
+
+
+def note_marks(text: str, name: str) -> list[str]:
+    """Return notes on letters that were decoded wrongly before the file was saved, and on HTML's entities.
+
+    Args:
+        text: the content of a file.
+        name: the file's name.
+    """
+    text = text[:_LOOKED_AT]
+    notes: list[str] = []
+    misread = _MISREAD.findall(text)
+    if len(misread) >= MIN_COUNT:
+        example = next(
+            (word for word in _WORD.findall(text) if (fixed := _repaired(word)) != word and fixed), misread[0]
+        )
+        notes.append(
+            WarningNote(
+                f"{name}: letters seem to have been saved in a wrong encoding, such as {example[:40]!r} for "
+                f"{(_repaired(example) or '')[:40]!r}. Export the file from its source again, as UTF-8."
+            )
+        )
+    entities = _ENTITY.findall(text)
+    if len(entities) >= MIN_COUNT:
+        notes.append(f"{name}: the texts have HTML entities, such as {entities[0]}, which are read as they are.")
+    return notes
+
+
+def _repaired(word: str) -> str | None:
+    """Return a word that was read as cp1252 in place of UTF-8; None if it was not."""
+    if _MISREAD.search(word) is None:
+        return None
+    try:
+        return word.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return None
