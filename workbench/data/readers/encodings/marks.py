@@ -26,17 +26,16 @@ def note_marks(text: str, name: str) -> list[str]:
     """
     text = text[:_LOOKED_AT]
     notes: list[str] = []
-    misread = _MISREAD.findall(text)
-    if len(misread) >= MIN_COUNT:
-        example = next(
-            (word for word in _WORD.findall(text) if (fixed := _repaired(word)) != word and fixed), misread[0]
-        )
-        notes.append(
-            WarningNote(
-                f"{name}: letters seem to have been saved in a wrong encoding, such as {example[:40]!r} for "
-                f"{(_repaired(example) or '')[:40]!r}. Export the file from its source again, as UTF-8."
+    if len(_MISREAD.findall(text)) >= MIN_COUNT:
+        words = (match.group() for match in _WORD.finditer(text))
+        example = next(((word, right) for word in words if (right := _repaired(word)) is not None), None)
+        if example is not None:
+            notes.append(
+                WarningNote(
+                    f"{name}: letters seem to have been saved in a wrong encoding, such as {example[0][:40]!r} for "
+                    f"{example[1][:40]!r}. Export the file from its source again, as UTF-8."
+                )
             )
-        )
     entities = _ENTITY.findall(text)
     if len(entities) >= MIN_COUNT:
         notes.append(f"{name}: the texts have HTML entities, such as {entities[0]}, which are read as they are.")
