@@ -51,8 +51,8 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 #
 # Snippets of film reviews, *fresh* or *rotten*. They are divided into the splits train, valid and test, and all
 # snippets about one film go into the same split: otherwise the model could learn films instead of opinions, and look
-# better than it is. (`tasks` contains the library's tasks; here it says which columns of the data are needed, the text
-# and its label.)
+# better than it is. (`tasks` contains the library's tasks. A task says which columns it needs: here the text and its
+# label.)
 
 # %%
 limit = size(
@@ -122,7 +122,7 @@ head = sum(p.numel() for p in model.classifier.parameters())
 print(f"body {body:,} weights, head {head:,}")
 
 # %% [markdown]
-# Is that what the library has? With the same weights and the same texts, the scores and the loss must be equal. (The
+# Does the library compute the same? With the same weights and the same texts, the scores and the loss must be equal. (The
 # loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
 
 # %%
@@ -154,7 +154,7 @@ BATCH = size(test=4, cpu=16, gpu=16)  # texts
 
 
 def batches(part, batch_size, generator=None):
-    """Texts of a part as tensors; in a new order where a generator is given."""
+    """Yield batches of a split as tensors; in random order if there is a generator."""
     texts, right = part.columns["text"], torch.tensor([labels.index(x) for x in part.columns["label"]])
     order = torch.randperm(len(texts), generator=generator) if generator else torch.arange(len(texts))
     for rows in order.split(batch_size):
@@ -179,7 +179,7 @@ def evaluate(model, part):
 def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None, held_out=None):
     """Train in place. ``schedule(step, steps)`` scales the peak rate; ``seen`` receives each loss.
 
-    Where ``held_out`` is given: after each epoch, the loss of the part and that of what is held out.
+    With ``held_out``, return the loss on the part and on the held-out texts after each epoch.
     """
     generator = torch.Generator().manual_seed(0)
     steps = epochs * math.ceil(len(part) / batch_size)
@@ -215,7 +215,7 @@ def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None,
 
 # %%
 class OurBatches:
-    """The batches of our loop, as the library's loop asks for them."""
+    """The batches of our loop, in the form that the library's loop expects."""
 
     def __init__(self, part, epochs, batch_size):
         generator = torch.Generator().manual_seed(0)
@@ -229,7 +229,7 @@ class OurBatches:
 
 
 class Listener:
-    """What the library's loop tells of its steps, and asks."""
+    """Collects the losses that the library's loop reports."""
 
     def __init__(self):
         self.losses = []
@@ -259,7 +259,7 @@ def material(part, epochs):
 
 
 def without_dropout(model):
-    """The same model; nothing of it is random any more."""
+    """Return the model with its dropout turned off."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -294,8 +294,8 @@ widgets.learning_rate()
 # For a real model nobody knows where the wall is, so you go and look. Let the rate rise from far too small to far too
 # large within one short training, multiplied by the same factor at each step (`rise`), and watch the loss: as a rule
 # it stays, falls, and explodes. Two readings are common: the rate where the loss falls fastest (Smith 2015, arXiv
-# 1506.01186), and a tenth of the rate where it is lowest. The library's `judge` smooths the curve and takes the
-# smaller one.
+# 1506.01186), and a tenth of the rate where it is lowest. The library's `analyze` smooths the curve and takes
+# the smaller one.
 
 # %%
 lowest, highest, epochs = 1e-6, 1e-1, size(test=2, cpu=1, gpu=1)
@@ -363,14 +363,14 @@ for name, model, peak in (
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     train(model, dataset.train, epochs, peak)
     accuracy = evaluate(model, dataset.test)[1]
-    print(f"{name:>12}: {trained:>10,} weights moved, accuracy on unseen films {accuracy:.3f}")
+    print(f"{name:>12}: {trained:>10,} weights trained, accuracy on unseen films {accuracy:.3f}")
 most = max(labels, key=dataset.train.columns["label"].count)
 always = dataset.test.columns["label"].count(most) / len(dataset.test)
-print(f"{'always ' + most:>12}: {0:>10,} weights moved, accuracy on unseen films {always:.3f}")
+print(f"{'always ' + most:>12}: {0:>10,} weights trained, accuracy on unseen films {always:.3f}")
 
 # %% [markdown]
-# Compare each with the last line. With so few reviews a model from nothing hardly gets beyond it: it would have to
-# learn English from them. The frozen body's vectors contain much of what is needed, but not in the form that the task
+# Compare each with the last line. With so few reviews, a model from nothing is hardly better than that: it would have
+# to learn English from them. The frozen body's vectors contain much of what is needed, but not in the form that the task
 # wants.
 #
 # How certain is such a number? It would differ with other test texts. On $n$ examples an accuracy $a$ varies by about
@@ -385,7 +385,7 @@ print(f"with {count} test examples: about ± {2 * math.sqrt(0.7 * 0.3 / count):.
 # ## Overfitting, seen
 #
 # Few examples, many passes, a high rate: watch what the loss of the training examples does, and what that of the
-# held-out ones does. Where the first goes towards 0 and the second rises, the model memorizes its examples.
+# held-out ones does. If the first goes towards 0 and the second rises, the model memorizes its examples.
 
 # %%
 few = size(test=8, cpu=100, gpu=200)
@@ -413,8 +413,8 @@ show(
 # Classifier, loss and loop are the library's, as you have seen. Now the whole job as one document; the run goes into a
 # folder with its metrics, predictions and report. Its accuracy is not exactly ours: head, order and dropout use other
 # random numbers, and at the end the library restores the weights of the best evaluation (`load_best`). Look at
-# `eval/loss`, too: where it rises from epoch to epoch, that is overfitting again. (`macro_f1` and `matthews` are two
-# more metrics, which you cannot raise by always giving the most frequent answer; for that, `matthews` is 0.)
+# `eval/loss`, too: if it rises from epoch to epoch, the model overfits again. (`macro_f1` and `matthews` are two more
+# metrics. Always predicting the most frequent class does not raise them: its `matthews` is 0.)
 
 # %%
 finished = wb.run(
