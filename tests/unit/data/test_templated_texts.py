@@ -71,6 +71,12 @@ def test_a_text_file_with_several_conversations(tmp_path: Path, workspace: Works
     assert result.train.columns["turns"] == [[f"Hello {i}", "Hi! How are you?"] for i in SIX]
 
 
+def test_empty_lines_between_all_messages_do_not_end_a_conversation(tmp_path: Path, workspace: Workspace) -> None:
+    parts = [f"User: Hello {i}\n\nBot: Hi!\n\nUser: Bye\n\nBot: Bye!" for i in SIX]
+    turns = load(write(tmp_path / "a.txt", "\n\n\n".join(parts)), TURNS, workspace).train.columns["turns"]
+    assert turns == [[f"Hello {i}", "Hi!", "Bye", "Bye!"] for i in SIX]
+
+
 def test_a_system_message_begins_a_conversation_in_a_text_file(tmp_path: Path, workspace: Workspace) -> None:
     text = "".join("<|im_start|>system\nBe brief.<|im_end|>\n" + CHATML.replace("{i}", str(i)) + "\n" for i in SIX)
     turns = load(write(tmp_path / "a.txt", text), TURNS, workspace).train.columns["turns"]

@@ -1,9 +1,11 @@
 """Conversations written as one text: the templates of chat models, and lines that begin with the speaker.
 
-<|im_start|>user                <s>[INST] Hello [/INST] Hi! </s>        User: Hello
-Hello<|im_end|>                 <start_of_turn>user                     Assistant: Hi!
-<|im_start|>assistant           Hello<end_of_turn>
-Hi!<|im_end|>                   ### Human: Hello ### Assistant: Hi!     [Human]: Hello<eoh> [MOSS]: Hi!<eoa>
+    <|im_start|>user                <s>[INST] Hello [/INST] Hi! </s>        User: Hello
+    Hello<|im_end|>                 <start_of_turn>user                     Assistant: Hi!
+    <|im_start|>assistant           Hello<end_of_turn>
+    Hi!<|im_end|>                   ### Human: Hello ### Assistant: Hi!     [Human]: Hello<eoh> [MOSS]: Hi!<eoa>
+
+A text file may hold several conversations.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _HEAD = 1 << 16  # characters that show the template of a file
 _LOOKED_AT = 50  # lines
 _MIN_SHARE = 0.9
 _BREAK = re.compile(r"\n[ \t]*\n\s*$|(?:<\|begin_of_text\|>|<s>|<bos>)\s*$")
+_LONG_BREAK = re.compile(r"\n[ \t]*\n[ \t]*\n\s*$|(?:<\|begin_of_text\|>|<s>|<bos>)\s*$")
 _OPENINGS = frozenset(("user", "human", "customer", "client", "instruction", "[inst]"))
 _CONTEXT = 64  # characters before a mark that show whether a conversation begins there
 
@@ -101,8 +104,8 @@ def find_template(texts: list[str], share: float) -> Template | None:
 def split_transcripts(text: str) -> list[tuple[int, str]] | None:
     """Return the conversations of a file, each with the number of its first line; None if it holds none.
 
-    A conversation begins behind an empty line, with a system message, with a sign such as ``<s>``, or, if each line
-    holds a question and its answer, with each line.
+    A conversation begins behind an empty line (behind two, if there is one before most answers), with a system
+    message, with a sign such as ``<s>``, or, if each line holds a question and its answer, with each line.
 
     Args:
         text: the file.
@@ -113,7 +116,10 @@ def split_transcripts(text: str) -> list[tuple[int, str]] | None:
     template = find_template([text[:_HEAD]], 1)
     if template is None:
         return None
-    starts = [0, *(mark.start() for mark in list(template.mark.finditer(text))[1:] if _begins(text, mark))]
+    marks = list(template.mark.finditer(text))
+    answers = [mark for mark in marks if mark["role"].casefold() not in (*_OPENINGS, "system")]
+    spaced = 2 * sum(_BREAK.search(_before(text, mark)) is not None for mark in answers) > len(answers)
+    starts = [0, *(mark.start() for mark in marks[1:] if _begins(text, mark, spaced))]
     ends = [*starts[1:], len(text)]
     line, counted = 1, 0
     result = []
@@ -124,10 +130,14 @@ def split_transcripts(text: str) -> list[tuple[int, str]] | None:
     return result
 
 
-def _begins(text: str, mark: re.Match[str]) -> bool:
-    """Return whether a conversation begins with a message."""
-    before = text[max(0, mark.start() - _CONTEXT) : mark.start()]
+def _before(text: str, mark: re.Match[str]) -> str:
+    return text[max(0, mark.start() - _CONTEXT) : mark.start()]
+
+
+def _begins(text: str, mark: re.Match[str], spaced: bool) -> bool:
+    """Return whether a conversation begins with a message; ``spaced`` if empty lines are between all messages."""
     written = mark["role"].casefold()
     if written == "system":
         return True
-    return written in _OPENINGS and _BREAK.search(before) is not None
+    gap = _LONG_BREAK if spaced and written != "instruction" else _BREAK  # an instruction has one answer
+    return written in _OPENINGS and gap.search(_before(text, mark)) is not None
