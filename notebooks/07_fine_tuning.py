@@ -122,8 +122,8 @@ head = sum(p.numel() for p in model.classifier.parameters())
 print(f"body {body:,} weights, head {head:,}")
 
 # %% [markdown]
-# Does the library compute the same? With the same weights and the same texts, the scores and the loss must be equal. (The
-# loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
+# Does the library compute the same? With the same weights and the same texts, the scores and the loss must be equal.
+# (The loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
 
 # %%
 source = make_source("minilm", workspace).with_pooling("pooler")  # transformers' own class
@@ -370,8 +370,8 @@ print(f"{'always ' + most:>12}: {0:>10,} weights trained, accuracy on unseen fil
 
 # %% [markdown]
 # Compare each with the last line. With so few reviews, a model from nothing is hardly better than that: it would have
-# to learn English from them. The frozen body's vectors contain much of what is needed, but not in the form that the task
-# wants.
+# to learn English from them. The frozen body's vectors contain much of what is needed, but not in the form that the
+# task wants.
 #
 # How certain is such a number? It would differ with other test texts. On $n$ examples an accuracy $a$ varies by about
 # $\sqrt{a(1-a)/n}$ (its *standard error*); twice that, to both sides, is a rough 95% interval. [Notebook
