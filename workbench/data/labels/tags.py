@@ -235,7 +235,7 @@ def find_style(types: set[str], further: set[str], sign: str, note: str, where: 
 
 def _with_letters(pattern: re.Pattern[str], types: set[str], sign: str, note: str, where: str) -> TagStyle | None:
     """Return the style of tags with a letter before or after the type; None if they have none."""
-    matches = [match for tag in types if (match := pattern.fullmatch(tag))]
+    matches = [match for tag in sorted(types) if (match := pattern.fullmatch(tag))]
     letters: dict[tuple[str, str], set[str]] = {}
     for match in matches:
         letters.setdefault((match["sign"], match["type"]), set()).add(_letter(match["letter"]))
