@@ -120,6 +120,11 @@ class DataSpec(SpecModel):
     on_bad_rows: Literal["refuse", "drop"] = Field(
         "refuse", description="Rows that cannot be used: refuse the data, or leave them out and count them."
     )
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep",
+        description="Rows of a file whose texts are equal: keep them, or leave out all but the first, and every row of "
+        "a text that has different labels.",
+    )
     labels: Annotated[dict[str, str], BeforeValidator(_read_label_names)] = Field(
         default_factory=dict, description="Labels to merge: `{humann: human}` reads every humann as human."
     )

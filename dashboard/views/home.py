@@ -1,4 +1,4 @@
-"""Home: the next step, what is running and queued, the last runs, and this machine."""
+"""Home: a drop zone for a file, the next step, what is running and queued, the last runs, and this machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ first_visit.explain(
     "home",
     _(
         "Train a language model for a task of your own on this machine, and see how far you can trust its results. "
-        "Start with **Data** and **Launch**, watch the training in **Runs**, judge it in **Compare**, and look inside "
-        "with **Explain**. **Learn** has the course behind it."
+        "Drop a file: it opens as a table, with a first score within seconds."
     ),
 )
 workspace = Workspace.current()
@@ -35,9 +34,11 @@ def running_and_queued() -> None:
     overview.running_and_queued(latest, workspace)
 
 
+with st.container(key="home_drop"), show_errors("drop_error"):
+    overview.drop_zone()
 with st.container(border=True, key="home_next"):
-    st.subheader(_("Next step"), anchor=False)
-    overview.next_step(runs)
+    st.subheader(_("Next step") if runs else _("Or see it work"), anchor=False)
+    overview.next_step(runs, workspace)
 with show_errors("running_error"):
     st.subheader(_("Running and queued"), anchor=False)
     running_and_queued()

@@ -73,7 +73,7 @@ def launch(page: Page, tuning: str) -> str:
 def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspace) -> None:
     with visitor(chromium, server.url) as someone:
         home = someone.open("/")
-        home.get_by_text("Start with the demo").wait_for()
+        home.get_by_text("Start the demo").wait_for()
         home.goto(server.url + "/launch")
         settle(home)
         first = launch(home, "full")

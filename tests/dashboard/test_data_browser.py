@@ -34,7 +34,7 @@ def test_a_wrong_row_is_mended_and_trained_on(chromium: Browser, workspace: Work
             page = someone.open("/data")
             page.locator("input[type=file]").set_input_files(sent("reviews.csv", wrong))  # type: ignore[arg-type]
             expect(page.get_by_text("line 2").first).to_be_visible()
-            expect(page.get_by_text("Leave out 2 rows that cannot be used")).to_be_visible()
+            expect(page.get_by_text("Leave out these 2 rows")).to_be_visible()
             page.locator("input[type=file]").set_input_files(sent("reviews.csv", good))  # type: ignore[arg-type]
             expect(page.get_by_text("Rows, training set")).to_be_visible()
             settle(page)
@@ -73,3 +73,37 @@ def test_doubts_about_a_file_are_resolved_by_clicks(chromium: Browser, workspace
         expect(page.get_by_text("No problems found.")).to_be_visible()
         shared = someone.open(link.removeprefix(server.url))
         expect(shared.get_by_text("Rows, training set")).to_be_visible()
+
+
+def test_from_a_practitioners_file_to_a_first_score_and_a_run_in_six_clicks(
+    chromium: Browser, workspace: Workspace
+) -> None:
+    """Tickets with missing and misspelt labels and duplicates, dropped on Home: every click is counted."""
+    rows = [(f"T-{n}", f"{text} in short", label) for n, (text, label) in enumerate(reviews(300))]
+    rows[7], rows[40] = (*rows[7][:2], ""), (*rows[40][:2], rows[40][2].title())
+    lines = "".join(",".join(row) + "\n" for row in [*rows, rows[3]])
+    table = f"Ticket #,Customer Question (raw),Category / Team\n{lines}"
+    jobs.pause(workspace)
+    clicks = 0
+    with served(workspace) as server, visitor(chromium, server.url) as someone:
+        page = someone.open("/")
+        page.locator("input[type=file]").set_input_files(sent("tickets.csv", table))  # type: ignore[arg-type]
+        clicks += 1  # the file is dropped
+        page.wait_for_url("**/data?data=tickets*")
+        for key in ("offer_columns_accept", "fix_bad_rows"):
+            by_key(page, key).get_by_role("button").click()
+            clicks += 1
+            settle(page)
+        expect(page.get_by_text("Always guessing gets")).to_be_visible()
+        assert clicks <= 6, "the first score"
+        for key in ("fix_label_merge.Good", "fix_duplicates", "train_fast"):
+            key = key.replace("Good", rows[40][2])
+            by_key(page, key).get_by_role("button").click()
+            clicks += 1
+            settle(page)
+        page.wait_for_url("**run=*")
+    assert clicks == 6
+    (run,) = Run.all(workspace)
+    data = run.spec().data
+    assert (data.on_bad_rows, data.duplicates) == ("drop", "drop") and len(data.labels) == 1
+    assert run.spec().tuning.method == "head" and run.state == "queued"

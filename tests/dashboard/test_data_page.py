@@ -5,27 +5,33 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.data import batch, warnings
+from dashboard.parts.data import batch, preview, warnings
 from dashboard.parts.data.overview import SPLITS
 from dashboard.parts.shared.data import confined, reports
 from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.tiny import reviews, write_csv
+from workbench import jobs
 from workbench.data.catalogue.entries import catalogue
+from workbench.data.cells.column_facts import column_facts
+from workbench.data.limited import Preview
 from workbench.data.load import load_data
 from workbench.data.overview import overview
 from workbench.data.readers.limits import BATCH
 from workbench.data.uploads import active_runs_using, delete_upload, list_uploads
 from workbench.errors import DataError, RefusedError, RequestError
+from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.system.limited_process import Limits, call
 from workbench.tasks.base import tasks
@@ -71,7 +77,7 @@ def test_rows_that_cannot_be_used_are_left_out_on_request(workspace: Workspace) 
     name = store("rows.csv", f"text,label\n{rows}=1+1,\n=2+2,good\na,b,c\n".encode(), workspace).name
     page = well(open_page("data", data=name))
     assert "2 rows in all cannot be used" in text_of(page) and not page.metric
-    page = well(page.toggle(key=f"data.leave_out.{name}").set_value(True).run())
+    page = well(page.button(key="fix_bad_rows").click().run())
     assert page.metric and "2 rows in all" not in text_of(page)
     shown = "\n".join(str(warning.value) for warning in page.warning)
     assert "the label is missing" in shown and "the row does not fit the header" in shown
@@ -86,15 +92,98 @@ def test_rows_that_cannot_be_used_are_left_out_on_request(workspace: Workspace) 
     assert len(rest) == 62 and rest[0] == "text,label" and rest[-1] == "'=2+2,good", "a formula must be escaped"
 
 
-def test_labels_in_two_spellings_are_merged_on_request(workspace: Workspace) -> None:
-    rows = "".join(f"{text},{label.title() if i < 5 else label}\n" for i, (text, label) in enumerate(reviews(80)))
-    name = store("labels.csv", f"text,label\n{rows}".encode(), workspace).name
+def messy(workspace: Workspace) -> str:
+    """A file in which something has to be settled before it can be trained on, and other things should be."""
+    rows = [(n, text, label.title() if n < 5 else label) for n, (text, label) in enumerate(reviews(80))]
+    rows += [(90, rows[20][1], rows[20][2]), (91, "no label here", "")]
+    table = "".join(f"{n},{text},{label}\n" for n, text, label in rows)
+    return store("messy.csv", f"number,text,label\n{table}".encode(), workspace).name
+
+
+def data_of(page: AppTest) -> dict[str, Any]:
+    """The data section as the page shows it in YAML."""
+    (document,) = [yaml.safe_load(str(code.value)) for code in page.code if "data:" in str(code.value)]
+    return dict(document["data"])
+
+
+def train_buttons(page: AppTest) -> list[bool]:
+    return [page.button(key=f"train_{name}").disabled for name in ("fast", "balanced", "best")]
+
+
+def test_findings_become_a_recipe_that_can_be_undone(workspace: Workspace) -> None:
+    name = messy(workspace)
     page = well(open_page("data", data=name))
-    assert any("differ only in case" in str(warning.value) for warning in page.warning)
-    merges = page.pills(key=f"data.merges.{name}")
-    page = well(merges.set_value(["Good", "Bad"]).run())
-    assert not any("differ only in case" in str(warning.value) for warning in page.warning)
-    page = well(page.button(key="data_use").click().run())
+    assert train_buttons(page) == [True] * 3 and page.button(key="data_use").disabled
+    assert "Training can start when this is settled" in "\n".join(str(info.value) for info in page.info)
+    for key in ("fix_bad_rows", "fix_labels", "fix_duplicates"):
+        page = well(page.button(key=key).click().run())
+    assert train_buttons(page) == [False] * 3 and not page.button(key="data_use").disabled
+    recipe = {"on_bad_rows": "drop", "labels": {"Good": "good", "Bad": "bad"}, "duplicates": "drop"}
+    assert {field: data_of(page)[field] for field in recipe} == recipe
+    assert "Nothing stands out." in "\n".join(str(each.value) for each in page.success)
+    link = page.query_params["reading"]
+    again = well(open_page("data", data=name, reading=link if isinstance(link, str) else link[0]))
+    assert data_of(again) == data_of(page), "the link holds the recipe"
+
+    page = well(page.button(key="undo.labels.Good").click().run())
+    assert data_of(page)["labels"] == {"Bad": "bad"} and page.button(key="fix_label_merge.Good")
+    page = well(page.button(key="undo.duplicates").click().run())
+    assert "duplicates" not in data_of(page) and "fix_duplicates" in {button.key for button in page.button}
+    page = well(page.button(key="undo.on_bad_rows").click().run())
+    assert train_buttons(page) == [True] * 3
+
+
+def test_the_recipe_is_passed_on_to_launch(workspace: Workspace) -> None:
+    page = well(open_page("data", data=messy(workspace)))
+    for key in ("fix_bad_rows", "fix_labels", "fix_duplicates", "data_use"):
+        page = well(page.button(key=key).click().run())
+    assert page.title[0].value == "Launch" and not page.button(key="launch_submit").disabled
+    assert page.session_state["launch.data_fields.labels"] == {"Good": "good", "Bad": "bad"}
+    assert page.selectbox(key="launch.data_fields.duplicates").value == "drop"
+    assert not any("cannot hold" in str(warning.value) for warning in page.warning)
+
+
+def test_a_plan_is_a_run_that_is_queued_with_one_click(workspace: Workspace, tmp_path: Path) -> None:
+    jobs.pause(workspace)
+    page = well(open_page("data", data=upload(workspace, tmp_path)))
+    well(page.button(key="train_balanced").click().run())
+    (run,) = Run.all(workspace)
+    spec = run.spec()
+    assert (spec.model.source, spec.tuning.method, run.state) == ("minilm", "lora", "queued")
+
+
+def test_the_first_score_is_a_sentence(workspace: Workspace, tmp_path: Path) -> None:
+    text = text_of(well(open_page("data", data=upload(workspace, tmp_path)))).replace("\\", "")
+    assert re.search(r"Always guessing gets \d+%; \d+ s of learning get \*\*\d+%\*\* \(\d+% to \d+%\)", text)
+    assert "Accuracy on 24 examples that were held out" in text
+
+
+@pytest.mark.parametrize(("column", "reason"), [("ticket", "looks like an id"), ("day", "are dates, not categories")])
+def test_an_id_or_a_date_as_the_label_is_pointed_out(column: str, reason: str, workspace: Workspace) -> None:
+    rows = "".join(
+        f"T-{n},2025-{n % 12 + 1:02}-{n % 28 + 1:02},{t},{label}\n" for n, (t, label) in enumerate(reviews(60))
+    )
+    name = store("tickets.csv", f"ticket,day,question,team\n{rows}".encode(), workspace).name
+    roles = json.dumps({"text": "question", "label": column})
+    page = well(open_page("data", data=name, roles=roles))
+    assert reason in text_of(page)
+    page = well(page.button(key="fix_label.team").click().run())
+    assert reason not in text_of(page) and train_buttons(page) == [False] * 3
+    assert page.selectbox(key="data.columns.label").value == "team"
+
+
+def test_the_table_marks_the_columns_that_are_used_and_escapes_the_rest(workspace: Workspace) -> None:
+    shown: Preview = {
+        "columns": ["id", HOSTILE, "team"],
+        "rows": [{"id": "1", HOSTILE: HOSTILE, "team": "a"}],
+        "count": 1,
+        "facts": {name: column_facts([name]) for name in ("id", HOSTILE, "team")},
+    }
+    drawn = preview.table_html(shown, {"text": HOSTILE, "label": "team"}, proposed=True)
+    assert "<img" not in drawn and "&lt;img" in drawn
+    assert drawn.count(preview.COLOURS[0]) == 3, "border and badge of the head, and its one cell"
+    assert ">Text?<" in drawn and ">Label?<" in drawn
+    assert ">Text<" in preview.table_html(shown, {"text": HOSTILE}, proposed=False)
 
 
 def test_the_link_restores_the_view_of_a_file(workspace: Workspace) -> None:
@@ -187,13 +276,11 @@ def test_a_file_is_looked_through_and_used(workspace: Workspace, tmp_path: Path)
     assert Path(page.selectbox(key="launch.data").value).name == name
 
 
-def test_texts_in_another_language_than_the_models_are_warned_about(workspace: Workspace) -> None:
+def test_plans_use_a_model_that_knows_the_language(workspace: Workspace) -> None:
     rows = "".join(f"Das Essen war sehr gut und die Bedienung freundlich {i},{i % 2}\n" for i in range(30))
     stored = store("essen.csv", f"text,label\n{rows}".encode(), workspace).name
-    page = well(open_page("data", data=stored))
-    assert "Language: German (100%)" in text_of(page).replace("\\", "")
-    (warning,) = [str(each.value).replace("\\", "") for each in page.warning if "trained on" in each.value]
-    assert "minilm was trained on English" in warning and "multilingual-e5-small" in warning
+    text = text_of(well(open_page("data", data=stored))).replace("\\", "")
+    assert "Language: German (100%)" in text and "Model: multilingual-e5-small" in text
 
 
 def test_hostile_cells_and_labels_are_text(workspace: Workspace) -> None:

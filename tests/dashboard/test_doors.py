@@ -36,15 +36,26 @@ ALLOWED = {
     # names and types, which read nothing
     "parts/data/batch.py": {"BATCH", "ShownBatch", "models"},
     # languages: of at most 256 kB of a text; what has to be unpacked is read in a process with limits
-    "parts/data/choice.py": {"AutoChoice", "UncertainEncodingError", "choose_model", "data_languages"},
+    "parts/data/choice.py": {
+        "AUTO",
+        "AutoChoice",
+        "Preview",
+        "UncertainEncodingError",
+        "choose_model",
+        "data_languages",
+    },
     "parts/launch/data_notes.py": {"AutoChoice", "choose_model", "data_languages"},
+    "parts/data/findings.py": {"CONFLICTING", "Overview", "Preview", "REPEATED"},
     "parts/data/overview.py": {"Histogram"},
-    "parts/data/warnings.py": {"Languages", "Overview", "make_source", "warn_of_languages"},  # a model of the catalogue
+    "parts/data/preview.py": {"ColumnFacts", "ContentKind", "Preview"},
+    "parts/data/training.py": {"Overview", "rough_seconds"},  # arithmetic
+    "parts/data/warnings.py": {"Languages", "Overview"},
+    "parts/launch/model_cards.py": {"NAMES"},
     "parts/launch/launch_form.py": {"UncertainEncodingError", "models"},
     "parts/launch/spec_yaml.py": {"models"},
     "parts/shared/data/offers.py": {"UncertainEncodingError"},
     "parts/shared/data/reports.py": {"COMPARING", "Overview", "OverlapRecord", "UPLOAD"},
-    "parts/shared/data/uploads.py": {"ARCHIVES", "EXCEL", "UPLOAD"},
+    "parts/shared/data/uploads.py": {"ARCHIVES", "EXCEL", "Preview", "UPLOAD"},
     # the model of a finished run, whose files are compared with the hashes that the run has stored
     "parts/shared/side_by_side.py": {"Predictor", "PredictorCache"},
     "parts/explain/inputs.py": {"Predictor"},

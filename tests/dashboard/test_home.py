@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.parts.shared.data.uploads import store
+from dashboard.state import Data
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from tests.tiny import reviews
 from workbench import jobs
+from workbench.check import presets
+from workbench.runs.run import Run
 from workbench.system import machine
 from workbench.workspace import Workspace
 
@@ -25,7 +30,7 @@ def primary(test: AppTest) -> list[str]:
 @pytest.mark.parametrize(
     ("states", "step"),
     [
-        ([], "home.demo"),
+        ([], None),  # the drop zone
         (["failed"], "home.runs"),
         (["running"], "home.runs"),
         (["succeeded"], "home.launch"),
@@ -33,18 +38,34 @@ def primary(test: AppTest) -> list[str]:
         (["succeeded", "succeeded"], "home.compare"),
     ],
 )
-def test_there_is_one_next_step(states: list[str], step: str, workspace: Workspace) -> None:
+def test_there_is_one_next_step(states: list[str], step: str | None, workspace: Workspace) -> None:
     for seed, state in enumerate(states):
         fake_run(workspace, state, seed=seed)
-    assert primary(well(open_page("home"))) == [step]
+    assert primary(well(open_page("home"))) == ([step] if step else [])
 
 
 def test_a_newcomer_can_also_begin_with_a_file_or_the_course(workspace: Workspace) -> None:
     test = well(open_page("home"))
-    assert links(test) == ["Or start with your own file", "Or learn how Transformers work"]
+    assert links(test) == ["Or choose a data set", "Or learn how Transformers work"]
     assert "Train a language model" in text_of(test)
     test = well(test.button(key="first_visit.home.button").click().run())
     assert "Train a language model" not in text_of(test)
+
+
+def test_the_demo_starts_with_one_click(workspace: Workspace) -> None:
+    jobs.pause(workspace)
+    test = well(well(open_page("home")).button(key="home.demo").click().run())
+    (run,) = Run.all(workspace)
+    assert run.state == "queued" and run.spec().data.train == presets()["demo-full"].data.train
+    assert test.title[0].value != "Home", "the run is shown"
+
+
+def test_a_dropped_file_is_opened_on_data(workspace: Workspace) -> None:
+    path = store("reviews.csv", ("text,label\n" + "".join(f"{t},{n}\n" for t, n in reviews(60))).encode(), workspace)
+    test = open_page("home")
+    test.session_state[Data.UPLOADED] = str(path)
+    test = well(test.run())
+    assert test.title[0].value == "Data" and test.selectbox(key="data.chosen").value == path.name
 
 
 def test_the_second_run_begins_with_the_settings_of_the_first(workspace: Workspace) -> None:

@@ -58,8 +58,11 @@ def button_keys(page: AppTest) -> set[str | None]:
 def test_columns_with_unclear_names_are_proposed_and_accepted(name: str, workspace: Workspace) -> None:
     page = page_of(name, store("a.csv", UNCLEAR.encode(), workspace))
     assert not usable(name, page)
-    rows = next(frame.value for frame in page.dataframe if "Rezension" in frame.value)
-    assert len(rows) == 3 and rows["Das Urteil"][0] == reviews(60)[0][1]
+    if name == "data":
+        assert any("Rezension" in str(element.proto.body) for element in page.get("html")), "the table is above"
+    else:
+        rows = next(frame.value for frame in page.dataframe if "Rezension" in frame.value)
+        assert len(rows) == 3 and rows["Das Urteil"][0] == reviews(60)[0][1]
     assert "text: **Rezension** · label: **Das Urteil**" in text_of(page)
     page = well(page.button(key="offer_columns_accept").click().run())
     assert usable(name, page) and "offer_columns_accept" not in button_keys(page)
@@ -70,7 +73,7 @@ def test_columns_with_unclear_names_are_proposed_and_accepted(name: str, workspa
 def test_without_a_proposal_the_rows_are_shown_and_nothing_can_be_accepted(workspace: Workspace) -> None:
     numbers = "a,b\n" + "".join(f"{n},{n + 1}\n" for n in range(40))
     page = page_of("data", store("a.csv", numbers.encode(), workspace))
-    assert any(list(frame.value) == ["a", "b"] for frame in page.dataframe)
+    assert any("numbers" in str(element.proto.body) for element in page.get("html"))
     assert "offer_columns_accept" not in button_keys(page) and "Choose the columns yourself" in text_of(page)
     lists = "".join(json.dumps({"text": text, "kinds": [label]}) + "\n" for text, label in reviews(40))
     page = page_of("data", store("a.jsonl", lists.encode(), workspace))

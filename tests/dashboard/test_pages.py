@@ -96,14 +96,6 @@ def test_hostile_links_get_a_friendly_word(page: str, workspace: Workspace) -> N
     print(f"\nA1: {len(HOSTILE)} hostile links to {page}")
 
 
-def test_a_newcomer_has_one_clear_step(workspace: Workspace) -> None:
-    test = well(open_page("home"))
-    assert [button.key for button in test.button if button.proto.type == "primary"] == ["home.demo"]
-    well(test.button(key="home.demo").click().run())
-    assert test.title[0].value == "Launch"
-    assert test.number_input(key="launch.data_fields.limit.train").value == 2000
-
-
 def test_home_does_not_import_torch(workspace: Workspace) -> None:
     code = (
         "import sys; from tests.dashboard.pages import open_page, well; "

@@ -9,9 +9,11 @@ import pytest
 
 import dashboard
 import workbench
+from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.fake_runs import fake_language_run, fake_range_test, fake_run
 from tests.dashboard.pages import PAGES, open_page, unfold
 from tests.dashboard.translation import FIELDS, check
+from tests.tiny import BAD, GOOD, OTHER, reviews
 from workbench.workspace import Workspace
 
 SOURCES = sorted(
@@ -39,6 +41,14 @@ def test_a_page_with_runs_is_translated(page: str, workspace: Workspace) -> None
     for state in ("succeeded", "succeeded", "running", "queued", "failed"):
         fake_run(workspace, state)
     check(open_page(page))
+
+
+@pytest.mark.usefixtures("pseudo")
+def test_a_file_with_findings_is_translated(workspace: Workspace) -> None:
+    rows = [(text, label.title() if n < 5 else label) for n, (text, label) in enumerate(reviews(60))]
+    table = "".join(f"{text},{label}\n" for text, label in [*rows, rows[9]])
+    name = store("a.csv", f"text,label\n{table}".encode(), workspace).name
+    check(open_page("data", data=name, reading='{"on_bad_rows": "drop"}'), *GOOD, *BAD, *OTHER)
 
 
 @pytest.mark.usefixtures("pseudo")

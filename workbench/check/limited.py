@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import cast
 
 from workbench.check.contents import load_examples, read_contents
+from workbench.check.first_score import first_score
 from workbench.check.resolving import make_task
+from workbench.check.task_guess import guess_task
 from workbench.data.bad_rows import rest_as_csv
 from workbench.data.load import read_splits
 from workbench.data.overview import find_near_duplicates, overview
@@ -115,3 +117,29 @@ def read_usable_rows(spec: JsonObject, root: str) -> str:
     read = read_splits(parsed.data, columns, workspace)
     table = read_tables(parsed.data, None, columns, workspace)["train"]
     return rest_as_csv(table, read.extracted["train"].bad_rows, read.tables["train"].rows)
+
+
+def read_first_score(spec: JsonObject, root: str, progress: Progress | None = None) -> JsonObject | None:
+    """Return :func:`workbench.check.first_score.first_score` of a spec.
+
+    Args:
+        spec: the spec.
+        root: the workspace.
+        progress: called while a large file is read, and while the simple model learns.
+
+    Raises:
+        DataError: the data cannot be used for this task.
+        SpecError: an option of the task is not allowed.
+    """
+    return cast("JsonObject | None", first_score(RunSpec.model_validate(spec), Workspace(Path(root)), progress))
+
+
+def read_task(data: JsonObject, root: str, default: str) -> str:
+    """Return :func:`workbench.check.task_guess.guess_task` of a file.
+
+    Args:
+        data: the ``data`` section of a spec.
+        root: the workspace.
+        default: the task to return in doubt.
+    """
+    return guess_task(DataSpec.model_validate(data), Workspace(Path(root)), default)

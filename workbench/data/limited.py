@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TypedDict
 
+from workbench.data.cells.column_facts import ColumnFacts, column_facts
 from workbench.data.progress import Progress
 from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.data.readers.excel_reader import sheet_names
@@ -12,7 +15,18 @@ from workbench.data.readers.sample import sample_texts
 from workbench.data.tables import read_user_file
 from workbench.errors import DataError
 from workbench.spec import DataSpec
-from workbench.types import JsonObject
+from workbench.types import Json, JsonObject
+
+PREVIEW_ROWS, PREVIEW_CHARACTERS = 8, 160  # characters of each value
+
+
+class Preview(TypedDict):
+    """A file as a person sees it: ``rows`` are the first ones as text by column, ``count`` is the number of all."""
+
+    columns: list[str]
+    rows: list[dict[str, str]]
+    count: int
+    facts: dict[str, ColumnFacts]
 
 
 def check_readable(path: str, progress: Progress | None = None) -> None:
@@ -44,8 +58,8 @@ def _is_readable(path: Path, sheet: str) -> bool:
         return False
 
 
-def read_columns(data: JsonObject, progress: Progress | None = None) -> list[str]:
-    """Read a whole file, and return the names of its columns.
+def read_preview(data: JsonObject, progress: Progress | None = None) -> Preview:
+    """Read a whole file, and return its columns, its first rows, and what each column holds.
 
     Args:
         data: the ``data`` section of a spec: the file, and how it is written.
@@ -55,7 +69,19 @@ def read_columns(data: JsonObject, progress: Progress | None = None) -> list[str
         DataError, RefusedError: it cannot be read, or must not be.
     """
     spec = DataSpec.model_validate(data)
-    return list(read_user_file(Path(spec.train), spec, (), progress).columns)
+    table = read_user_file(Path(spec.train), spec, (), progress)
+    rows = [
+        {name: _as_text(values[i])[:PREVIEW_CHARACTERS] for name, values in table.columns.items()}
+        for i in range(min(PREVIEW_ROWS, len(table)))
+    ]
+    facts = {name: column_facts(values) for name, values in table.columns.items()}
+    return {"columns": list(table.columns), "rows": rows, "count": len(table), "facts": facts}
+
+
+def _as_text(value: Json) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 
 def read_sheets(path: str) -> list[str]:

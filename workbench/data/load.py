@@ -30,6 +30,7 @@ from workbench.data.readers.table import Table
 from workbench.data.report import DataReport, ExcludedRows, SplitView, build_report, check_splits
 from workbench.data.roles import Roles
 from workbench.data.shapes import apply_shapes
+from workbench.data.splitting.duplicates import drop_duplicates
 from workbench.data.splitting.holdout import apply_limits, hold_out, note_shared_groups
 from workbench.data.splitting.sizes import check_sizes
 from workbench.data.tables import filter_rows, read_tables
@@ -173,6 +174,7 @@ def read_splits(
     excluded += exclude_bad_rows({split: each.bad_rows for split, each in extracted.items()}, tables, spec)
     examples = {split: each.examples for split, each in extracted.items()}
     label_notes = unify_labels(examples, roles, spec.labels)
+    excluded += drop_duplicates(extracted, spec, roles)
     return ReadSplits(tables, roles, mapping_notes + label_notes, group, extracted, excluded)
 
 

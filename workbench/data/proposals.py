@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,8 @@ ROWS = 3  # shown with a proposal
 _READ = 500  # rows whose values are looked at
 _MOST_CLASSES = 50
 _SENTENCE_WORDS = 4  # if all names have so many, they are texts; questions of a survey are names
+_FILLED = 0.8  # share of the rows in which a column of labels has a value
+_WORD = re.compile(r"[^\W_]+")
 _LONGEST_NAME = 60  # characters in the name of a column; a longer one is a text
 _SHOWN = 60  # characters of a value
 
@@ -153,7 +156,7 @@ def propose_columns(table: Table, columns: Sequence[Role], known: Mapping[str, s
         candidates = [name for name in free if scores[name] > 0]
         if not candidates:
             return {}
-        proposal[column.role] = max(candidates, key=lambda name: (name.casefold() in named, scores[name]))
+        proposal[column.role] = max(candidates, key=lambda name: (_likeness(name, named), scores[name]))
     _put_texts_in_order(table, needed, proposal)
     return {column.role: proposal[column.role] for column in columns if column.role in proposal}
 
@@ -170,6 +173,13 @@ def _put_texts_in_order(table: Table, needed: Sequence[Role], proposal: dict[str
     proposal.update(zip(roles, sorted((proposal[role] for role in roles), key=order.index), strict=True))
 
 
+def _likeness(name: str, named: set[str]) -> int:
+    """Return 2 for a usual name of a role, 1 for a name with such a word in it, else 0."""
+    if name.casefold() in named:
+        return 2
+    return int(not named.isdisjoint(_WORD.findall(name.casefold())))
+
+
 def _fitness(kind: str, values: Sequence[Json]) -> float:
     """Return how well values fit a kind of column; 0 if they do not."""
     filled = [value for value in values if value is not None and str(value).strip()]
@@ -181,7 +191,7 @@ def _fitness(kind: str, values: Sequence[Json]) -> float:
             return 0.0
         return sum(map(len, texts)) / len(filled) * len(set(texts)) / len(texts)  # a text is rarely repeated
     if kind == "label":
-        if any(isinstance(value, list) for value in filled) or len(filled) < len(values):
+        if any(isinstance(value, list) for value in filled) or len(filled) < _FILLED * len(values):
             return 0.0
         classes = len({str(value).strip() for value in filled})
         return 1 / classes if 2 <= classes <= min(_MOST_CLASSES, max(2, len(filled) // 2)) else 0.0

@@ -129,6 +129,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     head: ClassVar[str]  # name of the transformers Auto class that loads the model
+    example: ClassVar[str] = ""  # what somebody might ask of it, for people who do not know its name
     peft_type: ClassVar[str]  # peft's name for this kind of task
     primary_metric: ClassVar[str]
     smaller_is_better: ClassVar[bool] = False  # whether a smaller primary metric is better, as for a loss
@@ -460,6 +461,18 @@ class Task(ABC):
         Returns:
             None for a task without such a model, or where it cannot be trained; :func:`missing_package` if a package
             is missing.
+        """
+        return None
+
+    def simple_report(self, train: Examples, reported: Examples) -> TaskReport | None:
+        """Train a simple model that reads words, without a tokenizer, and return its report: a first score in seconds.
+
+        Args:
+            train: examples of the training split; :meth:`fit` has seen them.
+            reported: examples of the split that is reported on.
+
+        Returns:
+            None for a task without such a model, or where it cannot be trained.
         """
         return None
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from workbench.data.text.packing import tokenize_documents
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.tasks.answers import GeneratedText
 from workbench.tasks.base import ModelOutput, Target, TargetScore, tasks
 from workbench.tasks.contexts import Batch, Encoded, InferenceContext
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 class CausalLM(SingleTextTask):
     """Causal language modeling: predict each next token from the tokens before it, as GPT does."""
 
+    example = N_("Go on writing in the style of your own texts.")
     head = "AutoModelForCausalLM"
     target_kind = "next token"
     peft_type = "CAUSAL_LM"

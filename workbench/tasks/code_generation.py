@@ -20,6 +20,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.metrics.measures import Measure
 from workbench.tasks.base import tasks
 from workbench.tasks.contexts import FinishContext, TaskInput
@@ -33,6 +34,7 @@ from workbench.types import Json, TokenIds, Tokenizer
 class CodeGeneration(PromptedTask):
     """Code generation: write the body of a Python function from its signature and docstring."""
 
+    example = N_("Write the body of a function from its description.")
     generates_code = True
     baseline_texts_name = "the most frequent body in training"
 

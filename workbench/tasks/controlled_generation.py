@@ -28,6 +28,7 @@ from pydantic import Field, model_validator
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.metrics.label_order import sort_labels
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import rouge_tokens
@@ -67,6 +68,7 @@ class JudgeReport(TypedDict):
 class ControlledGeneration(PromptedTask):
     """Controlled generation: write a text with a given label, length and keyword."""
 
+    example = N_("Write a friendly review of a given length about a given word.")
     baseline_texts_name = "the same model without the controls"
 
     class Config(PromptedOptions):

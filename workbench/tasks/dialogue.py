@@ -25,6 +25,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.metrics import measures
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import CHRF, chrf_counts, rouge_tokens
@@ -70,6 +71,7 @@ class _PromptLengths:
 class Dialogue(PromptedTask):
     """Dialogue: read a conversation and write the next reply."""
 
+    example = N_("Answer customers in a chat as your team did before.")
     baseline_texts_name = "the most frequent reply in training; for the ranking of candidates, chance"
 
     class Config(PromptedOptions):

@@ -19,6 +19,7 @@ from workbench.data.text.packing import Documents
 from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.spec import SpecModel
 from workbench.tasks.answers import FilledMasks, ScoredText
 from workbench.tasks.base import ModelOutput, Target, TargetScore, tasks
@@ -94,6 +95,7 @@ class MaskTokens:
 class MaskedLM(SingleTextTask):
     """Masked language modeling: predict masked tokens from the context on both sides, as BERT does."""
 
+    example = N_("Let a model get used to the language of your own field before it learns a task.")
     head = "AutoModelForMaskedLM"
     target_kind = "masked token"
     metric_names: ClassVar[Sequence[str]] = ("loss", "perplexity", "bits_per_byte", "masked_accuracy")

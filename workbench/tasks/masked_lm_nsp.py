@@ -28,6 +28,7 @@ from workbench.data.text.packing import (
 )
 from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.tasks.base import ModelOutput, tasks
 from workbench.tasks.contexts import Array, Batch, Encoded
 from workbench.tasks.masked_lm import MaskedLM
@@ -89,6 +90,7 @@ class PairPlan:
 class MaskedLMWithPairs(MaskedLM):
     """BERT pretraining: predict masked tokens, and whether the second text follows the first."""
 
+    example = N_("Build a BERT from your own texts, from the beginning.")
     head = "AutoModelForPreTraining"
     metric_names = ("loss", "perplexity", "bits_per_byte", "masked_accuracy", "nsp_accuracy")
     baseline_name = "the token frequencies in training; for pairs, chance"

@@ -23,6 +23,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import tokenize
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.metrics import measures
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Choice
@@ -58,6 +59,7 @@ class Choices:
 class MultipleChoice(Task):
     """Multiple choice: choose the text that fits a context best."""
 
+    example = N_("Which of four endings fits this story?")
     head = "AutoModelForMultipleChoice"
     peft_type = "SEQ_CLS"  # peft has no type for this head; SEQ_CLS keeps a new head and passes all inputs on
     primary_metric = "accuracy"

@@ -24,6 +24,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.windows import Windows, tokenize_windows
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.metrics import measures, squad
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, ExtractedAnswer, Span
@@ -104,6 +105,7 @@ class BestSpans:
 class QuestionAnswering(Task):
     """Extractive question answering: find the span of a text that answers a question."""
 
+    example = N_("Where in this contract is the notice period?")
     head = "AutoModelForQuestionAnswering"
     target_kind = "span"
     peft_type = "QUESTION_ANS"

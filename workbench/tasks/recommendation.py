@@ -25,6 +25,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.metrics import measures
 from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
@@ -73,6 +74,7 @@ class Ratings:
 class Recommendation(ScoringTask):
     """Recommendation: predict whether a user will like an item, from the titles the user liked before."""
 
+    example = N_("Will somebody who liked these films like that one?")
     head = "AutoModelForSequenceClassification"
     target_kind = "label"
     peft_type = "SEQ_CLS"

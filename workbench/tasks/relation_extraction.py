@@ -28,6 +28,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.metrics import measures, scores
 from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
@@ -74,6 +75,7 @@ class RelationTargets:
 class RelationExtraction(Task):
     """Relation extraction: classify how two marked expressions are related."""
 
+    example = N_("Does this sentence say that the person works for the company?")
     head = "AutoModelForTokenClassification"
     peft_type = "TOKEN_CLS"
     primary_metric = "macro_f1"

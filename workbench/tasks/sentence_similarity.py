@@ -24,6 +24,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.metrics import measures
 from workbench.metrics.correlation import spearman
 from workbench.spec import SpecModel
@@ -81,6 +82,7 @@ class Embeddings:
 class SentenceSimilarity(Task):
     """Sentence similarity: embed texts so that similar meanings have similar vectors, for search and retrieval."""
 
+    example = N_("Which earlier question means the same as this one?")
     head = "AutoModel"
     peft_type = "FEATURE_EXTRACTION"
     primary_metric = "recall@1"

@@ -21,6 +21,7 @@ from pydantic import Field
 from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.tasks.answers import GeneratedText
 from workbench.tasks.base import ModelOutput, Target, TargetScore, tasks
 from workbench.tasks.contexts import Batch, Encoded, InferenceContext
@@ -45,6 +46,7 @@ class _SpecialTokens:
 class Seq2SeqDenoising(SingleTextTask):
     """Denoising: restore a text from which spans were removed, as BART does."""
 
+    example = N_("Let a model that reads and writes get used to your own texts.")
     head = "AutoModelForSeq2SeqLM"
     target_kind = "next token"
     peft_type = "SEQ_2_SEQ_LM"

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
+from workbench.i18n import N_
 from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
@@ -32,6 +33,7 @@ SUMMARIES = ("summary", "summaries", "highlights", "tldr", "target", "headline")
 class Summarization(Seq2Seq):
     """Summarization: write a short summary of a text."""
 
+    example = N_("What does this long report say in two sentences?")
     primary_metric = "rougeL"
     source_role = "text"
     text_measures = {name: ("ratio", name, "examples") for name in ("rougeL", "rouge1", "rouge2")}  # noqa: RUF012

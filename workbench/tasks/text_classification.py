@@ -16,6 +16,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
+from workbench.i18n import N_
 from workbench.spec import SpecModel
 from workbench.tasks.answers import ScoredLabels
 from workbench.tasks.base import (
@@ -69,6 +70,7 @@ SECOND_TEXT_GUESSES = (
 class TextClassification(ScoringTask):
     """Text classification: assign one of several labels, or any number of them, to each text."""
 
+    example = N_("Is this review positive or negative? Which team should answer this ticket?")
     head = "AutoModelForSequenceClassification"
     target_kind = "label"
     peft_type = "SEQ_CLS"
@@ -167,6 +169,16 @@ class TextClassification(ScoringTask):
             return missing_package("scikit-learn", "TF-IDF with logistic regression")
         known, texts = (self._joined_texts(split.examples) for split in (train, reported))
         return self.labelling.baseline_report(known, texts, train.targets, reported.targets, outcome)
+
+    def simple_report(self, train: Examples, reported: Examples) -> TaskReport | None:
+        if not tfidf.is_available():
+            return None
+        known, texts = self._joined_texts(train), self._joined_texts(reported)
+        targets = self.labelling.encode(train.columns["label"], self.labels)
+        outputs = self.labelling.simple_outputs(known, texts, targets, len(self.labels))
+        gold = self.labelling.encode(reported.columns["label"], self.labels)
+        report = self.labelling.report(outputs, gold, targets, self.labels)
+        return {**report, "simple_model": tfidf.describe(known)}
 
     def _joined_texts(self, examples: Examples) -> list[str]:
         return [" ||| ".join(texts) for texts in zip(*(examples.columns[role] for role in self.roles), strict=True)]

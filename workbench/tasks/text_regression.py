@@ -20,6 +20,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
+from workbench.i18n import N_
 from workbench.metrics import measures
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Number
@@ -56,6 +57,7 @@ _HEADS = ("classifier", "score", "out_proj")  # the last layer of transformers' 
 class TextRegression(ScoringTask):
     """Text regression: predict a number for each text."""
 
+    example = N_("How many stars does this review give?")
     head = "AutoModelForSequenceClassification"
     peft_type = "SEQ_CLS"
     primary_metric = "r2"
@@ -169,6 +171,17 @@ class TextRegression(ScoringTask):
             "baseline": measures.metric_values(before, MEASURES),
             "baseline_name": tfidf.describe(known, "ridge regression"),
             "gain": measures.improvements(before, _sums(outcome[:, 0], reported.targets), MEASURES),
+        }
+
+    def simple_report(self, train: Examples, reported: Examples) -> TaskReport | None:
+        if not tfidf.is_available():
+            return None
+        known, texts = list(self._texts(train)), list(self._texts(reported))
+        targets, gold = (np.asarray(each.columns["value"], dtype=np.float64) for each in (train, reported))
+        predicted = tfidf.predict_numbers(known, targets, texts)
+        return {
+            **self.report(predicted[:, None], gold, targets),
+            "simple_model": tfidf.describe(known, "ridge regression"),
         }
 
     def _texts(self, examples: Examples) -> Iterator[str]:

@@ -24,6 +24,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
+from workbench.i18n import N_
 from workbench.metrics import measures
 from workbench.metrics.label_order import sort_labels
 from workbench.spec import SpecModel
@@ -115,6 +116,7 @@ class WordTargets:
 class TokenClassification(Task):
     """Token classification: find named entities or slots in texts."""
 
+    example = N_("Which words of this text are names of people, places or products?")
     head = "AutoModelForTokenClassification"
     target_kind = "label of a word"
     peft_type = "TOKEN_CLS"

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
+from workbench.i18n import N_
 from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
@@ -31,6 +32,7 @@ TARGETS = ("target", "tgt", "target_text", "translation", "translated")
 class Translation(Seq2Seq):
     """Translation: translate a text into another language."""
 
+    example = N_("Say this German sentence in English.")
     primary_metric = "chrf"
     source_role = "source"
     text_measures = {"chrf": overlap.CHRF, "bleu": overlap.BLEU}  # noqa: RUF012

@@ -13,6 +13,7 @@ from dashboard.parts.shared.long_tasks import reading
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import md
 from workbench.check import fitting_models
+from workbench.check.plans import make_plans
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import fetch, is_cached
 from workbench.data.readers.limits import BATCH
@@ -41,6 +42,11 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     """
     task = tasks.get(spec.task.name)
     fitting = [name for name in fitting_models(task(task.Config())) if not models.get(name).argument_form]
+    plans = make_plans(spec, workspace, confined=True)
+    if "data.model" not in st.session_state and plans:
+        st.session_state["data.model"] = plans[0].spec.model.source
+    if st.session_state.get("data.model") not in fitting:
+        st.session_state.pop("data.model", None)
     left, middle, right = st.columns(3)
     model = left.selectbox(_("Model"), fitting, key="data.model", help=help_for("model"))
     size = middle.number_input(_("Batch size (examples)"), 1, 64, 8, key="data.batch_size")

@@ -14,15 +14,16 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import state
 from dashboard.parts.data import data_catalogue, reading
 from dashboard.parts.launch import launch_form
-from dashboard.parts.shared.data import uploads
+from dashboard.parts.shared.data import reports, uploads
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, gigabytes, md
 from workbench.check import make_task
-from workbench.check.language import AutoChoice, choose_model, data_languages
+from workbench.check.language import AUTO, AutoChoice, choose_model, data_languages
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import describe, fetch
 from workbench.data.columns import Column
+from workbench.data.limited import Preview
 from workbench.data.readers.encodings.encoding import UncertainEncodingError
 from workbench.data.uploads import active_runs_using, delete_upload, list_uploads, unusable_uploads
 from workbench.errors import WorkbenchError
@@ -32,6 +33,7 @@ from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 DEFAULT_TASK = "text-classification"
+_GUESSED_FOR = "data.guessed_for"  # session key: the file for which the task was guessed
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -91,15 +93,15 @@ def _filter(label: str, options: Sequence[str], choice: state.Linked, help: str 
     return value
 
 
-def catalogue_container(chosen: str | None) -> DeltaGenerator:
-    """Return where the catalogue is drawn: folded away while a file of the user is shown.
+def choice_container(is_own: bool) -> DeltaGenerator:
+    """Return where the choice of the data is drawn: folded away while a file of the user is shown.
 
     Args:
-        chosen: the data set or upload that is chosen.
+        is_own: whether a file of the user is chosen.
     """
-    if chosen is None or chosen in catalogue().datasets:
+    if not is_own:
         return st.container(key="data_catalogue")
-    return st.expander(_("Data sets of the catalogue"), icon=":material/table:", key="data_catalogue")
+    return st.expander(_("Other data"), icon=":material/table:", key="data_catalogue")
 
 
 def draw_catalogue(chosen: str | None, workspace: Workspace) -> None:
@@ -193,21 +195,54 @@ def choose_use(name: str, workspace: Workspace) -> RunSpec:
     if entry is not None:
         return _spec({"name": entry.task}, {"train": name})
     path, choice = str(workspace.uploads / name), state.Data.USE
+    guess = reports.guess_task(path, DEFAULT_TASK, workspace)
+    if st.session_state.get(_GUESSED_FOR) != path and choice.param not in st.query_params:
+        st.session_state[choice.key] = guess
+    st.session_state[_GUESSED_FOR] = path
     state.from_url(choice, state.known(tasks.names()))
     if st.session_state.get(choice.key) not in tasks.names():
-        st.session_state[choice.key] = DEFAULT_TASK
-    task = st.selectbox(_("Task"), tasks.names(), key=choice.key, help=help_for("task"))
-    state.to_url(choice, "" if task == DEFAULT_TASK else task)
+        st.session_state[choice.key] = guess
+    task = st.selectbox(
+        _("What should be learned?"), tasks.names(), key=choice.key, format_func=task_name, help=help_for("task")
+    )
+    explanation = _(tasks.label(task)).partition(": ")[2].rstrip(".")
+    example = _("Example: {text}").format(text=_(tasks.get(task).example)) if tasks.get(task).example else ""
+    st.caption(md(f"{explanation[:1].upper()}{explanation[1:]}. {example}", 400))
+    state.to_url(choice, "" if task == guess else task)
     fields, options = reading.draw(path, task)
     data: dict[str, object] = {"train": path, **fields}
-    columns = st.expander(_("Columns"), icon=":material/view_column:", key="data_columns")
-    with columns, show_errors("columns_error"), contextlib.suppress(UncertainEncodingError):  # asked below
-        data["columns"] = _columns(_roles(task, options), uploads.columns_of(path, **fields))
+    with show_errors("columns_error"), contextlib.suppress(UncertainEncodingError):  # asked among the findings
+        data["columns"] = _columns(_roles(task, options), uploads.columns_of(path, **_written(fields)))
     return _spec({"name": task, **options}, data)
 
 
+def task_name(name: str) -> str:
+    """Return what people call a task: ``Text classification``.
+
+    Args:
+        name: its name in a spec.
+    """
+    return _(tasks.label(name)).partition(": ")[0]
+
+
+def preview_of(spec: RunSpec) -> Preview | None:
+    """Return the first rows of a spec's file; None if it cannot be read, which the findings explain.
+
+    Args:
+        spec: with a file of the user.
+    """
+    with contextlib.suppress(WorkbenchError):
+        return uploads.preview_of(spec.data.train, **_written(spec.data.model_dump(exclude_unset=True)))
+    return None
+
+
+def _written(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields of the data section that say how a file is written."""
+    return {name: fields[name] for name in ("encoding", "delimiter", "sheet", "documents") if name in fields}
+
+
 def _spec(task: Mapping[str, object], data: Mapping[str, object]) -> RunSpec:
-    return RunSpec.parse({"task": task, "data": data, "model": "minilm", "tuning": "full"}, "This data")
+    return RunSpec.parse({"task": task, "data": data, "model": AUTO}, "This data")
 
 
 def _roles(name: str, options: Mapping[str, object]) -> list[Column]:
@@ -237,7 +272,8 @@ def _columns(roles: Sequence[Column], names: Sequence[str]) -> dict[str, str]:
     if any(key in st.session_state for key in keys.values()):
         st.session_state[choice.key] = held
     state.from_url(choice, read)
-    columns = uploads.draw_columns(roles, names, "data.columns")
+    with st.container(horizontal=True, key="data_columns"):
+        columns = uploads.draw_columns(roles, names, "data.columns")
     st.session_state[choice.key] = columns
     state.to_url(choice, json.dumps(columns, ensure_ascii=False) if columns else "")
     return columns
@@ -252,7 +288,7 @@ def use(spec: RunSpec, workspace: Workspace) -> None:
     """
     task = make_task(spec)
     languages = data_languages(spec.data, task, workspace, confined=True)
-    choice = choose_model(task, languages) if languages is not None else None
+    choice = choose_model(task, languages)
     launch_form.fill(spec.changed({"model": choice.source}) if isinstance(choice, AutoChoice) else spec)
     state.to_url(state.Launch.PRESET, "")
     state.to_url(state.Launch.FROM, "")

@@ -49,7 +49,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     for name, column in zip(splits, st.columns(len(splits)), strict=True):
         column.metric(_("Rows, {split}").format(split=split_name(name)), f"{splits[name]['rows']:,}")
     notes.draw(from_json(report["notes"]))
-    warnings.draw_languages(report, spec, workspace)
+    warnings.draw_languages(report)
     warnings.draw(report)
     options = list(splits)
     default = "train" if "train" in options else options[0]

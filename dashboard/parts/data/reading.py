@@ -23,6 +23,7 @@ FILE = "data.reading_for"  # session key: the file that the settings belong to
 # In the expander; others have fields of their own on this page, or are settings of a run.
 _NAMES = ("encoding", "delimiter", "documents", "group", "label_separator", "label_names", "outside_tag")
 _NAMES += ("first_speaker",)
+REPAIRS = ("on_bad_rows", "duplicates", "labels")  # chosen by clicks on findings
 
 
 def draw(path: str, task: str) -> tuple[spec_form.Values, spec_form.Values]:
@@ -37,7 +38,7 @@ def draw(path: str, task: str) -> tuple[spec_form.Values, spec_form.Values]:
     """
     _forget_other_file(path)
     config, prefix = tasks.get(task).Config, f"{OPTIONS}.{task}"
-    _restore(state.Data.READING, FIELDS, DataSpec, {"train": path}, (*_NAMES, "sheet"))
+    _restore(state.Data.READING, FIELDS, DataSpec, {"train": path}, (*_NAMES, "sheet", *REPAIRS))
     _restore(state.Data.OPTIONS, prefix, config, {}, tuple(config.model_fields))
     fields: spec_form.Values = {}
     with show_errors("sheet_error"):
@@ -46,6 +47,7 @@ def draw(path: str, task: str) -> tuple[spec_form.Values, spec_form.Values]:
     with st.expander(_("Reading the file"), icon=":material/tune:", key="data_reading"):
         fields |= spec_form.draw(DataSpec, FIELDS, only=_NAMES, columns=2)
         options = spec_form.draw(config, prefix, columns=2) if config.model_fields else {}
+    fields |= {name: st.session_state[f"{FIELDS}.{name}"] for name in REPAIRS if f"{FIELDS}.{name}" in st.session_state}
     _remember(state.Data.READING, fields)
     _remember(state.Data.OPTIONS, options)
     return fields, options
@@ -58,6 +60,21 @@ def accept(changes: Mapping[str, object]) -> None:
         changes: by the name of the field.
     """
     offers.fill(changes, FIELDS, "data.columns")
+
+
+def undo(name: str, entry: str | None = None) -> None:
+    """Take a field of the data section out of the page's form again.
+
+    Args:
+        name: the field.
+        entry: only this key of it, for a field that is a mapping.
+    """
+    key = f"{FIELDS}.{name}"
+    rest = {each: value for each, value in (st.session_state.get(key) or {}).items() if each != entry} if entry else {}
+    if rest:
+        st.session_state[key] = rest
+    else:
+        st.session_state.pop(key, None)
 
 
 def _forget_other_file(path: str) -> None:

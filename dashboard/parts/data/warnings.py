@@ -8,14 +8,9 @@ import streamlit as st
 
 from dashboard.parts.shared.tables import draw_table
 from dashboard.parts.shared.text import cut, md
-from workbench.check import make_task
-from workbench.check.language import warn_of_languages
 from workbench.data.overview import Overview
 from workbench.data.text.language import Languages
 from workbench.i18n import _, ngettext
-from workbench.models.loading import make_source
-from workbench.spec import RunSpec
-from workbench.workspace import Workspace
 
 
 def draw(report: Overview) -> None:
@@ -50,20 +45,14 @@ def draw(report: Overview) -> None:
             st.caption(_("Only the first examples of each problem are listed."))
 
 
-def draw_languages(report: Overview, spec: RunSpec, workspace: Workspace) -> None:
-    """Draw the languages of the texts, and a warning if the spec's model was trained on others.
+def draw_languages(report: Overview) -> None:
+    """Draw the languages of the texts.
 
     Args:
         report: the result of :func:`workbench.data.overview.overview`.
-        spec: which task and model.
-        workspace: whose cache holds the model's tokenizer.
     """
     languages = Languages(**report["languages"])
     st.caption(_("Language: {languages}").format(languages=md(languages.describe())))
-    texts = [value for row in report["parts"]["train"]["sample"] for role, value in row.items() if role != "place"]
-    source = make_source(spec.model.source, workspace)
-    for warning in warn_of_languages(make_task(spec), source, languages, lambda: texts):
-        st.warning(md(f"{warning.message} {warning.hint}", 600), icon=":material/translate:")
 
 
 def problems(report: Overview) -> list[dict[str, object]]:

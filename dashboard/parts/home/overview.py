@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared import run_list, stalled
+from dashboard.parts.shared.data import uploads
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge, look
 from dashboard.parts.shared.text import ago, cut, interval, md
 from workbench import jobs
+from workbench.check import presets
 from workbench.i18n import _, ngettext
 from workbench.runs.documents import RunSummary
 from workbench.workspace import Workspace
@@ -17,19 +22,37 @@ from workbench.workspace import Workspace
 MAX_LAST, MAX_RUNNING, MAX_QUEUED = 6, 5, 3  # runs that are shown
 
 
-def next_step(runs: list[RunSummary]) -> None:
+def drop_zone() -> None:
+    """Draw the field for a file; a file that was dropped is opened on Data."""
+    uploads.draw_uploader(
+        state.Data.UPLOADED, _("Drop a file with texts and labels here: CSV, Excel, JSON, Parquet, or plain text")
+    )
+    path = st.session_state.pop(state.Data.UPLOADED, None)
+    if path:
+        st.switch_page(state.DATA_PAGE, query_params={state.Data.DATASET.param: Path(path).name})
+
+
+def next_step(runs: list[RunSummary], workspace: Workspace) -> None:
     """Show one clear thing to do, depending on what has been done so far.
 
     Args:
         runs: summaries of all runs, newest first.
+        workspace: where a run is stored.
     """
     comparable = run_list.last_comparable(runs)
     if not runs:
-        st.markdown(_("Fine-tune a small Transformer on film reviews: about a minute on a laptop, no account, no GPU."))
-        if st.button(_("Start with the demo"), type="primary", icon=":material/rocket_launch:", key="home.demo"):
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.PRESET.param: "demo-full"})
+        st.markdown(
+            _(
+                "No file at hand? Train a small model on film reviews: one click, no account, no GPU. It first "
+                "downloads about 100 MB, and then takes a few minutes."
+            )
+        )
+        if st.button(_("Start the demo"), icon=":material/rocket_launch:", key="home.demo"):
+            with show_errors("home_demo_error"):
+                run = jobs.submit(presets()["demo-full"], workspace, confined=True)
+                st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: run.id})
         with st.container(horizontal=True, key="home_others"):
-            st.page_link(state.DATA_PAGE, label=_("Or start with your own file"), icon=":material/table:")
+            st.page_link(state.DATA_PAGE, label=_("Or choose a data set"), icon=":material/table:")
             st.page_link(state.LEARN_PAGE, label=_("Or learn how Transformers work"), icon=":material/school:")
     elif len(comparable) == 2:
         st.markdown(_("Two or more runs have finished. See whether they really differ."))

@@ -10,6 +10,7 @@ import streamlit as st
 from pydantic import BaseModel, ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.parts.launch import model_cards
 from dashboard.parts.shared import run_list, spec_form
 from dashboard.parts.shared.data import offers, uploads
 from dashboard.parts.shared.errors import show_errors
@@ -249,12 +250,21 @@ def choose(
     if st.session_state.get(key) not in names:
         st.session_state[key] = DEFAULTS[section] if DEFAULTS[section] in names else names[0]
     chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")
-    st.caption(md(more[chosen] if chosen in more else _(registry.label(chosen))))
+    st.caption(md(more[chosen] if chosen in more else _description(section, chosen, registry), 400))
     hidden = [name for name in registry.names() if name not in names]
     if hidden:
         text = ngettext("{n} option hidden: it does not fit.", "{n} options hidden: they do not fit.", len(hidden))
         st.caption(text.format(n=len(hidden)), help=md(", ".join(hidden), 300))
     return chosen
+
+
+def _description(section: str, name: str, registry: Registry[Any]) -> str:
+    """Return what an entry is; of a model of the catalogue also its language, licence and size."""
+    if section == "model" and name in catalogue().models:
+        return model_cards.describe(catalogue().models[name])
+    example = tasks.get(name).example if section == "task" else ""
+    label = _(registry.label(name))
+    return f"{label} {_('Example: {text}').format(text=_(example))}" if example else label
 
 
 def choose_data(task: str) -> str:
@@ -387,7 +397,7 @@ def _forget_other_data(task_name: str, train: str) -> None:
         return
     st.session_state.pop(f"{prefix}.columns", None)
     if before is not None and before[1] != train:
-        for name in ("encoding", "delimiter", "sheet", "on_bad_rows", "labels"):
+        for name in ("encoding", "delimiter", "sheet", "on_bad_rows", "labels", "duplicates"):
             st.session_state.pop(f"{prefix}.{name}", None)
     st.session_state[COLUMNS_FOR] = (task_name, train)
 

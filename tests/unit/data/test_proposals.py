@@ -131,3 +131,18 @@ def test_a_table_is_a_spec_that_classifies_its_texts(unclear: RunSpec) -> None:
     assert (table.task.name, table.data.train, table.model.source) == (
         "text-classification", unclear.data.train, "auto"
     )  # fmt: skip
+
+
+def test_a_column_whose_name_has_a_usual_word_is_proposed_before_others(tmp_path: Path, workspace: Workspace) -> None:
+    """Tickets with three channels and four teams: 'Category / Team' says that it is the label, also with a few gaps."""
+    rows = [f"a question number {i},{'' if i % 20 == 3 else 'abcd'[i % 4]},{'xyz'[i % 3]}" for i in range(80)]
+    with pytest.raises(UnclearColumnsError) as caught:
+        load(workspace, spec(tmp_path / "tickets.csv", "Customer Text (raw),Category / Team,Channel", rows))
+    assert caught.value.proposal == {"text": "Customer Text (raw)", "label": "Category / Team"}
+
+
+def test_a_column_that_is_mostly_empty_is_not_proposed(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [f"a question number {i},{'ab'[i % 2] if i % 3 == 0 else ''},{'xyz'[i % 3]}" for i in range(80)]
+    with pytest.raises(UnclearColumnsError) as caught:
+        load(workspace, spec(tmp_path / "tickets.csv", "Question,Old Label,Channel", rows))
+    assert caught.value.proposal == {"text": "Question", "label": "Channel"}

@@ -221,6 +221,8 @@ class ModelEntry(Entry):
         language: its language; ``multilingual`` if it has many.
         languages: ISO 639-1 codes of the languages that it was trained on.
         positions: longest text in tokens that the model has positions for.
+        layers: number of its layers.
+        width: width of its layers.
         lr_scale: see ``ModelSource``.
         missing_heads: Auto classes that transformers lacks for its architecture.
         pooling: which vector of a text it was trained to make: ``mean`` (of its tokens), ``cls`` (the first token) or
@@ -231,6 +233,8 @@ class ModelEntry(Entry):
     language: str
     languages: tuple[LanguageCode, ...] = Field(min_length=1)
     positions: int = Field(ge=1)
+    layers: int = Field(ge=1)
+    width: int = Field(ge=1)
     lr_scale: float = Field(1.0, gt=0)
     missing_heads: tuple[str, ...] = ()
     pooling: Literal["cls", "mean", "pooler"] = "pooler"

@@ -168,6 +168,17 @@ class Labelling(ABC):
         """
 
     @abstractmethod
+    def simple_outputs(self, train: Sequence[str], texts: Sequence[str], train_targets: Array, count: int) -> Array:
+        """Fit TF-IDF with logistic regression, and return the probabilities of each label, [M, labels].
+
+        Args:
+            train: the training texts, N.
+            texts: the texts to classify, M.
+            train_targets: targets of the training split.
+            count: number of labels.
+        """
+
+    @abstractmethod
     def baseline_report(
         self, train: Sequence[str], texts: Sequence[str], train_targets: Array, targets: Array, outputs: Array
     ) -> TaskReport:
@@ -249,6 +260,9 @@ class SingleLabel(Labelling):
             "confusion": confusion.tolist(),
             "per_class": scores.per_class(confusion, labels),
         }
+
+    def simple_outputs(self, train: Sequence[str], texts: Sequence[str], train_targets: Ints, count: int) -> Array:
+        return np.eye(count, dtype=np.float32)[tfidf.predict_labels(train, train_targets, texts, count)]
 
     def baseline_report(
         self, train: Sequence[str], texts: Sequence[str], train_targets: Ints, targets: Ints, outputs: Array
@@ -352,6 +366,10 @@ class MultiLabel(Labelling):
             "labels": labels,
             "per_class": scores.per_label(scores.label_counts(gold, predicted), labels),
         }
+
+    def simple_outputs(self, train: Sequence[str], texts: Sequence[str], train_targets: Floats32, count: int) -> Array:
+        probabilities = tfidf.predict_label_sets(train, train_targets, texts)
+        return np.where(probabilities >= 0.5, 1.0, 0.0)  # the threshold of the task is for its own model
 
     def baseline_report(
         self, train: Sequence[str], texts: Sequence[str], train_targets: Floats32, targets: Floats32, outputs: Array

@@ -43,15 +43,16 @@ def has_offer(error: WorkbenchError) -> bool:
     return isinstance(error, UnclearColumnsError | UncertainEncodingError | BadRowsError)
 
 
-def draw(error: WorkbenchError, accept: Accept) -> None:
+def draw(error: WorkbenchError, accept: Accept, rows: bool = True) -> None:
     """Draw the offer that resolves an error; nothing if there is none.
 
     Args:
         error: raised while a file was read.
         accept: called with the fields that the user accepts, before the page is drawn again.
+        rows: show the first rows of the file; not where the page shows them already.
     """
     if isinstance(error, UnclearColumnsError):
-        _draw_columns(error, accept)
+        _draw_columns(error, accept, rows)
     elif isinstance(error, UncertainEncodingError):
         _draw_encodings(error, accept)
     elif isinstance(error, BadRowsError):
@@ -65,18 +66,19 @@ def draw(error: WorkbenchError, accept: Accept) -> None:
         )
 
 
-def _draw_columns(error: UnclearColumnsError, accept: Accept) -> None:
+def _draw_columns(error: UnclearColumnsError, accept: Accept, rows: bool) -> None:
     """Draw the first rows, and the proposed column of each role."""
     with st.container(border=True, key="offer_columns"):
-        st.markdown(_("**Which column is which?** The names of the columns leave a doubt. The first rows of the file:"))
-        names = list(dict.fromkeys(name for row in error.rows for name in row))
-        draw_table(
-            {name: [cut(row.get(name, ""), ROWS_WIDTH) for row in error.rows] for name in names},
-            hide_index=True,
-            placeholder="",
-            csv=False,
-            key="offer.rows",
-        )
+        st.markdown(_("**Which column is which?** The names of the columns leave a doubt."))
+        if rows:
+            names = list(dict.fromkeys(name for row in error.rows for name in row))
+            draw_table(
+                {name: [cut(row.get(name, ""), ROWS_WIDTH) for row in error.rows] for name in names},
+                hide_index=True,
+                placeholder="",
+                csv=False,
+                key="offer.rows",
+            )
         if not error.proposal:
             st.caption(_("No mapping can be proposed from the values. Choose the columns yourself."))
             st.caption(md(f"{error.message} {error.hint}", 800))

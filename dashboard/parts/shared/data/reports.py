@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import cast
 
 from dashboard.parts.shared.data import confined
+from workbench.check.first_score import FirstScore
 from workbench.data.catalogue.naming import source_kind
 from workbench.data.examples import SPLITS
 from workbench.data.near_duplicates import OverlapRecord
 from workbench.data.overview import Overview
 from workbench.data.readers.limits import COMPARING, UPLOAD
+from workbench.errors import WorkbenchError
 from workbench.i18n import _
 from workbench.runs.report_notes import from_json
 from workbench.spec import ModelChoice, RunSpec
@@ -45,6 +47,19 @@ def read_overview(spec: RunSpec, workspace: Workspace) -> Overview:
     return cast("Overview", result)
 
 
+def overview_or_error(spec: RunSpec, workspace: Workspace) -> Overview | WorkbenchError:
+    """Return what the data of a spec contain, or why they cannot be used.
+
+    Args:
+        spec: whose data.
+        workspace: whose cache is used.
+    """
+    try:
+        return read_overview(spec, workspace)
+    except WorkbenchError as error:
+        return error
+
+
 def near_duplicates(spec: RunSpec, workspace: Workspace) -> list[OverlapRecord] | None:
     """Return the near-duplicates between the splits of a spec; None if there are too many texts.
 
@@ -71,6 +86,37 @@ def data_notes(spec: RunSpec, workspace: Workspace) -> list[str]:
         DataError: the data cannot be used.
     """
     return from_json(read_overview(spec, workspace)["notes"])
+
+
+def first_score(spec: RunSpec, workspace: Workspace) -> FirstScore | None:
+    """Return the score of a simple model that is trained on a spec's data; None if its task has none.
+
+    Args:
+        spec: whose data.
+        workspace: whose cache is used.
+
+    Raises:
+        WorkbenchError: the data cannot be used, or are too large to learn from here.
+    """
+    function, arguments = "workbench.check.limited:read_first_score", _only_data(spec, workspace)
+    label = _("A first score: a simple model learns for a few seconds ...")
+    return cast("FirstScore | None", confined.read(function, arguments, UPLOAD, label, changed(spec)))
+
+
+def guess_task(path: str, default: str, workspace: Workspace) -> str:
+    """Return the task that an uploaded file was probably made for.
+
+    Args:
+        path: path of the file.
+        default: the task to return in doubt.
+        workspace: whose uploads.
+    """
+    function, arguments = "workbench.check.limited:read_task", {"data": {"train": path}, "root": str(workspace.root)}
+    label, when = _("Reading the file ..."), Path(path).stat().st_mtime_ns
+    try:
+        return str(confined.read(function, {**arguments, "default": default}, UPLOAD, label, when))
+    except WorkbenchError:
+        return default  # reading the file says why
 
 
 def usable_rows(spec: RunSpec, workspace: Workspace) -> str:

@@ -13,6 +13,7 @@ from dashboard.parts.shared.data import confined
 from dashboard.parts.shared.errors import with_hint
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
+from workbench.data.limited import Preview
 from workbench.data.readers.file_types import ARCHIVES, EXCEL
 from workbench.data.readers.limits import UPLOAD
 from workbench.data.uploads import list_uploads, upload_suffixes
@@ -74,18 +75,19 @@ def stored(workspace: Workspace) -> list[str]:
     return [str(upload.path) for upload in list_uploads(workspace)]
 
 
-def draw_uploader(target: str) -> None:
+def draw_uploader(target: str, label: str | None = None) -> None:
     """Draw the field for a file, and store what is uploaded.
 
     Args:
         target: the session key that is set to the stored path. No widget may have it: the page is drawn already.
+        label: of the field, translated; "Your own file" if left out.
     """
 
     def take() -> None:
         st.session_state[PENDING] = True
 
     file = st.file_uploader(
-        _("Your own file"),
+        label or _("Your own file"),
         type=[suffix.lstrip(".") for suffix in upload_suffixes()],
         key=UPLOADER,
         on_change=take,
@@ -107,8 +109,8 @@ def draw_uploader(target: str) -> None:
         st.error(with_hint(error["message"], error["hint"]), icon=":material/error:")
 
 
-def columns_of(path: str, **settings: object) -> list[str]:
-    """Return the names of a file's columns.
+def preview_of(path: str, **settings: object) -> Preview:
+    """Return the columns of a file, its first rows, and what each column holds.
 
     Args:
         path: path of the file.
@@ -120,7 +122,21 @@ def columns_of(path: str, **settings: object) -> list[str]:
     """
     data = DataSpec.model_validate({"train": path, **settings})
     arguments = {"data": data.model_dump(mode="json", exclude_unset=True)}
-    return cast("list[str]", _read("workbench.data.limited:read_columns", arguments, path))
+    return cast("Preview", _read("workbench.data.limited:read_preview", arguments, path))
+
+
+def columns_of(path: str, **settings: object) -> list[str]:
+    """Return the names of a file's columns.
+
+    Args:
+        path: path of the file.
+        settings: as for :func:`preview_of`.
+
+    Raises:
+        SpecError: there is no such setting.
+        DataError: the file cannot be read.
+    """
+    return preview_of(path, **settings)["columns"]
 
 
 def _read(function: str, arguments: Mapping[str, object], path: str) -> Json:
