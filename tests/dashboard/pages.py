@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
+
+from dashboard.parts.shared.data import reports
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 PAGES = ("home", "data", "launch", "sweeps", "runs", "run", "compare", "explain", "playground", "learn", "settings")
@@ -26,6 +29,11 @@ def unfold(test: AppTest, *keys: str) -> AppTest:
     for key in keys:
         test.session_state[key] = True
     return test.run()
+
+
+def skip_first_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train no simple model on the Data page: for tests of something else, because it takes some seconds each time."""
+    monkeypatch.setattr(reports, "first_score", lambda *_: None)
 
 
 def text_of(test: AppTest) -> str:

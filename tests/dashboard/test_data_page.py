@@ -20,7 +20,7 @@ from dashboard.parts.data.overview import SPLITS
 from dashboard.parts.shared.data import confined, reports
 from dashboard.parts.shared.data.uploads import store
 from tests.dashboard.fake_runs import fake_run
-from tests.dashboard.pages import open_page, text_of, well
+from tests.dashboard.pages import open_page, skip_first_score, text_of, well
 from tests.tiny import reviews, write_csv
 from workbench import jobs
 from workbench.data.catalogue.entries import catalogue
@@ -38,6 +38,12 @@ from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 HOSTILE = "<img src=x onerror=alert(1)> [click](javascript:alert(1)) :red[x]"
+
+
+@pytest.fixture(autouse=True)
+def _without_first_score(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "first_score" not in request.node.name:
+        skip_first_score(monkeypatch)
 
 
 def upload(workspace: Workspace, tmp_path: Path, name: str = "reviews.csv") -> str:

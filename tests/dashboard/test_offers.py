@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.shared.data.uploads import store
-from tests.dashboard.pages import open_page, text_of, well
+from tests.dashboard.pages import open_page, skip_first_score, text_of, well
 from tests.tiny import reviews
 from workbench.errors import DataError
 from workbench.workspace import Workspace
@@ -35,6 +35,11 @@ def workbook(*sheets: Sequence[Sequence[str]]) -> bytes:
             sheet.append(row)
     book.save(out)
     return out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _without_first_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_first_score(monkeypatch)
 
 
 def page_of(name: str, path: Path) -> AppTest:
