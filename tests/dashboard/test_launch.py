@@ -13,6 +13,7 @@ from dashboard.parts.launch import cost_estimate as panel
 from dashboard.parts.launch.spec_yaml import lost
 from tests.dashboard.fake_runs import damaged_run, fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from workbench import jobs
 from workbench.check import presets, resolve
 from workbench.jobs import estimate
 from workbench.runs.documents import Cost, Estimate, Interval, Report
@@ -187,6 +188,10 @@ def test_an_estimate_is_started_shown_and_stopped(workspace: Workspace, monkeypa
     now["trial"] = estimate.EstimateStatus("failed", error={"kind": "x", "message": "no <memory>", "hint": "less"})
     well(test.run())
     assert any("memory" in error.value for error in test.error)
+    calls.clear()
+    monkeypatch.setattr(jobs, "submit", lambda spec, where, confined=False: fake_run(where))
+    well(test.button(key="launch_submit").click().run())
+    assert calls == [("cancel", True)], "measuring would take half of the machine from the run"
 
 
 def test_an_invalid_spec_is_not_estimated(workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ from dashboard.parts.shared.text import cut, md
 from workbench import jobs
 from workbench.check import presets
 from workbench.i18n import _
+from workbench.jobs import estimate
 from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
@@ -105,6 +106,7 @@ def start(spec: RunSpec | None, seeds: list[int], workspace: Workspace) -> None:
     st.caption(_("The run continues when you close the page. It starts after the runs that are already queued."))
     if not pressed or spec is None:
         return
+    estimate.cancel(spec, workspace, confined=True)  # it would take half of the machine from the run
     if len(seeds) == 1:
         run = jobs.submit(spec, workspace, confined=True)
         st.switch_page(state.RUN_PAGE, query_params=state.run_link(run.id))
