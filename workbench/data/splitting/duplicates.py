@@ -35,10 +35,10 @@ def drop_duplicates(extracted: Mapping[SplitName, Extracted], spec: DataSpec, ro
                 rows = [each.examples.rows[i] for i in indices]
                 excluded.append(ExcludedRows(split, reason, rows, by_choice=True))
         dropped = {*repeated, *conflicting}
-        kept = [i for i in range(len(each.examples)) if i not in dropped]
-        each.examples = each.examples.take(kept)
+        rest = [i for i in range(len(each.examples)) if i not in dropped]
+        each.examples = each.examples.take(rest)
         if each.groups is not None:
-            each.groups = [each.groups[i] for i in kept]
+            each.groups = [each.groups[i] for i in rest]
     return excluded
 
 
