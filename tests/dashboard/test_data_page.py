@@ -144,7 +144,7 @@ def test_the_recipe_is_passed_on_to_launch(workspace: Workspace) -> None:
     for key in ("fix_bad_rows", "fix_labels", "fix_duplicates", "data_use"):
         page = well(page.button(key=key).click().run())
     assert page.title[0].value == "Launch" and not page.button(key="launch_submit").disabled
-    assert page.session_state["launch.data_fields.labels"] == {"Good": "good", "Bad": "bad"}
+    assert yaml.safe_load(page.session_state["launch.data_fields.labels"]) == {"Good": "good", "Bad": "bad"}
     assert page.selectbox(key="launch.data_fields.duplicates").value == "drop"
     assert not any("cannot hold" in str(warning.value) for warning in page.warning)
 
