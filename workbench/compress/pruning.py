@@ -35,7 +35,7 @@ from workbench.runs.documents import Cost, PrunedState, PruningResult, Report
 from workbench.runs.run import Run
 from workbench.system.machine import process_identity
 from workbench.training.context import RunContext
-from workbench.training.cost import count_parameters, measure_cost
+from workbench.training.core.cost import count_parameters, measure_cost
 from workbench.training.evaluation import Evaluation
 from workbench.training.job import prepare_run
 from workbench.training.prepare import Prepared

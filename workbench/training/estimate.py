@@ -36,11 +36,11 @@ from workbench.system.terminal import say
 from workbench.tasks.base import Task
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
+from workbench.training.core.cost import count_parameters
 from workbench.training.core.meter import Meter
 from workbench.training.core.optim import make_optimizer, make_schedule
 from workbench.training.core.state import TrainState
 from workbench.training.core.steps import OptimizerStep, StepSchedule
-from workbench.training.cost import count_parameters
 from workbench.training.extrapolation import (
     MIN_STEPS,
     Timings,
