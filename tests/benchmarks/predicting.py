@@ -35,7 +35,7 @@ from workbench.data.load import load_texts
 from workbench.inference.predictor import Predictor
 from workbench.inference.streaming import answer_windows
 from workbench.spec import DataSpec
-from workbench.training.device import Device
+from workbench.training.core.device import Device
 
 warnings.simplefilter("ignore")
 WINDOW = 2048

@@ -47,7 +47,7 @@ from tests.benchmarks._steps import (
 )
 from workbench.models.networks.heads import DecoderForCausalLM, EncoderForPreTraining
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
-from workbench.training.flops import flops_per_token, peak_flops
+from workbench.training.core.flops import flops_per_token, peak_flops
 
 START = time.monotonic()
 

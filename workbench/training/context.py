@@ -19,8 +19,8 @@ from workbench.system.machine import cpu_cores, idle_cores, limit_onednn_cache
 from workbench.tasks.answers import Answer
 from workbench.tasks.base import Task
 from workbench.tasks.contexts import TaskInput
-from workbench.training.device import Device
-from workbench.training.parallel.processes import ONE_PROCESS, Processes
+from workbench.training.core.device import Device
+from workbench.training.processes import ONE_PROCESS, Processes
 from workbench.training.reporter import RunReporter
 from workbench.tuning.base import Tuning
 from workbench.workspace import Workspace

@@ -14,7 +14,7 @@ from workbench.tasks.base import Outcome, Task
 from workbench.tasks.contexts import Array, FinishContext, InferenceContext
 from workbench.training.core.forward import Batch
 from workbench.training.loop import seed_batch
-from workbench.training.parallel.processes import ONE_PROCESS, Processes
+from workbench.training.processes import ONE_PROCESS, Processes
 from workbench.training.splits import EncodedSplit
 from workbench.types import IGNORE_INDEX, Ints, Model, Tokenizer
 

@@ -17,10 +17,10 @@ from workbench.data.progress import Progress
 from workbench.data.report import LengthReport
 from workbench.data.text.tokens import fast_backend
 from workbench.spec import RunSpec
+from workbench.training.core.device import Device, compiles
 from workbench.training.core.forward import Batch
 from workbench.training.core.state import TrainState
 from workbench.training.core.steps import StepSchedule
-from workbench.training.device import Device, compiles
 from workbench.training.evaluation import COMPILED_MULTIPLE
 from workbench.training.loop import seed_batch
 from workbench.training.prepare import DownloadHooks, Prepared, prepare

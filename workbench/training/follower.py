@@ -14,7 +14,7 @@ from workbench.system.launcher import is_lost_process
 from workbench.training.core.state import TrainState
 from workbench.training.job import TrainingJob
 from workbench.training.loop import MetricsRow
-from workbench.training.parallel.processes import Processes
+from workbench.training.processes import Processes
 from workbench.training.reporter import RunReporter
 from workbench.workspace import Workspace
 

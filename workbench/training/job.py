@@ -23,12 +23,12 @@ from workbench.training.activation_cache import remove_cached_activations
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
 from workbench.training.core.cost import measure_cost
-from workbench.training.environment import describe_environment
+from workbench.training.core.environment import describe_environment
 from workbench.training.heads.head_baseline import head_baseline
 from workbench.training.heads.solved_head import SolvedHead, can_solve
 from workbench.training.loop import TrainResult
-from workbench.training.parallel.processes import ONE_PROCESS
 from workbench.training.prepare import Prepared, PrepareHooks, prepare
+from workbench.training.processes import ONE_PROCESS
 from workbench.training.reporter import RunReporter
 from workbench.training.results import (
     baseline_note,

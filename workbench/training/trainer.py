@@ -19,12 +19,12 @@ from workbench.training.activation_cache import ActivationCache
 from workbench.training.context import RunContext
 from workbench.training.core import checkpoint
 from workbench.training.core.cost import count_parameters
+from workbench.training.core.device import compiles
 from workbench.training.core.steps import StepSchedule
-from workbench.training.device import compiles
 from workbench.training.evaluation import Evaluation
 from workbench.training.loop import TrainerCallback, TrainingInputs, TrainResult, train
-from workbench.training.parallel.processes import SharedCallback, shared_inputs
 from workbench.training.prepare import Prepared
+from workbench.training.processes import SharedCallback, shared_inputs
 from workbench.training.splits import EncodedSplit, reported_split
 from workbench.tuning.structure import ModelStructure
 from workbench.types import Model

@@ -221,7 +221,7 @@ def test_texts_longer_than_max_length_are_counted_before_the_run(workspace: Work
 
 
 @pytest.mark.parametrize("damage", ["cut", "no vocabulary", "not a tokenizer"])
-def test_a_damaged_tokenizer_of_a_model_folder_is_found(workspace: Workspace, tmp_path: Path, damage: str) -> None:
+def test_check_reports_a_damaged_tokenizer_of_a_model_folder(workspace: Workspace, tmp_path: Path, damage: str) -> None:
     path = table(tmp_path / "films.csv", "text,label", [f"film {i},{'good' if i % 2 else 'bad'}" for i in range(40)])
     model = make_model(tmp_path / "model")
     own = spec("text-classification", path).changed({"model": f"path:{model}", "data.max_length": 64})

@@ -20,7 +20,7 @@ from workbench.jobs import submit
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
-from workbench.training.device import Device
+from workbench.training.core.device import Device
 from workbench.workspace import Workspace
 
 ENCODER = {"source": "transformer-encoder", "tokenizer": {"train": "wordpiece", "vocab_size": 200}}

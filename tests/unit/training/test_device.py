@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from workbench.training import device as module
-from workbench.training.device import MIN_STEPS_TO_COMPILE, Device, compiles
+from workbench.training.core.device import MIN_STEPS_TO_COMPILE, Device, compiles
 
 
 @pytest.fixture

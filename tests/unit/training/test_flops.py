@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
 from workbench.training import flops
-from workbench.training.device import Device
+from workbench.training.core.device import Device
 
 
 def make_on_meta(make, config):

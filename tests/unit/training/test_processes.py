@@ -13,7 +13,7 @@ from workbench.system.launcher import launched_processes
 from workbench.tasks.base import tasks
 from workbench.training.job import _refuse_shared_batches
 from workbench.training.loop import TrainingInputs, seed_batch
-from workbench.training.parallel.processes import Processes, SharedCallback, shared_inputs
+from workbench.training.processes import Processes, SharedCallback, shared_inputs
 from workbench.training.runner import as_workbench_error
 
 

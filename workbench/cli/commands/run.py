@@ -105,7 +105,7 @@ def _wait(run: Run, workspace: Workspace, as_json: bool) -> None:
 
 def _run_launched(queue_run: Callable[[], Run], as_json: bool) -> None:
     """Do a run in the processes of a launcher; process 0 shows how it ended."""
-    from workbench.jobs.launched import run_launched
+    from workbench.training.launched import run_launched
 
     run = run_launched(queue_run, quiet=as_json)
     if run is not None:

@@ -6,8 +6,8 @@ import torch
 
 from workbench.runs.documents import Cost
 from workbench.system.machine import peak_rss_bytes
-from workbench.training.device import Device
-from workbench.training.flops import flops_per_token, peak_flops
+from workbench.training.core.device import Device
+from workbench.training.core.flops import flops_per_token, peak_flops
 from workbench.types import Model
 
 MIN_SECONDS_FOR_MFU = 5.0  # shorter training says nothing about the share of the peak

@@ -30,7 +30,7 @@ def run_launched(queue_run: Callable[[], Run], quiet: bool = False) -> Run | Non
         WorkbenchError: the run cannot be queued, or not in several processes.
     """
     from workbench.training.follower import follow
-    from workbench.training.parallel.processes import Processes
+    from workbench.training.processes import Processes
 
     processes = Processes.join()
     if not processes.is_main:

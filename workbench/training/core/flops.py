@@ -17,7 +17,7 @@ from torch import nn
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from workbench.training.device import Device
+    from workbench.training.core.device import Device
 
 MEASURED_FOR = 0.2  # seconds, roughly, to measure a peak
 
@@ -128,7 +128,7 @@ def peak_flops(device: Device | torch.device | str, precision: str) -> tuple[flo
     """Return the most FLOPs per second of a device in matrix products, and the source of that number.
 
     Args:
-        device: a :class:`workbench.training.device.Device`, a ``torch.device`` or its name.
+        device: a :class:`workbench.training.core.device.Device`, a ``torch.device`` or its name.
         precision: ``fp32``, ``bf16`` or ``fp16``. With fp32 on a GPU, TF32 counts where torch is allowed to use it.
 
     Returns:

@@ -13,7 +13,7 @@ import torch
 
 from workbench.runs.documents import Environment, ModelBase
 from workbench.system.machine import describe
-from workbench.training.device import Device
+from workbench.training.core.device import Device
 from workbench.types import JsonObject
 from workbench.version import __version__
 
