@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from workbench.training import device as module
+from workbench.training.core import device as module
 from workbench.training.core.device import MIN_STEPS_TO_COMPILE, Device, compiles
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
-from workbench.training import flops
+from workbench.training.core import flops
 from workbench.training.core.device import Device
 
 
