@@ -52,7 +52,7 @@ def _as_image(svg: str, text: str) -> str:
 
 def _draw_reasons(assessment: Assessment) -> None:
     for finding in assessment.findings:
-        st.markdown(f"{md(finding.reason, 400)} **{_('What to do:')}** {md(finding.advice, 400)}")
+        st.markdown(f"{md(finding.reason, 400)} **{_('Next step:')}** {md(finding.advice, 400)}")
     if not assessment.findings:
         st.markdown(_("It is clearly better than the simple baselines. Try it on your own texts, then use it."))
     if assessment.remark:
