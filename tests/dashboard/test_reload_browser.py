@@ -42,6 +42,15 @@ COMPARED = {
 # What stands there by the clock and not by the URL.
 _BY_THE_CLOCK = re.compile(r"just now|[\w ]+ ago|\d+(\.\d+)? m?s\b|\d+(\.\d+)? [GM]B|About[^\n]* left")
 
+# How many numbers an axis has depends on when its chart was drawn.
+HIDE_AXIS_NUMBERS = """() => {
+    if (window.axisNumbersHidden) return;
+    const style = new CSSStyleSheet();
+    style.replaceSync(".xtick, .ytick, .role-axis-label {visibility: hidden}");
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, style];
+    window.axisNumbersHidden = true;
+}"""
+
 
 @pytest.fixture
 def runs(workspace: Workspace) -> list[Run]:
@@ -122,6 +131,7 @@ def state_of(page: Page, expected: list[str] | None = None) -> list[str]:
 
 
 def _read(page: Page) -> list[str]:
+    page.evaluate(HIDE_AXIS_NUMBERS)
     text = page.get_by_test_id("stMainBlockContainer").inner_text()
     fields = page.locator("input:not([type=file]), textarea").evaluate_all("all => all.map(e => e.value)")
     chosen = page.locator("[aria-checked=true]").evaluate_all("all => all.map(e => e.textContent)")
