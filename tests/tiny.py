@@ -77,6 +77,17 @@ def make_model(folder: Path, layers: int = 3, dropout: float = 0.1, seed: int = 
     return folder
 
 
+def fill_with_nan(model: Path) -> None:
+    """Make the embeddings of a model's words NaN. Only a loss shows it."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(model / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("word_embeddings.weight"))
+    tensors[name] = np.full_like(tensors[name], np.nan)
+    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+
+
 def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
     """Return texts of 4 to 20 words with one informative word each, and their labels."""
     generator = random.Random(seed)

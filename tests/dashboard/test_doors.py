@@ -51,6 +51,7 @@ ALLOWED = {
     "parts/data/training.py": {"Overview", "rough_seconds"},  # arithmetic
     "parts/data/warnings.py": {"Languages", "Overview"},
     "parts/launch/model_cards.py": {"NAMES"},
+    "parts/run/use.py": {"FILE_NAME"},
     "parts/launch/launch_form.py": {"UncertainEncodingError", "models"},
     "parts/launch/spec_yaml.py": {"models"},
     "parts/shared/data/offers.py": {"UncertainEncodingError"},

@@ -26,9 +26,9 @@ DATA = re.compile(
 )
 # Words that are the same in every language, and data of the fake runs.
 WORDS = {
-    "adam", "auto", "balanced", "constant", "core", "cosine", "cpu", "csv", "cuda", "full", "gpu", "holm", "json",
-    "linear", "loaded",
-    "linux", "parquet", "paragraph", "peft", "python", "raise", "random", "sql", "streamlit", "torch", "transformers",
+    "adam", "auto", "balanced", "constant", "core", "cosine", "cpu", "csv", "cuda", "false", "full", "gpu", "holm",
+    "json", "linear", "loaded", "linux", "mean", "parquet", "paragraph", "peft", "pooler", "python", "raise", "random",
+    "sql", "streamlit", "torch", "transformers",
     "workbench", "yaml",
     "alert", "fresh", "lives", "man", "negative", "positive", "rotten", "script", "storyteller", "the", "war", "who",
     "young",

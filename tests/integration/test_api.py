@@ -8,7 +8,7 @@ import signal
 import pytest
 
 import workbench as wb
-from tests.tiny import make_run
+from tests.tiny import fill_with_nan, make_run
 from workbench.errors import RunError
 from workbench.jobs import stop_worker, worker_status
 from workbench.spec import RunSpec
@@ -54,6 +54,6 @@ def test_a_run_executes_in_this_process_at_test_scale(
 def test_a_failed_run_raises_its_error(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
     spec = tiny_spec(workspace)
-    (workspace.uploads / "tiny" / "tokenizer.json").write_text("{}")
+    fill_with_nan(workspace.uploads / "tiny")
     with pytest.raises(RunError, match=" failed: "):
         wb.run(spec, quiet=True)

@@ -26,7 +26,7 @@ from tests.integration.cli_process import (
     environment,
     write_spec,
 )
-from tests.tiny import make_model, reviews
+from tests.tiny import fill_with_nan, make_model, reviews
 from workbench.jobs import stop_worker
 from workbench.locks import waiting_lock
 from workbench.runs.run import Run
@@ -408,7 +408,7 @@ def test_a_failed_run_is_reported(live_workspace: Workspace) -> None:
     assert "only the label 'good'" in document["error"]["message"] and document["error"]["hint"]
     assert Run.all(live_workspace) == before, "nothing was queued"
     broken = make_model(live_workspace.root / "broken")
-    (broken / "tokenizer.json").write_text("{}")  # found only when the run loads it
+    fill_with_nan(broken)  # found only when the run computes a loss
     document = call_json(live_workspace, "run", write_spec(live_workspace), "--set", f"model=path:{broken}", code=1)
     assert document["state"] == "failed" and document["error"]["message"]
     (live_workspace.root / "none.csv").write_text("a,b\n" + "".join(f"film {i},x{i}\n" for i in range(30)))

@@ -112,6 +112,45 @@ def printable_output() -> Iterator[None]:
             setattr(sys, name, original)
 
 
+@contextlib.contextmanager
+def redirected_output(log: TextIO, show: bool) -> Iterator[None]:
+    """Write what this process prints inside the block to a log.
+
+    Args:
+        log: the log.
+        show: print it on standard error as well, without control characters.
+    """
+    output = _BothStreams(log, PrintableStream(sys.stderr)) if show else log
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        yield
+
+
+class _BothStreams:
+    """A stream that writes to two others.
+
+    Args:
+        streams: the others.
+    """
+
+    def __init__(self, *streams: TextIO | PrintableStream) -> None:
+        self._streams = streams
+
+    def write(self, text: str) -> int:
+        """Write a text to both, and return the number of its characters.
+
+        Args:
+            text: any text.
+        """
+        for stream in self._streams:
+            stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush both."""
+        for stream in self._streams:
+            stream.flush()  # type: ignore[operator]
+
+
 def _shown(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

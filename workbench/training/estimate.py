@@ -43,9 +43,11 @@ from workbench.training.core.state import TrainState
 from workbench.training.core.steps import OptimizerStep, StepSchedule
 from workbench.training.extrapolation import (
     MIN_STEPS,
+    TimeEstimate,
     Timings,
     evenly_spaced,
     extrapolate_memory,
+    extrapolate_solving,
     extrapolate_time,
     first_epoch,
     memory_growth,
@@ -53,6 +55,7 @@ from workbench.training.extrapolation import (
     sample_steps,
     step_size,
 )
+from workbench.training.heads.solved_head import FOLDS, SolvedHead, can_solve
 from workbench.training.job import RecordingHooks
 from workbench.training.loop import TrainingInputs, accumulate_gradients, gradient_scale, update_weights
 from workbench.training.prepare import Prepared, prepare
@@ -144,6 +147,8 @@ class ProfilingRun:
         hooks = RecordingHooks(self.context, [])
         prepared = prepare(self.context.resolved, self.context.workspace, self.context.run.tokenizer_folder, hooks)
         self.timings.prepare = time.monotonic() - began - self.reporter.download_seconds
+        if can_solve(self.context, prepared):
+            return self._measure_solving(prepared, began)
         splits, plan = prepared.splits, prepared.splits["train"].batches
         steps = StepSchedule.from_spec(plan, self.settings, splits["train"].tokens, prepared.task.min_steps())
         epoch = first_epoch(steps)
@@ -163,7 +168,29 @@ class ProfilingRun:
         if self.trains:
             self._time_finish(trainer, splits, small)
         sizes = np.array([step_size(step, plan) for step in epoch])
-        return self._extrapolate(trainer, steps, sizes, time.monotonic() - began)
+        expected = extrapolate_time(self.timings, steps, sizes, self.settings, self.trains)
+        return self._estimate(trainer, expected, steps.total, time.monotonic() - began)
+
+    def _measure_solving(self, prepared: Prepared, began: float) -> Estimate:
+        """Compute the features of a few texts, solve the head for them, and extrapolate both to all texts."""
+        splits, timings = prepared.splits, self.timings
+        small = {name: prepared.encode(split, sample_rows(split)) for name, split in splits.items()}
+        self._time_zero_shot(prepared, small)
+        solver = SolvedHead(self.context, prepared)
+        names = [name for name in ("train", "valid") if name in splits]
+        features = {}
+        for name in names:
+            self._check_stop()
+            features[name], seconds = timed(partial(solver.features, small[name], "timing the features"))
+            timings.caching += seconds * _size_ratio(splits, small, [name])
+        _, seconds = timed(lambda: solver.solve(features["train"], small["train"]))
+        timings.steps = [seconds * len(splits["train"]) / len(small["train"])]
+        self._time_finish(solver, splits, small)
+        self.extra_bytes += 4 * features["train"].shape[1] * sum(len(splits[name]) for name in names)
+        evaluations = len(solver.strengths)
+        solutions = evaluations * (1 if "valid" in splits else 1 + FOLDS) + solver.learns_from_validation()
+        expected = extrapolate_solving(timings, solutions, evaluations)
+        return self._estimate(solver, expected, evaluations, time.monotonic() - began)
 
     def _subsets(self, prepared: Prepared, steps: list[OptimizerStep]) -> Splits:
         """Return the splits with few batches each; the training split with those of ``steps``."""
@@ -278,23 +305,22 @@ class ProfilingRun:
         if self.reporter.stop_requested():
             raise StopRequested
 
-    def _extrapolate(self, trainer: Trainer, steps: StepSchedule, sizes: Ints, took_seconds: float) -> Estimate:
+    def _estimate(self, trainer: Trainer, expected: TimeEstimate, steps: int, took_seconds: float) -> Estimate:
         timings, device = self.timings, self.context.device
-        expected = extrapolate_time(timings, steps, sizes, self.settings, self.trains)
         notes = expected.notes
         if any(run.is_alive() for run in Run.all(self.context.workspace)):
             notes.append(BUSY_MACHINE)
         trainable, total = count_parameters(trainer.model)
         on_gpu = device.kind == "cuda"
         measured = (torch.cuda.max_memory_allocated() if on_gpu else peak_rss_bytes()) + self.extra_bytes
-        growth = 0.0 if on_gpu else memory_growth(timings.resident_bytes, steps.total)
+        growth = 0.0 if on_gpu else memory_growth(timings.resident_bytes, steps)
         return Estimate(
             total_seconds=expected.total,
             seconds=expected.training,
             peak_memory_bytes=extrapolate_memory(measured, growth),
             trained_parameters=trainable,
             total_parameters=total,
-            steps=steps.total,
+            steps=steps,
             seconds_per_step=expected.seconds_per_step,
             evaluations=expected.evaluations,
             seconds_per_evaluation=timings.evaluation + timings.samples,

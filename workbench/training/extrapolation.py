@@ -149,6 +149,26 @@ def extrapolate_time(
     )
 
 
+def extrapolate_solving(timings: Timings, solutions: int, evaluations: int) -> TimeEstimate:
+    """Extrapolate the time of a run that solves its head.
+
+    Args:
+        timings: timings of the profiling run; ``caching`` is the time of the features, ``steps`` that of solutions.
+        solutions: number of solutions in the whole run.
+        evaluations: number of evaluations in the whole run.
+    """
+    per_solution = float(np.mean(timings.steps))
+    seconds = timings.caching + solutions * per_solution
+    other = timings.prepare + timings.finish
+    return TimeEstimate(
+        training=_with_margin(seconds, seconds, 2 * TIME_MARGIN),
+        total=_with_margin(seconds + other, seconds + other, 2 * TIME_MARGIN),
+        seconds_per_step=seconds / evaluations,
+        evaluations=evaluations,
+        notes=[],
+    )
+
+
 def extrapolate_memory(measured: float, growth: float) -> Interval:
     """Extrapolate the peak memory of a whole run.
 

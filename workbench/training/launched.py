@@ -5,15 +5,13 @@ No worker takes part: process 0 creates the run and writes its folder, and the o
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Callable
-from typing import TextIO
 
 from workbench.errors import RequestError
 from workbench.files import storage_errors
 from workbench.runs.run import Run
 from workbench.system.opening import private_opener
+from workbench.system.terminal import redirected_output
 
 
 def run_launched(queue_run: Callable[[], Run], quiet: bool = False) -> Run | None:
@@ -55,35 +53,8 @@ def _execute(run: Run, quiet: bool) -> None:
     from workbench.training.runner import run_folder
 
     with storage_errors(run.log_file), open(run.log_file, "a", encoding="utf-8", opener=private_opener) as log:
-        output = log if quiet else _Both(log, sys.stderr)
         try:
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            with redirected_output(log, show=not quiet):
                 run_folder(run.folder)
         finally:
             run.variables_file.unlink(missing_ok=True)
-
-
-class _Both:
-    """A stream that writes to two streams.
-
-    Args:
-        first, second: the streams.
-    """
-
-    def __init__(self, first: TextIO, second: TextIO) -> None:
-        self._streams = (first, second)
-
-    def write(self, text: str) -> int:
-        """Write a text to both, and return the number of its characters.
-
-        Args:
-            text: any text.
-        """
-        for stream in self._streams:
-            stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush both."""
-        for stream in self._streams:
-            stream.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -222,7 +223,9 @@ def test_failed_and_canceled_profiling_runs_are_reported(workspace: Workspace) -
     spec = spec_of(workspace)
     tokenizer_file = Path(spec.model.source.removeprefix("path:")) / "tokenizer.json"
     content = tokenizer_file.read_bytes()
-    tokenizer_file.write_text("{}")
+    document = json.loads(content)
+    document["model"]["vocab"]["film"] = 9999  # the model has no embedding of it
+    tokenizer_file.write_text(json.dumps(document))
     with pytest.raises(RunError, match="profiling run of this spec failed"):
         estimate.estimate(spec, workspace)
     assert estimate.status(spec, workspace).state == "failed"

@@ -96,7 +96,7 @@ def predict_command(
         print_result(
             [row.to_json() for row in shown],
             as_json,
-            lambda: show_answers([each for each, _ in pairs], [answer for _, answer in pairs]),
+            lambda: show_answers([inputs for inputs, answer in pairs], [answer for inputs, answer in pairs]),
         )
     show_notes(answering.notes(), errors)
     if out is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -110,7 +110,7 @@ class SolvedHead(Trainer):
         targets = self._targets("train")
         problem = self._problem(features["train"], targets)
         folds = None if "valid" in features else self._folds(features["train"], targets)
-        strengths, best = tuning.strengths, None
+        strengths, best = self.strengths, None
         values: dict[str, float] = {}
         smaller_is_better = folds is not None or self.context.task.evaluation_metric in measures.SMALLER_IS_BETTER
         better = operator.lt if smaller_is_better else operator.gt
@@ -153,6 +153,23 @@ class SolvedHead(Trainer):
             result: how solving ended.
         """
         return result.state.best_step or 0
+
+    @property
+    def strengths(self) -> Sequence[float]:
+        """The values of C that are tried."""
+        assert isinstance(self.context.tuning, Head)
+        return self.context.tuning.strengths
+
+    def solve(self, features: torch.Tensor, split: EncodedSplit) -> LinearHead:
+        """Solve the head for some texts, with the first value of C.
+
+        Args:
+            features: of the texts, [N, D].
+            split: the texts.
+        """
+        targets = self.context.task.head_targets(split.encoded)
+        assert targets is not None
+        return self._problem(features, targets).solve(self.strengths[0])
 
     def learns_from_validation(self) -> bool:
         """Return whether the final head is solved on the validation examples as well."""
