@@ -101,7 +101,7 @@ def test_from_a_practitioners_file_to_a_first_score_and_a_run_in_six_clicks(
             by_key(page, key).get_by_role("button").click()
             clicks += 1
             settle(page)
-        page.wait_for_url("**run=*")
+        page.wait_for_url("**/run?id=*")
     assert clicks == 6
     (run,) = Run.all(workspace)
     data = run.spec().data
