@@ -33,7 +33,7 @@ from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.training.evaluation import Evaluation
 from workbench.training.job import TrainingJob
-from workbench.training.reporter import RunReporter
+from workbench.training.reporter import RunReporter, StopRequested
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -415,7 +415,13 @@ def outputs_on_test_split(observed: Observed, task: Any, model: Any, tokenizer: 
 
 def assert_same_weights_after_resuming(observed: Observed) -> None:
     run = Run.create(observed.run.spec(), observed.context.workspace)
-    assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
+    reporter = StopAfter(run)
+    reporter.at = min(reporter.at, observed.run.report().steps - 2)
+    try:
+        ending = TrainingJob(run, reporter).execute()
+    except StopRequested:  # between two solutions of a head
+        ending = "stopped"
+    assert ending == "stopped"
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     weights = "adapter_model.safetensors" if observed.context.tuning.saves_adapter else "model.safetensors"
     once, twice = (load_file(each.folder / "model" / weights) for each in (observed.run, run))
