@@ -82,7 +82,10 @@ VARIANTS = {
     "token budget": {"training.max_tokens_per_batch": 128},
     "one text after another": {"training.group_by_length": False, "training.batch_size": 7},
     "frozen layers replayed": {"tuning": {"method": "freeze", "layers": 2}},
-    "frozen layers replayed from disk": {"tuning": "head", "training.cache_memory_gb": 0},
+    "frozen layers replayed from disk": {
+        "tuning": {"method": "head", "solver": "gradient"},
+        "training.cache_memory_gb": 0,
+    },
     "frozen layers run again": {"tuning": {"method": "freeze", "layers": 2}, "training.cache_activations": False},
     "lora": {"tuning": {"method": "lora", "rank": 2}},
     "early stopping": {"training.early_stopping_patience": 2, "training.epochs": 6, "training.learning_rate": 1e-7},
